@@ -1,0 +1,2 @@
+//! provost
+fn main() {}
