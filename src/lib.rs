@@ -1,1 +1,2 @@
 //! provost
+pub mod units;

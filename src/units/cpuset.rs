@@ -1,0 +1,161 @@
+//! Sets of CPUs in the kernel's list form, `0-3,8`.
+//!
+//! Source: `Documentation/admin-guide/cgroup-v2.rst`, cpuset; `lib/bitmap-str.c` for the list grammar.
+
+use super::QuantityError;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+/// More CPUs than Linux can be built for (`CONFIG_NR_CPUS` ends at 8192); bounds what a list may expand to.
+const MOST_CPUS: u32 = 8192;
+const EXPECTED: &str = "a CPU list such as \"0-3,8\"";
+
+/// A set of logical CPU numbers.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct CpuSet(BTreeSet<u32>);
+
+impl CpuSet {
+    /// The set of the given CPU numbers.
+    pub fn of(cpus: impl IntoIterator<Item = u32>) -> Self {
+        Self(cpus.into_iter().filter(|cpu| *cpu < MOST_CPUS).collect())
+    }
+
+    /// The CPU numbers in rising order.
+    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// How many CPUs.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none. The kernel reads an empty `cpuset.cpus` as "whatever the parent has".
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether every CPU is also in `other`.
+    #[must_use]
+    pub fn is_subset(&self, other: &Self) -> bool {
+        self.0.is_subset(&other.0)
+    }
+
+    /// The CPUs of either set.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        Self(self.0.union(&other.0).copied().collect())
+    }
+
+    /// The CPUs of this set that are not in `other`.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        Self(self.0.difference(&other.0).copied().collect())
+    }
+}
+
+impl fmt::Display for CpuSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut ranges: Vec<(u32, u32)> = Vec::new();
+        for cpu in self.iter() {
+            match ranges.last_mut() {
+                Some((_, last)) if *last + 1 == cpu => *last = cpu,
+                Some(_) | None => ranges.push((cpu, cpu)),
+            }
+        }
+        let texts: Vec<String> = ranges
+            .into_iter()
+            .map(|(first, last)| {
+                if first == last {
+                    first.to_string()
+                } else {
+                    format!("{first}-{last}")
+                }
+            })
+            .collect();
+        f.pad(&texts.join(","))
+    }
+}
+
+impl FromStr for CpuSet {
+    type Err = QuantityError;
+
+    /// Reads the kernel's list form; white space around the list is ignored, an empty list is the empty set.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let list = text.trim();
+        let mut cpus = BTreeSet::new();
+        if list.is_empty() {
+            return Ok(Self(cpus));
+        }
+        for part in list.split(',') {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let range = first
+                .trim()
+                .parse::<u32>()
+                .ok()
+                .zip(last.trim().parse::<u32>().ok());
+            let Some((first, last)) = range.filter(|(first, last)| first <= last) else {
+                return Err(QuantityError::Malformed {
+                    text: text.to_owned(),
+                    what: "a CPU list",
+                    expected: EXPECTED,
+                });
+            };
+            if last >= MOST_CPUS {
+                return Err(QuantityError::OutOfRange {
+                    text: text.to_owned(),
+                    range: "Linux numbers CPUs from 0 to 8191",
+                });
+            }
+            cpus.extend(first..=last);
+        }
+        Ok(Self(cpus))
+    }
+}
+
+impl From<CpuSet> for String {
+    fn from(set: CpuSet) -> Self {
+        set.to_string()
+    }
+}
+
+impl TryFrom<String> for CpuSet {
+    type Error = QuantityError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_kernels_list_form() {
+        let set: CpuSet = "0-3,8\n".parse().unwrap();
+        assert_eq!(set, CpuSet::of([0, 1, 2, 3, 8]));
+        assert_eq!(set.to_string(), "0-3,8");
+        assert_eq!("".parse(), Ok(CpuSet::default()));
+    }
+
+    #[test]
+    fn refuses_nonsense() {
+        for text in ["a", "3-1", "1,,2", "-1", "0-99999", "1 2"] {
+            assert!(text.parse::<CpuSet>().is_err(), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn display_parses_back(cpus in proptest::collection::btree_set(0u32..200, 0..60)) {
+            let set = CpuSet::of(cpus);
+            proptest::prop_assert_eq!(set.to_string().parse(), Ok(set));
+        }
+    }
+}
