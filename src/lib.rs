@@ -1,2 +1,4 @@
 //! provost
+pub mod config;
+pub mod model;
 pub mod units;

@@ -1,0 +1,264 @@
+//! The checked configuration: what the rest of provost works with.
+//!
+//! Everything here has been validated against the host: percentages are absolute amounts, patterns are compiled, and the sum of
+//! all guarantees fits. A reload replaces a `Policy` whole.
+
+use crate::model::Priority;
+use crate::units::{Bytes, ComponentName, CpuSet, CpuTime, Limit, Millicpu, Span};
+use globset::GlobMatcher;
+use regex::Regex;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The whole configuration.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Whether anything is written.
+    pub mode: Mode,
+    /// How eagerly limits follow demand.
+    pub strategy: Strategy,
+    /// The time between two looks at the host.
+    pub interval: Span,
+    /// What happens to limits when the daemon stops.
+    pub on_stop: OnLeave,
+    /// How long another writer's value stands before it is re-asserted.
+    pub override_for: Span,
+    /// Who makes and owns groups.
+    pub backend: Backend,
+    /// What is kept back for everything that is not registered.
+    pub reserve: Reserve,
+    /// Units that are never touched, beside the built-in ones, as globs on unit names.
+    pub protect: Vec<GlobMatcher>,
+    /// The components, by name.
+    pub components: BTreeMap<ComponentName, Component>,
+}
+
+/// Whether anything is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Look and plan; write nothing. The state of a fresh installation.
+    Observe,
+    /// Put limits on processes.
+    Enforce,
+}
+
+/// How eagerly limits follow demand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strategy {
+    /// Slow and roomy.
+    Conservative,
+    /// The default.
+    Balanced,
+    /// Fast.
+    Aggressive,
+    /// Chosen by pressure and forecast confidence.
+    Adaptive,
+}
+
+/// What happens to a component's limits when provost leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnLeave {
+    /// Put back what was there before.
+    Restore,
+    /// Leave the limits in place.
+    Keep,
+}
+
+/// Who makes and owns groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// systemd where it runs, otherwise an own subtree.
+    Auto,
+    /// systemd, or nothing.
+    Systemd,
+    /// An own subtree, even where systemd runs. Breaks systemd's one-writer rule.
+    Subtree,
+}
+
+/// What is kept back for init, sshd, the kernel and everything else that is not registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reserve {
+    /// CPU: the larger of a quarter core and 5 % unless configured.
+    pub cpu: Millicpu,
+    /// Memory: the larger of 512 MiB and 5 % unless configured, at most a quarter of RAM.
+    pub memory: Bytes,
+}
+
+/// One component.
+#[derive(Debug, Clone)]
+pub struct Component {
+    /// Its name.
+    pub name: ComponentName,
+    /// How much it matters.
+    pub priority: Priority,
+    /// Multiplies the priority's share, in hundredths: 100 is one; 10 to 1000.
+    pub share_percent: u64,
+    /// Rules that find it; one that matches is enough.
+    pub rules: Vec<Rule>,
+    /// How its loose processes are caught.
+    pub catch: Catch,
+    /// CPU.
+    pub cpu: CpuPolicy,
+    /// Memory and swap.
+    pub memory: MemoryPolicy,
+    /// Limits on disks, in the order written.
+    pub io: Vec<IoPolicy>,
+    /// `io.weight`, where it is set explicitly.
+    pub io_weight: Option<u64>,
+    /// The most tasks it may have.
+    pub pids: Limit<u64>,
+    /// What happens to its limits when provost leaves.
+    pub on_exit: OnLeave,
+    /// Whether its ceilings may be raised and lowered between their bounds.
+    pub auto_scale: bool,
+}
+
+/// How loose processes are caught.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Catch {
+    /// By exec events, with a scan as safety net.
+    Events,
+    /// By a permission gate on the executable, before the first instruction.
+    Gate,
+}
+
+/// Conditions that must all hold. Group conditions name a cgroup; process conditions pick processes, or, beside a group
+/// condition, demand that one of the group's processes satisfies them.
+#[derive(Debug, Clone, Default)]
+pub struct Rule {
+    /// Unit names, as globs.
+    pub unit: Option<Pattern>,
+    /// Paths below the cgroup root, as globs; `*` stays within one component, `**` does not.
+    pub cgroup: Option<Pattern>,
+    /// Container ids or their prefixes (12 characters or more).
+    pub container: Option<Pattern>,
+    /// Paths of executables, as globs.
+    pub exe: Option<Pattern>,
+    /// The command line, arguments joined by single spaces.
+    pub cmdline: Option<Regex>,
+    /// Effective user ids.
+    pub users: Option<Vec<u32>>,
+    /// Effective group ids.
+    pub groups: Option<Vec<u32>>,
+    /// A file that holds a process number.
+    pub pidfile: Option<PathBuf>,
+    /// Executables of an ancestor, as globs.
+    pub parent: Option<Pattern>,
+    /// The number of conditions: a rule with more conditions is more specific.
+    pub specificity: u32,
+}
+
+impl Rule {
+    /// Whether the rule names a cgroup rather than loose processes.
+    #[must_use]
+    pub const fn names_group(&self) -> bool {
+        self.unit.is_some() || self.cgroup.is_some() || self.container.is_some()
+    }
+
+    /// Whether the rule has conditions on single processes.
+    #[must_use]
+    pub const fn names_processes(&self) -> bool {
+        self.exe.is_some()
+            || self.cmdline.is_some()
+            || self.users.is_some()
+            || self.groups.is_some()
+            || self.pidfile.is_some()
+            || self.parent.is_some()
+    }
+}
+
+/// One or several globs; one that matches is enough.
+#[derive(Debug, Clone, Default)]
+pub struct Pattern {
+    /// The compiled globs.
+    pub globs: Vec<GlobMatcher>,
+}
+
+impl Pattern {
+    /// Whether any glob matches.
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
+        self.globs.iter().any(|glob| glob.is_match(text))
+    }
+}
+
+/// CPU guarantees and ceilings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CpuPolicy {
+    /// What it gets whenever it wants it.
+    pub guarantee: Millicpu,
+    /// The most it gets.
+    pub ceiling: Limit<Millicpu>,
+    /// The period in which the ceiling is counted, 1 ms to 1 s.
+    pub period: CpuTime,
+    /// Unused quota that may be carried over; `None` leaves it to the priority.
+    pub burst: Option<CpuTime>,
+    /// The CPUs it may use.
+    pub affinity: Affinity,
+}
+
+/// On which CPUs a component runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Affinity {
+    /// On whatever its parent has.
+    Shared,
+    /// On these.
+    Cpus(CpuSet),
+}
+
+/// Memory guarantees and ceilings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemoryPolicy {
+    /// Protected from reclaim.
+    pub guarantee: Bytes,
+    /// Where throttling and reclaim begin.
+    pub high: Limit<Bytes>,
+    /// Where killing begins.
+    pub ceiling: Limit<Bytes>,
+    /// Swap; `None` leaves it as it is.
+    pub swap: Option<Limit<Bytes>>,
+    /// What an out-of-memory kill takes.
+    pub oom: OomPolicy,
+    /// Whether a ceiling below the present usage is written at once, though that kills.
+    pub hard: bool,
+}
+
+/// What an out-of-memory kill inside a component takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OomPolicy {
+    /// As it was before provost.
+    Unset,
+    /// One process.
+    Process,
+    /// The whole group.
+    Group,
+}
+
+/// Limits on one disk, or on all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IoPolicy {
+    /// Which disk.
+    pub device: IoDevice,
+    /// Bytes read per second.
+    pub read: Limit<Bytes>,
+    /// Bytes written per second.
+    pub write: Limit<Bytes>,
+    /// Reads per second.
+    pub read_iops: Limit<u64>,
+    /// Writes per second.
+    pub write_iops: Limit<u64>,
+}
+
+/// Which disk a limit is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IoDevice {
+    /// Every whole disk of the host.
+    All,
+    /// The disk behind a device node, a mount point or any file on it. `disks` were resolved when the configuration was checked.
+    Path {
+        /// As written.
+        path: PathBuf,
+        /// The whole disks that take the limit.
+        disks: Vec<crate::units::DeviceId>,
+    },
+}

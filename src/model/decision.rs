@@ -1,0 +1,122 @@
+//! What is wanted, and why.
+
+use super::{HomeKind, Knob, KnobKind, Stray};
+use crate::units::{Bytes, CgroupPath, ComponentName, Millicpu, Span};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Why a knob has the value it is to have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "code")]
+pub enum Reason {
+    /// The configuration says so in the named key.
+    Configured {
+        /// The key below the component, such as `memory.ceiling`.
+        key: String,
+    },
+    /// The component's share of the host's CPUs by guarantee and priority.
+    Entitlement {
+        /// What it may count on when everybody wants everything.
+        share: Millicpu,
+        /// What can be divided in all.
+        of: Millicpu,
+    },
+    /// An ancestor carries the sum of what is protected below it, since a leaf's protection counts only as far as its ancestors'.
+    CarriedUp {
+        /// How many homes it adds up.
+        homes: usize,
+    },
+    /// The group uses more than the ceiling: the limit follows the usage down instead of killing.
+    AboveCeiling {
+        /// The ceiling it is to reach.
+        ceiling: Bytes,
+        /// What it uses now.
+        usage: Bytes,
+    },
+    /// A protected component with a CPU ceiling may carry unused quota over.
+    BurstForProtected,
+    /// The priority's share.
+    PriorityShare,
+    /// No rule asks for it any more: back to what was there before.
+    NoLongerConfigured,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configured { key } => write!(f, "{key}"),
+            Self::Entitlement { share, of } => {
+                write!(
+                    f,
+                    "entitled to {share} of {of} cores by guarantee and priority"
+                )
+            }
+            Self::CarriedUp { homes: 1 } => f.write_str("carries the protection of 1 home below"),
+            Self::CarriedUp { homes } => write!(f, "carries the protection of {homes} homes below"),
+            Self::AboveCeiling { ceiling, usage } => {
+                write!(
+                    f,
+                    "uses {usage}, above memory.ceiling {ceiling}: follows the usage down"
+                )
+            }
+            Self::BurstForProtected => f.write_str("protected: unused quota carries over"),
+            Self::PriorityShare => f.write_str("share of its priority"),
+            Self::NoLongerConfigured => f.write_str("no longer configured: back to the original"),
+        }
+    }
+}
+
+/// A value wanted for one knob of one group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// The component on whose behalf; none for an ancestor.
+    pub component: Option<ComponentName>,
+    /// The group.
+    pub at: CgroupPath,
+    /// The value.
+    pub knob: Knob,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// A wanted value that is not acted on now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The component on whose behalf; none for an ancestor.
+    pub component: Option<ComponentName>,
+    /// The group.
+    pub at: CgroupPath,
+    /// The knob.
+    pub kind: KnobKind,
+    /// Why not.
+    pub why: String,
+    /// For how long, where that is known.
+    pub remaining: Option<Span>,
+}
+
+/// Loose processes that are to live in a home of provost's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placement {
+    /// The component.
+    pub component: ComponentName,
+    /// The place: an own scope or an own group.
+    pub home: HomeKind,
+    /// Its path, whether or not it exists yet.
+    pub path: CgroupPath,
+    /// Who moves in.
+    pub strays: Vec<Stray>,
+}
+
+/// Everything that is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Decision {
+    /// Who is to live where.
+    pub placements: Vec<Placement>,
+    /// What each knob is to be, ordered by path and knob.
+    pub targets: Vec<Target>,
+    /// What is left as it is, and why.
+    pub held: Vec<Held>,
+    /// Each component's CPU entitlement.
+    pub entitlement: BTreeMap<ComponentName, Millicpu>,
+}

@@ -1,0 +1,68 @@
+//! What a person should know: contradictions, refusals, degradations.
+
+use crate::units::{CgroupPath, ComponentName};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// How much a finding matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// provost does less than it was asked for.
+    Warning,
+    /// A person must act.
+    Error,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Info => "info",
+            Self::Warning => "WARN",
+            Self::Error => "ERROR",
+        })
+    }
+}
+
+/// What kind of finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FindingKind {
+    /// Another writer changed a knob; its value stands for a while.
+    Override,
+    /// Another writer keeps changing a knob; provost stepped aside.
+    Contested,
+    /// The kernel or systemd refused a value.
+    Refused,
+    /// A match that is left alone.
+    LeftAlone,
+    /// A controller, file or feature is missing.
+    Missing,
+    /// A plan broke a rule and was dropped.
+    Lint,
+    /// A component has no process and no unit now.
+    Absent,
+    /// Usage is above a ceiling.
+    AboveCeiling,
+    /// Something could not be read.
+    Unreadable,
+    /// A defect in provost itself.
+    Bug,
+}
+
+/// One finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// How much it matters.
+    pub severity: Severity,
+    /// What kind it is.
+    pub kind: FindingKind,
+    /// The component, where there is one.
+    pub component: Option<ComponentName>,
+    /// The group, where there is one.
+    pub at: Option<CgroupPath>,
+    /// What, where and how to mend it, as one or two sentences.
+    pub text: String,
+}

@@ -1,0 +1,25 @@
+//! The nouns that cross rooms: what was seen, what is wanted and why, what to do, what came of it.
+//!
+//! Types only, with the laws that belong to one value (a knob renders and parses its kernel text). Nothing here decides and
+//! nothing here touches the kernel.
+
+mod action;
+mod component;
+mod decision;
+mod finding;
+mod knob;
+mod outcome;
+mod record;
+mod snapshot;
+
+pub use action::{Action, Change, Plan, Via};
+pub use component::{Home, HomeKind, Priority};
+pub use decision::{Decision, Held, Placement, Reason, Target};
+pub use finding::{Finding, FindingKind, Severity};
+pub use knob::{Controller, IoMax, Knob, KnobKind, KnobParseError};
+pub use outcome::{Outcome, OutcomeOf, Verdict};
+pub use record::CycleRecord;
+pub use snapshot::{
+    Disk, EscapeTimes, GroupView, HostView, IoWeightBackend, Psi, PsiLine, ReadFault, Reading,
+    Refusal, Snapshot, Stray, Usage,
+};

@@ -1,0 +1,72 @@
+//! What came of an action, read back from the kernel.
+
+use super::{Knob, KnobKind};
+use crate::units::{CgroupId, CgroupPath, ComponentName, ProcId, Span, Tick};
+use serde::{Deserialize, Serialize};
+
+/// How a write or a move ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "result")]
+pub enum Verdict {
+    /// The kernel holds what was asked for (memory values rounded down to pages count as that).
+    Applied,
+    /// The kernel accepted the write and holds another value.
+    Clipped {
+        /// What it holds.
+        effective: Knob,
+    },
+    /// The kernel or systemd refused.
+    Refused {
+        /// The error number; 0 where systemd answered with a message only.
+        errno: i32,
+        /// What happened and what to do about it.
+        advice: String,
+    },
+    /// The group or process was gone.
+    Gone,
+}
+
+/// What an outcome is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum OutcomeOf {
+    /// A knob.
+    Knob {
+        /// The knob written.
+        knob: KnobKind,
+        /// The value asked for.
+        asked: Knob,
+        /// Which group held it; none when it never came to be.
+        id: Option<CgroupId>,
+        /// What the journal holds as the value before provost.
+        original: Option<Knob>,
+    },
+    /// A process that was moved.
+    Process {
+        /// The process.
+        process: ProcId,
+        /// Where it came from.
+        from: CgroupPath,
+        /// Time from its exec to the end of the move, if the exec was seen.
+        exec_to_placed: Option<Span>,
+    },
+    /// A group or scope that was made, or controllers that were enabled.
+    Group,
+}
+
+/// What came of one action's part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// When it ended.
+    pub at: Tick,
+    /// The component on whose behalf; none for an ancestor.
+    pub component: Option<ComponentName>,
+    /// The group.
+    pub path: CgroupPath,
+    /// The knob, process or group.
+    pub of: OutcomeOf,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// How long the kernel or systemd took.
+    pub took: Span,
+}

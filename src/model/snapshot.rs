@@ -1,0 +1,221 @@
+//! What one look at the host found: values and the errors of reading them, nothing interpreted.
+
+use super::{Controller, Home, Knob, KnobKind, Outcome, Via};
+use crate::units::{
+    Bytes, CgroupId, CgroupPath, ComponentName, CpuSet, CpuTime, DeviceId, ProcId, Span, Tick,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A value that was looked for. Missing is never zero: what could not be read is held, not tightened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reading<T> {
+    /// The value.
+    Is(T),
+    /// This kernel or this group has no such file (its controller is not enabled, or the feature is missing).
+    Absent,
+    /// The group vanished while it was read.
+    Gone,
+    /// The file is there and could not be read.
+    Failed(ReadFault),
+}
+
+impl<T> Reading<T> {
+    /// The value, where there is one.
+    pub const fn value(&self) -> Option<&T> {
+        match self {
+            Self::Is(value) => Some(value),
+            Self::Absent | Self::Gone | Self::Failed(_) => None,
+        }
+    }
+}
+
+/// A failed read in the form that is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadFault {
+    /// The file.
+    pub file: String,
+    /// The kernel's error number; 0 when the text could not be understood.
+    pub errno: i32,
+    /// What went wrong, as a clause.
+    pub what: String,
+}
+
+/// One line of a pressure file: total stall time in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PsiLine {
+    /// Total stalled time since boot or since the group was made, in microseconds.
+    pub total_usec: u64,
+    /// Share of the last ten seconds, in hundredths of a percent. For people only: it moves in steps of two seconds.
+    pub avg10_centi: u32,
+}
+
+/// A pressure file: some tasks waiting, all tasks waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Psi {
+    /// At least one task waited.
+    pub some: PsiLine,
+    /// All tasks waited at once. The root's `cpu` line is always zero.
+    pub full: PsiLine,
+}
+
+/// What a group used, as counters and levels of one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// `usage_usec` in `cpu.stat`.
+    pub cpu: Option<CpuTime>,
+    /// `throttled_usec` in `cpu.stat`, summed over CPUs.
+    pub throttled: Option<CpuTime>,
+    /// `memory.current`: with page cache and kernel memory.
+    pub memory: Option<Bytes>,
+    /// `memory.swap.current`.
+    pub swap: Option<Bytes>,
+    /// `pids.current`, zombies included.
+    pub pids: Option<u64>,
+    /// `oom_kill` in `memory.events`.
+    pub oom_kills: Option<u64>,
+    /// `cpu.pressure`.
+    pub cpu_psi: Option<Psi>,
+    /// `memory.pressure`.
+    pub memory_psi: Option<Psi>,
+    /// `io.pressure`.
+    pub io_psi: Option<Psi>,
+}
+
+/// One cgroup: a component's home or an ancestor of one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupView {
+    /// Which group is at the path now.
+    pub id: CgroupId,
+    /// How its knobs are written.
+    pub via: Via,
+    /// `cgroup.controllers`: what the parent granted.
+    pub controllers: Reading<BTreeSet<Controller>>,
+    /// `populated` in `cgroup.events`.
+    pub populated: bool,
+    /// The knobs, by kind. `io.max` has an entry per limited device.
+    pub knobs: BTreeMap<KnobKind, Reading<Knob>>,
+    /// What it uses.
+    pub usage: Usage,
+    /// Sum of `cpu.weight` over the populated children that neither are nor hold a home.
+    pub unmanaged_weight: u64,
+    /// Whether the agent itself, sshd or another protected process lives in it or below it: then no limit is put on it.
+    pub holds_protected: bool,
+}
+
+impl GroupView {
+    /// The knob's reading; a knob that was not looked at is absent.
+    #[must_use]
+    pub fn knob(&self, kind: KnobKind) -> &Reading<Knob> {
+        self.knobs.get(&kind).unwrap_or(&Reading::Absent)
+    }
+}
+
+/// What enforces `io.weight` on a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IoWeightBackend {
+    /// Nothing: a weight is accepted and has no effect.
+    None,
+    /// The BFQ scheduler.
+    Bfq,
+    /// The io.cost controller.
+    IoCost,
+}
+
+/// A whole disk that takes limits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// Its number, as `io.max` wants it.
+    pub device: DeviceId,
+    /// Its kernel name, such as `nvme0n1`.
+    pub name: String,
+    /// What makes weights work on it.
+    pub weights: IoWeightBackend,
+}
+
+/// The host's size and abilities, as far as decisions need them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostView {
+    /// CPUs that are online.
+    pub online: CpuSet,
+    /// `MemTotal`.
+    pub memory: Bytes,
+    /// `SwapTotal`.
+    pub swap: Bytes,
+    /// The size of a page.
+    pub page: Bytes,
+    /// `kernel.pid_max`.
+    pub pid_max: u64,
+    /// Whole disks, by name.
+    pub disks: Vec<Disk>,
+    /// Whether systemd manages the cgroup tree.
+    pub systemd: bool,
+}
+
+/// A loose process that belongs to a component and lives outside it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stray {
+    /// The process.
+    pub process: ProcId,
+    /// Its command name, for people.
+    pub comm: String,
+    /// The component it belongs to.
+    pub component: ComponentName,
+    /// Where it lives now.
+    pub from: CgroupPath,
+    /// When its program was started, if an exec event was seen.
+    pub exec_at: Option<Tick>,
+}
+
+/// A match that must not be acted on, with the reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The component whose rule matched.
+    pub component: ComponentName,
+    /// What matched: a process or a group, for people.
+    pub what: String,
+    /// Why it is left alone, with the way out.
+    pub why: String,
+}
+
+/// How long processes ran outside their component after their exec, over the agent's life.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct EscapeTimes {
+    /// Processes placed after an exec event.
+    pub placed: u64,
+    /// Median of the last 256.
+    pub median: Option<Span>,
+    /// 99th percentile of the last 256.
+    pub p99: Option<Span>,
+    /// The longest.
+    pub longest: Option<Span>,
+    /// Processes that ended before they could be placed, over the agent's life.
+    pub escaped: u64,
+}
+
+/// One look at the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// When it was taken.
+    pub at: Tick,
+    /// Rises whenever anything but usage differs from the look before.
+    pub generation: u64,
+    /// The host.
+    pub host: HostView,
+    /// The groups that matter: homes and all their ancestors, the root included.
+    pub groups: BTreeMap<CgroupPath, GroupView>,
+    /// Where each component lives now; a component without a home has no entry.
+    pub homes: BTreeMap<ComponentName, Vec<Home>>,
+    /// Loose processes to be placed.
+    pub strays: Vec<Stray>,
+    /// Matches that are left alone.
+    pub refused: Vec<Refusal>,
+    /// What came of earlier actions since the last look.
+    pub outcomes: Vec<Outcome>,
+    /// Knobs whose write has not returned yet.
+    pub pending: BTreeSet<(CgroupPath, KnobKind)>,
+    /// When systemd last said that it reloads its configuration, if it did.
+    pub reloaded_at: Option<Tick>,
+}
