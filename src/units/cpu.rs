@@ -102,7 +102,9 @@ impl CpuTime {
 
 impl fmt::Display for CpuTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_multiple_of(1000) {
+        if self.0 == 0 {
+            f.pad("0")
+        } else if self.0.is_multiple_of(1000) {
             f.pad(&format!("{}ms", self.0 / 1000))
         } else {
             f.pad(&format!("{}us", self.0))

@@ -1,0 +1,185 @@
+//! One cycle: from a policy, what is remembered and one look at the host to a checked plan.
+//!
+//! [`step`] composes estimate, decide and plan, and is the only entry to them. It has no I/O and no clock, takes whatever it is given
+//! (bad input is data, so there is no `Result`) and gives the same answer for the same input. The daemon, `provost plan` and the
+//! property tests run this very function.
+
+use crate::config::Policy;
+use crate::decide::decide;
+use crate::estimate::{Ownership, Rates, Standing, standing};
+use crate::model::{Decision, Finding, FindingKind, Plan, Reason, Severity, Snapshot};
+use crate::plan::{Skipped, lint, plan};
+use crate::units::Tick;
+
+/// What one cycle hands to the next.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    /// Whose the values in the kernel are.
+    pub ownership: Ownership,
+    /// Rates from counters.
+    pub rates: Rates,
+    /// The last look that was planned for, and when to plan again though nothing changed.
+    planned: Option<Planned>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Planned {
+    generation: u64,
+    again_at: Option<Tick>,
+}
+
+impl State {
+    /// Makes the next step plan anew whatever it sees: the policy was replaced.
+    pub const fn replan(&mut self) {
+        self.planned = None;
+    }
+}
+
+/// What one cycle came to.
+#[derive(Debug)]
+pub struct Step {
+    /// For the next cycle.
+    pub state: State,
+    /// What came of it; none when nothing changed since the last planned look and nothing is due, which is the steady case and costs
+    /// no allocation.
+    pub news: Option<News>,
+}
+
+/// The fruit of a cycle in which something had changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct News {
+    /// What is wanted and why.
+    pub decision: Decision,
+    /// What to do, in order. Empty when the check found a broken rule.
+    pub plan: Plan,
+    /// What a person should know.
+    pub findings: Vec<Finding>,
+}
+
+/// Runs one cycle.
+#[must_use]
+pub fn step(policy: &Policy, mut state: State, seen: &Snapshot) -> Step {
+    state.rates.update(seen);
+    let is_steady = seen.outcomes.is_empty()
+        && state.planned.is_some_and(|planned| {
+            planned.generation == seen.generation && planned.again_at.is_none_or(|at| seen.at < at)
+        });
+    if is_steady {
+        return Step { state, news: None };
+    }
+    state.ownership.update(seen, policy.override_for);
+    let mut decision = decide(policy, &state.ownership, seen);
+    let (mut plan, skipped) = plan(policy, &state.ownership, seen, &decision);
+    let mut findings = lint(policy, seen, &plan);
+    if !findings.is_empty() {
+        plan = Plan::default();
+    }
+    findings.extend(skipped.iter().map(finding));
+    findings.extend(refusals(seen));
+    findings.extend(absent(policy, seen));
+    findings.extend(above_ceiling(&decision));
+    decision.held = skipped.into_iter().map(|skipped| skipped.held).collect();
+    let again_at = next_look(&state, seen, &decision, policy);
+    state.planned = Some(Planned {
+        generation: seen.generation,
+        again_at,
+    });
+    Step {
+        state,
+        news: Some(News {
+            decision,
+            plan,
+            findings,
+        }),
+    }
+}
+
+fn finding(skipped: &Skipped) -> Finding {
+    let held = &skipped.held;
+    let remaining = held.remaining.map_or_else(String::new, |span| {
+        format!(" ({}s left)", span.0.div_ceil(1_000_000))
+    });
+    Finding {
+        severity: skipped.severity,
+        kind: skipped.kind,
+        component: held.component.clone(),
+        at: Some(held.at.clone()),
+        text: format!(
+            "{} of {} is left as it is: {}{remaining}",
+            held.kind, held.at, held.why
+        ),
+    }
+}
+
+fn refusals(seen: &Snapshot) -> impl Iterator<Item = Finding> {
+    seen.refused.iter().map(|refusal| Finding {
+        severity: Severity::Warning,
+        kind: FindingKind::LeftAlone,
+        component: Some(refusal.component.clone()),
+        at: None,
+        text: format!("{} is left alone: {}", refusal.what, refusal.why),
+    })
+}
+
+fn absent(policy: &Policy, seen: &Snapshot) -> Vec<Finding> {
+    let lives = |name| {
+        seen.homes.get(name).is_some_and(|homes| !homes.is_empty())
+            || seen.strays.iter().any(|stray| stray.component == *name)
+    };
+    let names = policy.components.keys().filter(|name| !lives(name));
+    names
+        .map(|name| Finding {
+            severity: Severity::Info,
+            kind: FindingKind::Absent,
+            component: Some(name.clone()),
+            at: None,
+            text: format!(
+                "{name} has no process and no unit now; its limits take effect when it appears"
+            ),
+        })
+        .collect()
+}
+
+fn above_ceiling(decision: &Decision) -> Vec<Finding> {
+    let above = |target: &crate::model::Target| {
+        let Reason::AboveCeiling { ceiling, usage } = &target.reason else {
+            return None;
+        };
+        Some(Finding {
+            severity: Severity::Warning,
+            kind: FindingKind::AboveCeiling,
+            component: target.component.clone(),
+            at: Some(target.at.clone()),
+            text: format!(
+                "{} uses {usage}, its memory.ceiling is {ceiling}: the limit follows the usage down; set memory.high to press it \
+                 down, or memory.hard = true to enforce the ceiling at once, which kills",
+                target.at
+            ),
+        })
+    };
+    decision.targets.iter().filter_map(above).collect()
+}
+
+/// When to plan again though nothing changes: when an override or a refusal runs out, and at every look while a limit follows usage.
+fn next_look(state: &State, seen: &Snapshot, decision: &Decision, policy: &Policy) -> Option<Tick> {
+    let follows = decision
+        .targets
+        .iter()
+        .any(|target| matches!(target.reason, Reason::AboveCeiling { .. }));
+    let follow_at = follows.then(|| seen.at.plus(policy.interval));
+    let held_until = decision
+        .held
+        .iter()
+        .filter_map(|held| held.remaining.map(|span| seen.at.plus(span)));
+    let contested = decision
+        .targets
+        .iter()
+        .any(|target| {
+            standing(&state.ownership, seen, &target.at, target.knob.kind()) == Standing::Contested
+        })
+        .then(|| seen.at.plus(crate::units::Span::secs(60)));
+    held_until.chain(follow_at).chain(contested).min()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,328 @@
+//! The whole step: stories of drift, and the properties that no policy and no look may break.
+
+use super::*;
+use crate::config::{Affinity, Component, OomPolicy};
+use crate::model::{Action, Knob, KnobKind, Priority};
+use crate::testing::{add_home, carry_out, component, host, policy, set, stray};
+use crate::units::{Bytes, CgroupPath, CpuSet, Limit, Millicpu, Span};
+use proptest::prelude::*;
+
+const WEB: &str = "system.slice/web.service";
+
+fn limited() -> Component {
+    let mut web = component("web", Priority::Normal);
+    web.memory.ceiling = Limit::At(Bytes::mebi(128));
+    web
+}
+
+fn max(mebi: u64) -> Knob {
+    Knob::MemoryMax(Limit::At(Bytes::mebi(mebi)))
+}
+
+fn news(step: Step) -> (State, News) {
+    let news = step.news.expect("something changed");
+    (step.state, news)
+}
+
+/// Enforces `rules` on a host with one limited service, and returns the state and the look after it.
+fn enforced(rules: &Policy, component: &Component) -> (State, Snapshot) {
+    let mut seen = host();
+    add_home(&mut seen, component, WEB);
+    let (state, first) = news(step(rules, State::default(), &seen));
+    let after = carry_out(&seen, &first.plan.actions);
+    let (state, second) = news(step(rules, state, &after));
+    assert!(second.plan.is_empty(), "{:?}", second.plan);
+    let mut quiet = after;
+    quiet.outcomes.clear();
+    (state, quiet)
+}
+
+fn plans_memory_max(news: &News) -> bool {
+    let changes = news.plan.actions.iter().flat_map(Action::changes);
+    changes
+        .into_iter()
+        .any(|change| change.new.kind() == KnobKind::MemoryMax)
+}
+
+#[test]
+fn a_steady_host_makes_no_news() {
+    let web = limited();
+    let rules = policy([web.clone()]);
+    let (state, mut seen) = enforced(&rules, &web);
+    seen.at = seen.at.plus(Span::secs(1));
+    assert!(step(&rules, state, &seen).news.is_none());
+}
+
+#[test]
+fn a_value_that_fell_back_is_written_again() {
+    let web = limited();
+    let rules = policy([web.clone()]);
+    let (state, mut seen) = enforced(&rules, &web);
+    set(&mut seen, WEB, Knob::MemoryMax(Limit::Max));
+    let (_, news) = news(step(&rules, state, &seen));
+    assert!(plans_memory_max(&news));
+}
+
+#[test]
+fn another_writers_value_stands_until_its_time_is_over() {
+    let web = limited();
+    let rules = policy([web.clone()]);
+    let (state, mut seen) = enforced(&rules, &web);
+    set(&mut seen, WEB, max(64));
+    let (state, first) = news(step(&rules, state, &seen));
+    assert!(!plans_memory_max(&first));
+    let held: Vec<FindingKind> = first.findings.iter().map(|finding| finding.kind).collect();
+    assert!(held.contains(&FindingKind::Override), "{held:?}");
+    seen.at = seen.at.plus(Span::secs(599));
+    let early = step(&rules, state, &seen);
+    assert!(early.news.is_none());
+    seen.at = seen.at.plus(Span::secs(2));
+    let (_, late) = news(step(&rules, early.state, &seen));
+    assert!(plans_memory_max(&late));
+}
+
+#[test]
+fn after_two_fights_it_steps_aside_until_a_reload() {
+    let web = limited();
+    let rules = policy([web.clone()]);
+    let (mut state, mut seen) = enforced(&rules, &web);
+    for round in 0..2 {
+        set(&mut seen, WEB, max(60 + round));
+        state = step(&rules, state, &seen).state;
+        seen.at = seen.at.plus(Span::secs(601));
+        let (next, late) = news(step(&rules, state, &seen));
+        assert!(plans_memory_max(&late), "round {round}");
+        seen = carry_out(&seen, &late.plan.actions);
+        state = step(&rules, next, &seen).state;
+        seen.outcomes.clear();
+    }
+    set(&mut seen, WEB, max(90));
+    seen.at = seen.at.plus(Span::secs(3600));
+    let (mut state, contested) = news(step(&rules, state, &seen));
+    assert!(!plans_memory_max(&contested));
+    assert!(
+        contested
+            .findings
+            .iter()
+            .any(|finding| finding.kind == FindingKind::Contested)
+    );
+    state.ownership.forgive();
+    state.replan();
+    let (_, forgiven) = news(step(&rules, state, &seen));
+    assert!(plans_memory_max(&forgiven));
+}
+
+#[test]
+fn a_reset_storm_is_not_fought_for_ever() {
+    let web = limited();
+    let rules = policy([web.clone()]);
+    let (mut state, mut seen) = enforced(&rules, &web);
+    let mut writes = 0;
+    for _ in 0..20 {
+        set(&mut seen, WEB, Knob::MemoryMax(Limit::Max));
+        seen.at = seen.at.plus(Span::millis(100));
+        let (next, round) = news(step(&rules, state, &seen));
+        writes += usize::from(plans_memory_max(&round));
+        seen = carry_out(&seen, &round.plan.actions);
+        state = step(&rules, next, &seen).state;
+        seen.outcomes.clear();
+    }
+    assert_eq!(writes, 3);
+}
+
+#[test]
+fn a_restarted_unit_is_limited_anew() {
+    let web = limited();
+    let rules = policy([web.clone()]);
+    let (state, mut seen) = enforced(&rules, &web);
+    let group = seen.groups.get_mut(&CgroupPath::new(WEB)).unwrap();
+    group.id = crate::units::CgroupId(99_999);
+    set(&mut seen, WEB, max(64));
+    let home = seen.homes.get_mut(&web.name).unwrap();
+    home[0].at.id = crate::units::CgroupId(99_999);
+    let (_, news) = news(step(&rules, state, &seen));
+    assert!(
+        plans_memory_max(&news),
+        "a value in a new group is nobody's override"
+    );
+}
+
+#[test]
+fn a_key_that_is_removed_gives_the_original_back() {
+    let web = limited();
+    let (state, seen) = enforced(&policy([web.clone()]), &web);
+    let mut unlimited = web;
+    unlimited.memory.ceiling = Limit::Max;
+    let mut state = state;
+    state.replan();
+    let (_, news) = news(step(&policy([unlimited]), state, &seen));
+    let changes: Vec<_> = news.plan.actions.iter().flat_map(Action::changes).collect();
+    assert_eq!(changes.len(), 1, "{changes:?}");
+    assert_eq!(changes[0].new, Knob::MemoryMax(Limit::Max));
+    assert_eq!(changes[0].reason, Reason::NoLongerConfigured);
+}
+
+#[test]
+fn a_broken_rule_drops_the_whole_plan() {
+    let mut web = limited();
+    web.cpu.affinity = Affinity::Cpus(CpuSet::of([40]));
+    let mut seen = host();
+    add_home(&mut seen, &web, WEB);
+    let (_, news) = news(step(&policy([web]), State::default(), &seen));
+    assert!(news.plan.is_empty());
+    assert!(
+        news.findings
+            .iter()
+            .any(|finding| finding.kind == FindingKind::Lint)
+    );
+}
+
+fn any_component(name: &'static str) -> impl Strategy<Value = Component> {
+    let cpu = (
+        0u64..400,
+        prop_oneof![Just(None), (10u64..2000).prop_map(Some)],
+    );
+    let memory = (
+        0u64..200,
+        prop_oneof![Just(None), (200u64..1000).prop_map(Some)],
+        any::<bool>(),
+    );
+    let rest = (
+        0usize..4,
+        10u64..1000,
+        prop_oneof![Just(None), (8u64..500).prop_map(Some)],
+        any::<bool>(),
+    );
+    (cpu, memory, rest).prop_map(move |(cpu, memory, rest)| {
+        let mut made = component(name, Priority::ALL[rest.0]);
+        made.share_percent = rest.1;
+        made.pids = rest.2.map_or(Limit::Max, Limit::At);
+        made.cpu.guarantee = Millicpu(cpu.0.min(cpu.1.unwrap_or(u64::MAX)));
+        made.cpu.ceiling = cpu.1.map_or(Limit::Max, |value| Limit::At(Millicpu(value)));
+        made.memory.guarantee = Bytes::mebi(memory.0);
+        made.memory.ceiling = memory
+            .1
+            .map_or(Limit::Max, |value| Limit::At(Bytes::mebi(value)));
+        made.memory.oom = if memory.2 {
+            OomPolicy::Group
+        } else {
+            OomPolicy::Unset
+        };
+        if rest.3 {
+            made.cpu.affinity = Affinity::Cpus(CpuSet::of([1]));
+        }
+        made
+    })
+}
+
+fn any_world() -> impl Strategy<Value = (Policy, Snapshot)> {
+    let places = proptest::collection::vec((0usize..6, 0u64..1500, 0u64..500), 4);
+    let components = (
+        any_component("a"),
+        any_component("b"),
+        any_component("c"),
+        any_component("d"),
+    );
+    (components, places).prop_map(|((a, b, c, d), places)| {
+        let mut seen = host();
+        let components = [a, b, c, d];
+        let paths = [
+            "system.slice/S",
+            "apps.slice/inner.slice/S",
+            "provost.slice/provost-low.slice/S",
+        ];
+        for (component, (place, usage, unmanaged)) in components.iter().zip(places) {
+            let Some(pattern) = paths.get(place) else {
+                seen.strays
+                    .push(stray(component, 4000 + i32::try_from(usage).unwrap()));
+                continue;
+            };
+            let path = pattern.replace('S', &format!("{}.service", component.name));
+            add_home(&mut seen, component, &path);
+            let path = CgroupPath::new(&path);
+            seen.groups.get_mut(&path).unwrap().usage.memory = Some(Bytes::mebi(usage));
+            let parent = path.parent().unwrap();
+            seen.groups.get_mut(&parent).unwrap().unmanaged_weight = unmanaged;
+        }
+        (policy(components), seen)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn planning_on_the_reached_state_is_empty((rules, seen) in any_world()) {
+        let (state, first) = news(step(&rules, State::default(), &seen));
+        let after = carry_out(&seen, &first.plan.actions);
+        let (state, second) = news(step(&rules, state, &after));
+        // Homes that were just made get their weights with the second look.
+        let after = carry_out(&after, &second.plan.actions);
+        let (_, third) = news(step(&rules, state, &after));
+        prop_assert!(third.plan.is_empty(), "{:#?}", third.plan);
+    }
+
+    #[test]
+    fn every_plan_passes_the_check((rules, seen) in any_world()) {
+        let (_, first) = news(step(&rules, State::default(), &seen));
+        let broken: Vec<_> =
+            first.findings.iter().filter(|finding| finding.kind == FindingKind::Lint).collect();
+        prop_assert!(broken.is_empty(), "{:#?}", broken);
+    }
+
+    #[test]
+    fn every_prefix_of_a_plan_is_legal((rules, seen) in any_world(), cut in 0usize..20) {
+        let (_, first) = news(step(&rules, State::default(), &seen));
+        let prefix = &first.plan.actions[..cut.min(first.plan.actions.len())];
+        let after = carry_out(&seen, prefix);
+        for (path, group) in &after.groups {
+            let limit = match group.knob(KnobKind::MemoryMax).value() {
+                Some(Knob::MemoryMax(Limit::At(limit))) => *limit,
+                _ => continue,
+            };
+            let usage = group.usage.memory.unwrap();
+            prop_assert!(limit >= usage, "{} {} < {}", path, limit, usage);
+        }
+    }
+
+    #[test]
+    fn the_same_input_gives_the_same_plan((rules, seen) in any_world()) {
+        let (_, once) = news(step(&rules, State::default(), &seen));
+        let (_, twice) = news(step(&rules, State::default(), &seen));
+        prop_assert_eq!(once, twice);
+    }
+
+    #[test]
+    fn a_failed_reading_never_tightens((rules, seen) in any_world(), which in 0usize..13) {
+        let kind = KnobKind::SINGLE[which % KnobKind::SINGLE.len()];
+        let mut blind = seen.clone();
+        let fault = crate::model::ReadFault { file: kind.file().to_owned(), errno: 5, what: "unreadable".to_owned() };
+        for group in blind.groups.values_mut() {
+            group.knobs.insert(kind, crate::model::Reading::Failed(fault.clone()));
+        }
+        let (_, first) = news(step(&rules, State::default(), &blind));
+        let on_seen_groups = first.plan.actions.iter().filter(|action| blind.groups.contains_key(action.path()));
+        for change in on_seen_groups.flat_map(Action::changes) {
+            prop_assert_ne!(change.new.kind(), kind, "{:#?}", first.plan);
+        }
+    }
+
+    #[test]
+    fn giving_up_every_key_restores_every_original((rules, seen) in any_world()) {
+        let (state, first) = news(step(&rules, State::default(), &seen));
+        let after = carry_out(&seen, &first.plan.actions);
+        let (mut state, second) = news(step(&rules, state, &after));
+        let after = carry_out(&after, &second.plan.actions);
+        let mut quiet = after.clone();
+        quiet.homes.clear();
+        quiet.strays.clear();
+        quiet.generation += 1;
+        state = step(&rules, state, &quiet).state;
+        state.replan();
+        let (_, last) = news(step(&policy([]), state, &quiet));
+        let end = carry_out(&quiet, &last.plan.actions);
+        for (path, before) in &seen.groups {
+            prop_assert_eq!(&end.groups[path].knobs, &before.knobs, "{}", path);
+        }
+    }
+}

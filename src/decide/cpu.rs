@@ -1,0 +1,103 @@
+//! CPU: who is entitled to how much, and the quota and placement that the configuration names.
+//!
+//! **Problem.** A guarantee must hold at the first millisecond of a load step, and unused CPU must flow to whoever wants it.
+//!
+//! **Approach.** Weights come from entitlement, what a component may count on when everybody wants everything, and not from demand:
+//! the scheduler reacts to demand by itself within milliseconds. A quota is written only where a ceiling is configured.
+//!
+//! **Terms.** *allocatable*: online CPUs less the reserve. *entitlement*: a component's part of it.
+//!
+//! **Algorithm.** Divide the allocatable CPUs by [`fair::allocate`] with every want at its ceiling. Ceilings become `cpu.max`; a protected
+//! component may carry one quota over (`cpu.max.burst`, since Linux 5.14), so that it is not throttled at a low average.
+//!
+//! **Properties.** Entitlements sum to at most the allocatable amount, and change only with membership or configuration.
+
+use super::fair::{Claim, Mode, allocate};
+use super::{Case, Housed};
+use crate::config::{Affinity, Component};
+use crate::model::{Knob, Reason, Target};
+use crate::units::{ComponentName, CpuMax, CpuTime, Limit, Millicpu};
+use std::collections::BTreeMap;
+
+/// `kernel/sched/core.c`: a quota below 1 ms is refused.
+const LEAST_QUOTA: CpuTime = CpuTime(1000);
+
+/// What each component with a home is entitled to.
+pub(super) fn entitlement(case: &Case<'_>) -> BTreeMap<ComponentName, Millicpu> {
+    let capacity = capacity(case);
+    let components: Vec<&Component> = super::housed(case.policy, case.seen)
+        .into_iter()
+        .map(|housed| housed.component)
+        .collect();
+    let claims: Vec<Claim> = components
+        .iter()
+        .map(|component| {
+            let ceiling = component
+                .cpu
+                .ceiling
+                .value()
+                .unwrap_or(capacity)
+                .min(capacity);
+            Claim {
+                priority: component.priority,
+                weight: component
+                    .priority
+                    .share()
+                    .saturating_mul(component.share_percent),
+                floor: component.cpu.guarantee.0,
+                want: ceiling.0,
+                max: ceiling.0,
+            }
+        })
+        .collect();
+    let given = allocate(allocatable(case).0, &claims, Mode::Weighted);
+    components
+        .iter()
+        .zip(given)
+        .map(|(component, share)| (component.name.clone(), Millicpu(share)))
+        .collect()
+}
+
+/// The host's CPUs.
+pub(super) fn capacity(case: &Case<'_>) -> Millicpu {
+    Millicpu::cores(u64::try_from(case.seen.host.online.len()).unwrap_or(u64::MAX))
+}
+
+/// What can be divided among components.
+pub(super) fn allocatable(case: &Case<'_>) -> Millicpu {
+    capacity(case).minus(case.policy.reserve.cpu)
+}
+
+/// Quota, burst and CPUs of each home.
+pub(super) fn targets(housed: &Housed<'_>) -> Vec<Target> {
+    let cpu = &housed.component.cpu;
+    let mut targets = Vec::new();
+    for home in housed.homes {
+        if let Affinity::Cpus(cpus) = &cpu.affinity {
+            targets.push(housed.configured(home, Knob::CpusetCpus(cpus.clone()), "cpu.affinity"));
+        }
+        let Limit::At(ceiling) = cpu.ceiling else {
+            continue;
+        };
+        let quota = Millicpu(ceiling.0 / housed.parts())
+            .quota_in(cpu.period)
+            .max(LEAST_QUOTA);
+        let max = CpuMax {
+            quota: Limit::At(quota),
+            period: cpu.period,
+        };
+        targets.push(housed.configured(home, Knob::CpuMax(max), "cpu.ceiling"));
+        let (burst, reason) = match cpu.burst {
+            Some(burst) => (
+                burst.min(quota),
+                Reason::Configured {
+                    key: "cpu.burst".to_owned(),
+                },
+            ),
+            None if housed.component.priority.is_protected() => (quota, Reason::BurstForProtected),
+            None => continue,
+        };
+        targets.push(housed.target(home, Knob::CpuMaxBurst(burst), reason));
+    }
+    targets
+}

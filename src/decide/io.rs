@@ -1,0 +1,76 @@
+//! I/O: limits per disk, where the configuration names them. Later entries override earlier ones, key by key, so that a limit
+//! for all disks can be loosened for one.
+
+use super::{Case, Housed};
+use crate::config::{IoDevice, IoPolicy};
+use crate::model::{IoMax, Knob, Target};
+use crate::units::{Bytes, DeviceId, Limit, Weight};
+use std::collections::BTreeMap;
+
+/// `block/blk-throttle.c` before 7.2 refuses a limit of one; below this a limit is a hang.
+const LEAST_RATE: u64 = 2;
+
+/// Limits and an explicit weight of each home. Weights by priority come with the tree.
+pub(super) fn targets(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
+    let limits = per_disk(case, &housed.component.io);
+    let mut targets = Vec::new();
+    for home in housed.homes {
+        for (device, max) in &limits {
+            let knob = Knob::IoMax(*device, divided(*max, housed.parts()));
+            targets.push(housed.configured(home, knob, "io.limits"));
+        }
+        if let Some(weight) = housed.component.io_weight {
+            targets.push(housed.configured(
+                home,
+                Knob::IoWeight(Weight::clamped(weight)),
+                "io.weight",
+            ));
+        }
+    }
+    targets
+}
+
+fn per_disk(case: &Case<'_>, entries: &[IoPolicy]) -> BTreeMap<DeviceId, IoMax> {
+    let mut limits = BTreeMap::new();
+    for entry in entries {
+        let devices: Vec<DeviceId> = match &entry.device {
+            IoDevice::All => case
+                .seen
+                .host
+                .disks
+                .iter()
+                .map(|disk| disk.device)
+                .collect(),
+            IoDevice::Path { disks, .. } => disks.clone(),
+        };
+        for device in devices {
+            let max = limits.entry(device).or_insert(IoMax::UNLIMITED);
+            *max = IoMax {
+                rbps: or(entry.read, max.rbps),
+                wbps: or(entry.write, max.wbps),
+                riops: or(entry.read_iops, max.riops),
+                wiops: or(entry.write_iops, max.wiops),
+            };
+        }
+    }
+    limits
+}
+
+fn or<T>(later: Limit<T>, earlier: Limit<T>) -> Limit<T> {
+    if matches!(later, Limit::Max) {
+        earlier
+    } else {
+        later
+    }
+}
+
+fn divided(max: IoMax, parts: u64) -> IoMax {
+    let bytes = |limit: Limit<Bytes>| limit.map(|rate| Bytes((rate.0 / parts).max(LEAST_RATE)));
+    let count = |limit: Limit<u64>| limit.map(|rate| (rate / parts).max(LEAST_RATE));
+    IoMax {
+        rbps: bytes(max.rbps),
+        wbps: bytes(max.wbps),
+        riops: count(max.riops),
+        wiops: count(max.wiops),
+    }
+}

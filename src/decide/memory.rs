@@ -1,0 +1,118 @@
+//! Memory: protection by guarantee, limits by ceiling, and a limit that follows usage down instead of killing.
+//!
+//! **Problem.** Writing `memory.max` below the present usage kills inside the write, innocent processes of the group as well. A
+//! guarantee protects only if the group's ancestors have it too (see `tree`).
+//!
+//! **Approach.** Guarantees become `memory.low`, and for critical components `memory.min` besides. While a home uses nearly as much
+//! as its ceiling or more, its `memory.max` is set a little above the usage and lowered as the usage falls, unless `memory.hard` asks
+//! for the ceiling at once.
+//!
+//! **Terms.** *guarantee*: memory reclaimed last. *ceiling*: where killing begins. *ratchet*: the limit that only moves down.
+//!
+//! **Algorithm.** See [`max_target`]. All values are rounded down to pages, as the kernel does.
+//!
+//! **Properties.** `memory.max` is never set below 1.02 times the usage without `hard`; never above the present limit while it
+//! follows; the sum of all `memory.min` is at most half of RAM.
+
+use super::{Case, Housed};
+use crate::config::OomPolicy;
+use crate::model::{Home, Knob, KnobKind, Priority, Reason, Target};
+use crate::units::{Bytes, Limit};
+
+/// Room above the usage while `memory.max` follows it down, beside 2 %.
+const RATCHET_ROOM: Bytes = Bytes::mebi(4);
+
+/// Protection and limits of each home.
+pub(super) fn targets(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
+    let memory = &housed.component.memory;
+    let part = |bytes: Bytes| {
+        bytes
+            .scaled(1, housed.parts())
+            .page_floor(case.seen.host.page)
+    };
+    let part_of = |limit: Limit<Bytes>| limit.map(part);
+    let mut targets = Vec::new();
+    for home in housed.homes {
+        if memory.guarantee > Bytes::ZERO {
+            let guarantee = Limit::At(part(memory.guarantee));
+            targets.push(housed.configured(home, Knob::MemoryLow(guarantee), "memory.guarantee"));
+            if housed.component.priority == Priority::Critical {
+                let least = Limit::At(part(least_protection(case, memory.guarantee)));
+                targets.push(housed.configured(home, Knob::MemoryMin(least), "memory.guarantee"));
+            }
+        }
+        if let Limit::At(_) = memory.high {
+            targets.push(housed.configured(
+                home,
+                Knob::MemoryHigh(part_of(memory.high)),
+                "memory.high",
+            ));
+        }
+        if let Limit::At(ceiling) = memory.ceiling {
+            targets.push(max_target(case, housed, home, part(ceiling)));
+        }
+        if let Some(swap) = memory.swap {
+            targets.push(housed.configured(
+                home,
+                Knob::MemorySwapMax(part_of(swap)),
+                "memory.swap",
+            ));
+        }
+        let group = match memory.oom {
+            OomPolicy::Unset => continue,
+            OomPolicy::Process => false,
+            OomPolicy::Group => true,
+        };
+        targets.push(housed.configured(home, Knob::MemoryOomGroup(group), "memory.oom"));
+    }
+    targets
+}
+
+/// `memory.min` is memory that the kernel cannot take back even to save itself: all of them together get at most half of RAM.
+fn least_protection(case: &Case<'_>, guarantee: Bytes) -> Bytes {
+    let of_critical = |sum: Bytes, component: &crate::config::Component| {
+        if component.priority == Priority::Critical {
+            sum.plus(component.memory.guarantee)
+        } else {
+            sum
+        }
+    };
+    let sum = case
+        .policy
+        .components
+        .values()
+        .fold(Bytes::ZERO, of_critical);
+    let half = Bytes(case.seen.host.memory.0 / 2);
+    if sum <= half {
+        guarantee
+    } else {
+        guarantee.scaled(half.0, sum.0)
+    }
+}
+
+fn max_target(case: &Case<'_>, housed: &Housed<'_>, home: &Home, ceiling: Bytes) -> Target {
+    let configured =
+        || housed.configured(home, Knob::MemoryMax(Limit::At(ceiling)), "memory.ceiling");
+    let group = case.seen.groups.get(home.path());
+    let Some(usage) = group.and_then(|group| group.usage.memory) else {
+        return configured();
+    };
+    let page = case.seen.host.page;
+    let follow = usage.scaled(102, 100).plus(RATCHET_ROOM).page_floor(page);
+    if housed.component.memory.hard || follow <= ceiling {
+        return configured();
+    }
+    let present = group.and_then(|group| group.knob(KnobKind::MemoryMax).value());
+    let limit = match present {
+        // Lower only by a hundredth or more: a limit that twitches with every page is noise.
+        Some(Knob::MemoryMax(Limit::At(present))) if follow.0 > present.0 - present.0 / 100 => {
+            (*present).max(ceiling)
+        }
+        Some(_) | None => follow,
+    };
+    housed.target(
+        home,
+        Knob::MemoryMax(Limit::At(limit)),
+        Reason::AboveCeiling { ceiling, usage },
+    )
+}

@@ -1,0 +1,182 @@
+//! Who should have what, and why: from the policy and one look at the host to a target for every knob.
+//!
+//! **Problem.** Components are configured in guarantees and ceilings; the kernel knows weights among siblings, quotas, protections
+//! that count only as far as their ancestors', and limits per cgroup.
+//!
+//! **Approach.** One file per resource turns a component's policy into targets for its homes; `tree` adds up what must be carried
+//! through the ancestors. A knob that nothing in the configuration asks for is not written; one that was asked for before and is not
+//! any more goes back to its original.
+//!
+//! **Terms.** *home*: a cgroup in which a component lives. *target*: a wanted value with its reason.
+//!
+//! **Algorithm.** Place loose processes; CPU, memory, I/O, pids per home; weights and protections up the tree; give back what
+//! is no longer asked for; sort.
+//!
+//! **Properties.** Deterministic; independent of the order of components; a component that spans several cgroups divides its
+//! ceilings among them, rounded down, so that together they never exceed them; no limit is ever put on an ancestor.
+
+mod cpu;
+pub mod fair;
+mod io;
+mod memory;
+mod place;
+mod tree;
+
+pub(crate) use place::slice;
+
+use crate::config::{Component, Policy};
+use crate::estimate::Ownership;
+use crate::model::{Decision, Home, Knob, KnobKind, Reason, Snapshot, Target};
+use crate::units::{CgroupPath, Limit};
+
+/// Everything the resource files look at.
+struct Case<'a> {
+    policy: &'a Policy,
+    seen: &'a Snapshot,
+    ownership: &'a Ownership,
+}
+
+/// A component with its homes; a component without any is not among them.
+struct Housed<'a> {
+    component: &'a Component,
+    homes: &'a [Home],
+}
+
+impl Housed<'_> {
+    /// How many cgroups share the component's ceilings.
+    fn parts(&self) -> u64 {
+        u64::try_from(self.homes.len()).unwrap_or(u64::MAX).max(1)
+    }
+
+    fn target(&self, home: &Home, knob: Knob, reason: Reason) -> Target {
+        let component = Some(self.component.name.clone());
+        Target {
+            component,
+            at: home.path().clone(),
+            knob,
+            reason,
+        }
+    }
+
+    fn configured(&self, home: &Home, knob: Knob, key: &str) -> Target {
+        self.target(
+            home,
+            knob,
+            Reason::Configured {
+                key: key.to_owned(),
+            },
+        )
+    }
+}
+
+/// What is wanted now.
+#[must_use]
+pub fn decide(policy: &Policy, ownership: &Ownership, seen: &Snapshot) -> Decision {
+    let case = Case {
+        policy,
+        seen,
+        ownership,
+    };
+    let housed = housed(policy, seen);
+    let mut decision = Decision {
+        placements: place::placements(policy, seen),
+        entitlement: cpu::entitlement(&case),
+        ..Decision::default()
+    };
+    for component in &housed {
+        decision.targets.extend(cpu::targets(component));
+        decision.targets.extend(memory::targets(&case, component));
+        decision.targets.extend(io::targets(&case, component));
+        decision.targets.extend(pids(component));
+    }
+    decision
+        .targets
+        .extend(tree::weights(&case, &housed, &decision.entitlement));
+    let protections = tree::protections(&case, &decision.targets);
+    decision.targets.extend(protections);
+    let returned = no_longer_asked_for(&case, &decision.targets);
+    decision.targets.extend(returned);
+    // A home may lie below another: of two values for one knob the greater protection or weight stands, which is sorted first.
+    decision
+        .targets
+        .sort_by(|a, b| (&a.at, a.knob.kind(), &b.knob).cmp(&(&b.at, b.knob.kind(), &a.knob)));
+    decision
+        .targets
+        .dedup_by(|later, kept| later.at == kept.at && later.knob.kind() == kept.knob.kind());
+    decision
+}
+
+/// The knobs of a home that is about to be made, so that they hold from its first moment.
+#[must_use]
+pub fn knobs_of_new_home(
+    policy: &Policy,
+    seen: &Snapshot,
+    home: &Home,
+    component: &Component,
+) -> Vec<Target> {
+    let ownership = Ownership::default();
+    let case = Case {
+        policy,
+        seen,
+        ownership: &ownership,
+    };
+    let mut homes: Vec<Home> = seen.homes.get(&component.name).cloned().unwrap_or_default();
+    homes.push(home.clone());
+    let housed = Housed {
+        component,
+        homes: &homes,
+    };
+    let mut targets = cpu::targets(&housed);
+    targets.extend(memory::targets(&case, &housed));
+    targets.extend(io::targets(&case, &housed));
+    targets.extend(pids(&housed));
+    targets.retain(|target| target.at == *home.path());
+    targets
+}
+
+fn housed<'a>(policy: &'a Policy, seen: &'a Snapshot) -> Vec<Housed<'a>> {
+    let with_homes = |component: &'a Component| {
+        let homes = seen
+            .homes
+            .get(&component.name)
+            .filter(|homes| !homes.is_empty())?;
+        Some(Housed { component, homes })
+    };
+    policy.components.values().filter_map(with_homes).collect()
+}
+
+fn pids(housed: &Housed<'_>) -> Vec<Target> {
+    let Limit::At(ceiling) = housed.component.pids else {
+        return Vec::new();
+    };
+    let each = (ceiling / housed.parts()).max(1);
+    let target = |home| housed.configured(home, Knob::PidsMax(Limit::At(each)), "pids.ceiling");
+    housed.homes.iter().map(target).collect()
+}
+
+/// Knobs that provost wrote and that nothing asks for any more: back to what was there before.
+fn no_longer_asked_for(case: &Case<'_>, targets: &[Target]) -> Vec<Target> {
+    let asked = |path: &CgroupPath, kind: KnobKind| {
+        targets
+            .iter()
+            .any(|target| target.at == *path && target.knob.kind() == kind)
+    };
+    let mut returned = Vec::new();
+    for (path, kind, record) in case.ownership.records() {
+        let (Some(original), Some(effective)) = (&record.original, &record.effective) else {
+            continue;
+        };
+        if original != effective && !asked(path, kind) {
+            returned.push(Target {
+                component: None,
+                at: path.clone(),
+                knob: original.clone(),
+                reason: Reason::NoLongerConfigured,
+            });
+        }
+    }
+    returned
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,213 @@
+//! What must be carried through the ancestors: weights that add up to the entitlement, and protection.
+//!
+//! **Problem.** A weight divides CPU among siblings only, so a home's share of the host is the product of the shares along its
+//! path; and `memory.low` of a leaf counts only as far as every ancestor has it too
+//! (`Documentation/admin-guide/cgroup-v2.rst`, memory.low; `mm/page_counter.c`, effective protection).
+//!
+//! **Approach.** Give every group on the way the sum of what lies below it. What is not registered keeps its own weights; the CPU left
+//! to it (the reserve, and whatever ceilings leave over) is divided evenly among the places where unregistered groups run.
+//!
+//! **Terms.** *rest*: online CPUs less all entitlements. *place*: a group with unregistered populated children. *node*: a home or an
+//! ancestor of one, below the root.
+//!
+//! **Algorithm.** Entitlement of a node = sum of its homes' parts + one place's rest for every place at or below it. Among the
+//! children of a group with unregistered weight `u` and place rest `p`, a node of entitlement `e` gets weight `ceil(e * u / p)`, so that the
+//! unregistered ones together get `p`; without unregistered siblings the largest gets 5000. If one would exceed 10000, all
+//! nodes of the set shrink alike.
+//!
+//! **Properties.** Along any path the product of shares gives at least the home's entitlement when everybody is busy (within
+//! rounding); unregistered groups are never written.
+
+use super::{Case, Housed, cpu};
+use crate::model::{IoWeightBackend, Knob, KnobKind, Reason, Target};
+use crate::units::{Bytes, CgroupPath, ComponentName, Limit, Millicpu, Weight};
+use std::collections::{BTreeMap, BTreeSet};
+
+const LARGEST_ALONE: u128 = 5000;
+const LARGEST: u128 = 10_000;
+
+/// A node's part of the host's CPUs.
+#[derive(Default)]
+struct Node {
+    /// Thousandths of a core that its homes are entitled to.
+    entitled: u64,
+    /// The component, where the node is a home.
+    component: Option<ComponentName>,
+}
+
+/// `cpu.weight`, and where a disk heeds it `io.weight`, of every home and ancestor.
+pub(super) fn weights(
+    case: &Case<'_>,
+    housed: &[Housed<'_>],
+    entitlement: &BTreeMap<ComponentName, Millicpu>,
+) -> Vec<Target> {
+    let nodes = nodes(housed, entitlement);
+    let places: BTreeSet<&CgroupPath> = case
+        .seen
+        .groups
+        .iter()
+        .filter(|(path, group)| group.unmanaged_weight > 0 && holds_node(&nodes, path))
+        .map(|(path, _)| path)
+        .collect();
+    let entitled: u64 = entitlement.values().map(|share| share.0).sum();
+    let rest = cpu::capacity(case).0.saturating_sub(entitled);
+    // In millionths of a core: a rest of a quarter core over five places must not round to nothing.
+    let place_rest = u128::from(rest) * 1000 / u128::try_from(places.len().max(1)).unwrap_or(1);
+    let amount = |path: &CgroupPath, node: &Node| {
+        let below = places.iter().filter(|place| path.contains(place)).count();
+        u128::from(node.entitled) * 1000 + place_rest * u128::try_from(below).unwrap_or(0)
+    };
+    let parents: BTreeSet<CgroupPath> = nodes.keys().filter_map(CgroupPath::parent).collect();
+    let of = cpu::allocatable(case);
+    let mut targets = Vec::new();
+    for parent in parents {
+        let siblings: Vec<(&CgroupPath, &Node, u128)> = nodes
+            .iter()
+            .filter(|(path, _)| path.parent().as_ref() == Some(&parent))
+            .map(|(path, node)| (path, node, amount(path, node)))
+            .collect();
+        let unmanaged = case
+            .seen
+            .groups
+            .get(&parent)
+            .map_or(0, |group| group.unmanaged_weight);
+        let values = sibling_weights(&siblings, u128::from(unmanaged), place_rest);
+        for ((path, node, _), weight) in siblings.into_iter().zip(values) {
+            let reason = Reason::Entitlement {
+                share: Millicpu(node.entitled),
+                of,
+            };
+            targets.extend(weight_targets(case, path, node, (weight, reason)));
+        }
+    }
+    targets
+}
+
+fn nodes(
+    housed: &[Housed<'_>],
+    entitlement: &BTreeMap<ComponentName, Millicpu>,
+) -> BTreeMap<CgroupPath, Node> {
+    let mut nodes: BTreeMap<CgroupPath, Node> = BTreeMap::new();
+    for component in housed {
+        let name = &component.component.name;
+        let share = entitlement.get(name).copied().unwrap_or_default();
+        let each = (share.0 / component.parts()).max(1);
+        for home in component.homes {
+            nodes.entry(home.path().clone()).or_default().component = Some(name.clone());
+            for path in std::iter::once(home.path().clone()).chain(home.path().ancestors()) {
+                if !path.is_root() {
+                    nodes.entry(path).or_default().entitled += each;
+                }
+            }
+        }
+    }
+    nodes
+}
+
+fn holds_node(nodes: &BTreeMap<CgroupPath, Node>, path: &CgroupPath) -> bool {
+    nodes
+        .keys()
+        .any(|node| node.parent().as_ref() == Some(path))
+}
+
+fn sibling_weights(
+    siblings: &[(&CgroupPath, &Node, u128)],
+    unmanaged: u128,
+    place_rest: u128,
+) -> Vec<Weight> {
+    let largest = siblings
+        .iter()
+        .map(|(_, _, amount)| *amount)
+        .max()
+        .unwrap_or(1)
+        .max(1);
+    // weight = amount * numerator / denominator
+    let (numerator, denominator) = if unmanaged > 0 && place_rest > 0 {
+        (unmanaged, place_rest)
+    } else {
+        (LARGEST_ALONE, largest)
+    };
+    let too_large = largest * numerator > LARGEST * denominator;
+    let (numerator, denominator) = if too_large {
+        (LARGEST, largest)
+    } else {
+        (numerator, denominator)
+    };
+    siblings
+        .iter()
+        .map(|(_, _, amount)| {
+            let weight = (amount * numerator).div_ceil(denominator);
+            Weight::clamped(u64::try_from(weight).unwrap_or(u64::MAX))
+        })
+        .collect()
+}
+
+fn weight_targets(
+    case: &Case<'_>,
+    path: &CgroupPath,
+    node: &Node,
+    (weight, reason): (Weight, Reason),
+) -> Vec<Target> {
+    let target = |knob| Target {
+        component: node.component.clone(),
+        at: path.clone(),
+        knob,
+        reason: reason.clone(),
+    };
+    let mut targets = vec![target(Knob::CpuWeight(weight))];
+    let heeded = case
+        .seen
+        .host
+        .disks
+        .iter()
+        .any(|disk| disk.weights != IoWeightBackend::None);
+    let explicit = node
+        .component
+        .as_ref()
+        .and_then(|name| case.policy.components.get(name))
+        .is_some_and(|component| component.io_weight.is_some());
+    if heeded && !explicit {
+        targets.push(target(Knob::IoWeight(weight)));
+    }
+    targets
+}
+
+/// `memory.low` and `memory.min` of every ancestor: the sum of what is protected below it, and never less than it had.
+pub(super) fn protections(case: &Case<'_>, targets: &[Target]) -> Vec<Target> {
+    let mut sums: BTreeMap<(CgroupPath, KnobKind), (Bytes, usize)> = BTreeMap::new();
+    for target in targets {
+        let (Knob::MemoryLow(Limit::At(bytes)) | Knob::MemoryMin(Limit::At(bytes))) = target.knob
+        else {
+            continue;
+        };
+        for above in target.at.ancestors().filter(|path| !path.is_root()) {
+            let (sum, homes) = sums.entry((above, target.knob.kind())).or_default();
+            *sum = sum.plus(bytes);
+            *homes += 1;
+        }
+    }
+    sums.into_iter()
+        .filter_map(|((at, kind), (sum, homes))| {
+            let is_low = kind == KnobKind::MemoryLow;
+            let wrap = |limit| {
+                if is_low {
+                    Knob::MemoryLow(limit)
+                } else {
+                    Knob::MemoryMin(limit)
+                }
+            };
+            let wanted = wrap(Limit::At(sum));
+            let enough = case
+                .ownership
+                .original(case.seen, &at, kind)
+                .is_some_and(|original| *original >= wanted);
+            let reason = Reason::CarriedUp { homes };
+            (!enough).then_some(Target {
+                component: None,
+                at,
+                knob: wanted,
+                reason,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,9 @@
+//! What the numbers mean: rates from counters, and whose the values in the kernel are.
+//!
+//! Pure: no clock, no I/O. Window states belong to [`crate::cycle::State`].
+
+mod ownership;
+mod rates;
+
+pub use ownership::{Ownership, Record, Standing, standing};
+pub use rates::Rates;

@@ -1,0 +1,297 @@
+//! The check that every plan passes before it is carried out. A plan that breaks a rule is dropped whole: provost then changes
+//! nothing and says which rule it was.
+//!
+//! The rules do not trust the rooms that made the plan; they look at actions, policy and snapshot only.
+//!
+//! - **L1** nothing is done to the root, `init.scope`, a protected unit, or inside one.
+//! - **L2** no limit is put on a group that holds a protected process (the agent, sshd, a session's leader) or on an ancestor of a
+//!   home: ancestors get weights and protection only.
+//! - **L3** no limit goes below the floor at which it becomes a freeze: 16 MiB, a hundredth of a core, 8 tasks.
+//! - **L4** `memory.max` stays above 1.02 times the usage unless the component says `hard`.
+//! - **L5** `memory.low` and `memory.min` stay within `memory.max`; a burst stays within its quota.
+//! - **L6** a CPU list is neither empty nor names a CPU that is not online.
+//! - **L7** all `memory.min` of homes together stay within half of RAM.
+//! - **L8** nobody is moved out of a service, nor process 1.
+//! - **L9** no knob of one group is set to two values.
+
+use crate::config::{Policy, is_protected_unit};
+use crate::model::{
+    Action, Change, Finding, FindingKind, Knob, KnobKind, Plan, Reason, Severity, Snapshot,
+};
+use crate::units::{Bytes, CgroupPath, CpuTime, Limit, Millicpu};
+use std::collections::BTreeMap;
+
+/// Below this a memory limit is a freeze in disguise: a process cannot even start.
+const LEAST_MEMORY: Bytes = Bytes::mebi(16);
+const LEAST_CPU: Millicpu = Millicpu(10);
+const LEAST_PIDS: u64 = 8;
+
+/// Every rule the plan breaks; none for a clean plan.
+#[must_use]
+pub fn lint(policy: &Policy, seen: &Snapshot, plan: &Plan) -> Vec<Finding> {
+    let mut linter = Linter {
+        policy,
+        seen,
+        findings: Vec::new(),
+    };
+    for action in &plan.actions {
+        linter.protected(action);
+        linter.moves(action);
+        for change in action.changes() {
+            linter.limits(action.path(), change);
+            linter.floors(action.path(), change);
+            linter.killing(action.path(), change);
+            linter.cpus(action.path(), change);
+        }
+    }
+    linter.consistency(plan);
+    linter.findings
+}
+
+struct Linter<'a> {
+    policy: &'a Policy,
+    seen: &'a Snapshot,
+    findings: Vec<Finding>,
+}
+
+impl Linter<'_> {
+    fn broken(&mut self, rule: &str, at: &CgroupPath, text: &str) {
+        self.findings.push(Finding {
+            severity: Severity::Error,
+            kind: FindingKind::Lint,
+            component: None,
+            at: Some(at.clone()),
+            text: format!("plan dropped by rule {rule}: {at}: {text}"),
+        });
+    }
+
+    fn protected(&mut self, action: &Action) {
+        let path = action.path();
+        let enables = matches!(action, Action::Enable { .. });
+        if path.is_root() && !enables {
+            self.broken("L1", path, "the root group is never written");
+        }
+        let protected = path.components().any(|unit| {
+            is_protected_unit(unit) || self.policy.protect.iter().any(|glob| glob.is_match(unit))
+        });
+        if protected {
+            self.broken("L1", path, "it is, or lies inside, a protected unit");
+        }
+    }
+
+    fn limits(&mut self, path: &CgroupPath, change: &Change) {
+        let gives_back = change.reason == Reason::NoLongerConfigured;
+        if !is_limit(&change.new) || gives_back || change.new == change.new.kind().kernel_default()
+        {
+            return;
+        }
+        if self
+            .seen
+            .groups
+            .get(path)
+            .is_some_and(|group| group.holds_protected)
+        {
+            let text = format!(
+                "a protected process lives below, so {} is not set",
+                change.new.kind()
+            );
+            self.broken("L2", path, &text);
+        }
+        if change.component.is_none() {
+            let text = format!(
+                "{} on a group that is no component's home",
+                change.new.kind()
+            );
+            self.broken("L2", path, &text);
+        }
+    }
+
+    fn floors(&mut self, path: &CgroupPath, change: &Change) {
+        if change.reason == Reason::NoLongerConfigured {
+            return;
+        }
+        let too_low = match &change.new {
+            Knob::MemoryHigh(Limit::At(bytes)) | Knob::MemoryMax(Limit::At(bytes)) => {
+                *bytes < LEAST_MEMORY
+            }
+            Knob::CpuMax(max) => max.rate() < Limit::At(LEAST_CPU),
+            Knob::PidsMax(Limit::At(count)) => *count < LEAST_PIDS,
+            Knob::CpuWeight(_)
+            | Knob::CpuMaxBurst(_)
+            | Knob::CpusetCpus(_)
+            | Knob::MemoryMin(_)
+            | Knob::MemoryLow(_)
+            | Knob::MemoryHigh(Limit::Max)
+            | Knob::MemoryMax(Limit::Max)
+            | Knob::MemorySwapMax(_)
+            | Knob::MemoryOomGroup(_)
+            | Knob::IoMax(..)
+            | Knob::IoWeight(_)
+            | Knob::PidsMax(Limit::Max) => false,
+        };
+        if too_low {
+            let text = format!("{} of {} would be a freeze", change.new.kind(), change.new);
+            self.broken("L3", path, &text);
+        }
+    }
+
+    fn killing(&mut self, path: &CgroupPath, change: &Change) {
+        let Knob::MemoryMax(Limit::At(limit)) = change.new else {
+            return;
+        };
+        let usage = self
+            .seen
+            .groups
+            .get(path)
+            .and_then(|group| group.usage.memory);
+        let hard = change
+            .component
+            .as_ref()
+            .and_then(|name| self.policy.components.get(name))
+            .is_some_and(|component| component.memory.hard);
+        let kills = usage
+            .is_some_and(|usage| limit < usage.scaled(102, 100).page_floor(self.seen.host.page));
+        if kills && !hard && change.reason != Reason::NoLongerConfigured {
+            self.broken("L4", path, "memory.max below the present usage would kill");
+        }
+    }
+
+    fn cpus(&mut self, path: &CgroupPath, change: &Change) {
+        let Knob::CpusetCpus(cpus) = &change.new else {
+            return;
+        };
+        if change.reason == Reason::NoLongerConfigured {
+            return;
+        }
+        if cpus.is_empty() || !cpus.is_subset(&self.seen.host.online) {
+            let text = format!("CPUs {cpus} are not all online ({})", self.seen.host.online);
+            self.broken("L6", path, &text);
+        }
+    }
+
+    fn moves(&mut self, action: &Action) {
+        for stray in action.strays() {
+            if stray.process.pid <= 1 || stray.from.name().ends_with(".service") {
+                let text = format!(
+                    "process {} of {} is not ours to move",
+                    stray.process, stray.from
+                );
+                self.broken("L8", action.path(), &text);
+            }
+        }
+    }
+
+    /// L5, L7 and L9 look at the state that the plan leads to.
+    fn consistency(&mut self, plan: &Plan) {
+        let mut reached: BTreeMap<(CgroupPath, KnobKind), &Knob> = BTreeMap::new();
+        for action in &plan.actions {
+            for change in action.changes() {
+                let key = (action.path().clone(), change.new.kind());
+                if reached
+                    .insert(key, &change.new)
+                    .is_some_and(|before| *before != change.new)
+                {
+                    let text = format!("{} is set twice to different values", change.new.kind());
+                    self.broken("L9", action.path(), &text);
+                }
+            }
+        }
+        for (path, group) in &self.seen.groups {
+            for (kind, reading) in &group.knobs {
+                if let Some(knob) = reading.value() {
+                    reached.entry((path.clone(), *kind)).or_insert(knob);
+                }
+            }
+        }
+        let planned: Vec<CgroupPath> = plan
+            .actions
+            .iter()
+            .filter(|action| !action.changes().is_empty())
+            .map(|action| action.path().clone())
+            .collect();
+        for path in planned {
+            self.pairs(&path, &reached);
+        }
+        self.least_protections(plan, &reached);
+    }
+
+    fn pairs(&mut self, path: &CgroupPath, reached: &BTreeMap<(CgroupPath, KnobKind), &Knob>) {
+        let bytes = |kind| match reached.get(&(path.clone(), kind)) {
+            Some(Knob::MemoryMin(limit) | Knob::MemoryLow(limit) | Knob::MemoryMax(limit)) => {
+                Some(*limit)
+            }
+            _ => None,
+        };
+        let max = bytes(KnobKind::MemoryMax).unwrap_or(Limit::Max);
+        for kind in [KnobKind::MemoryMin, KnobKind::MemoryLow] {
+            if bytes(kind).is_some_and(|protection| protection > max) {
+                self.broken("L5", path, &format!("{kind} above memory.max"));
+            }
+        }
+        let quota = match reached.get(&(path.clone(), KnobKind::CpuMax)) {
+            Some(Knob::CpuMax(max)) => max.quota,
+            _ => Limit::Max,
+        };
+        let burst = match reached.get(&(path.clone(), KnobKind::CpuMaxBurst)) {
+            Some(Knob::CpuMaxBurst(burst)) => *burst,
+            _ => CpuTime(0),
+        };
+        if Limit::At(burst) > quota {
+            self.broken("L5", path, "cpu.max.burst above the quota");
+        }
+    }
+
+    fn least_protections(
+        &mut self,
+        plan: &Plan,
+        reached: &BTreeMap<(CgroupPath, KnobKind), &Knob>,
+    ) {
+        let touches =
+            plan.actions.iter().flat_map(Action::changes).any(|change| {
+                change.new.kind() == KnobKind::MemoryMin && change.component.is_some()
+            });
+        if !touches {
+            return;
+        }
+        let is_home = |path: &CgroupPath| {
+            self.seen
+                .homes
+                .values()
+                .flatten()
+                .any(|home| home.path() == path)
+        };
+        let sum = reached
+            .iter()
+            .filter(|((path, _), _)| is_home(path))
+            .map(|(_, knob)| {
+                if let Knob::MemoryMin(Limit::At(bytes)) = knob {
+                    *bytes
+                } else {
+                    Bytes::ZERO
+                }
+            })
+            .fold(Bytes::ZERO, Bytes::plus);
+        if sum.0 > self.seen.host.memory.0 / 2 {
+            let text = format!("memory.min of all homes is {sum}, more than half of RAM");
+            self.broken("L7", &CgroupPath::root(), &text);
+        }
+    }
+}
+
+const fn is_limit(knob: &Knob) -> bool {
+    match knob {
+        Knob::CpuMax(_)
+        | Knob::CpusetCpus(_)
+        | Knob::MemoryHigh(_)
+        | Knob::MemoryMax(_)
+        | Knob::MemorySwapMax(_)
+        | Knob::IoMax(..)
+        | Knob::PidsMax(_) => true,
+        Knob::CpuWeight(_)
+        | Knob::CpuMaxBurst(_)
+        | Knob::MemoryMin(_)
+        | Knob::MemoryLow(_)
+        | Knob::MemoryOomGroup(_)
+        | Knob::IoWeight(_) => false,
+    }
+}

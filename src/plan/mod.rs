@@ -1,0 +1,34 @@
+//! The smallest safe ordered change from what was seen to what is wanted, and its check.
+//!
+//! Pure. `diff` finds what differs, `order` puts it into the order in which every prefix leaves the host legal, `lint` refuses a plan
+//! that breaks a rule.
+
+mod diff;
+mod lint;
+mod order;
+pub mod show;
+
+pub use diff::{Drafted, Skipped};
+pub use lint::lint;
+
+use crate::config::Policy;
+use crate::estimate::Ownership;
+use crate::model::{Decision, Plan, Snapshot};
+
+/// The plan, and what was wanted and is not done.
+#[must_use]
+pub fn plan(
+    policy: &Policy,
+    ownership: &Ownership,
+    seen: &Snapshot,
+    decision: &Decision,
+) -> (Plan, Vec<Skipped>) {
+    let Drafted { changes, skipped } = diff::changes(ownership, seen, decision);
+    let mut actions = order::placements(policy, seen, decision);
+    actions.extend(order::enablings(seen, &changes));
+    actions.extend(order::ordered(seen, decision, changes));
+    (Plan { actions }, skipped)
+}
+
+#[cfg(test)]
+mod tests;

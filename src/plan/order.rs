@@ -1,0 +1,331 @@
+//! The order in which every prefix of a plan leaves the host legal.
+//!
+//! **Problem.** Some values constrain each other (a burst above its quota is refused; a child's protection above its parent's is worth
+//! nothing), and some hurt when they come too early (a limit lowered before another was raised).
+//!
+//! **Approach.** Three phases: relax, protect, tighten. Within the first two from the top of the tree down, within the last from the
+//! leaves up, `memory.max` last of all.
+//!
+//! **Terms.** *relax*: a limit rises. *protect*: a weight changes or a protection rises. *tighten*: a limit or a protection falls.
+//!
+//! **Algorithm.** Give every change its phase and its rank within it; sort; then gather the changes of one unit in one phase into one
+//! call, since systemd rewrites all attributes of a unit on each call. A leaf's protections are set together with its limits.
+//! `memory.oom.group` of a unit is written again after every such call, which resets it.
+//!
+//! **Properties.** Protections are raised before any limit is tightened; a quota never falls below its stored burst; order
+//! depends only on the set of changes.
+
+use crate::config::Policy;
+use crate::decide::{knobs_of_new_home, slice};
+use crate::model::{
+    Action, Change, Controller, Decision, Home, HomeKind, Knob, KnobKind, Reading, Snapshot, Via,
+};
+use crate::units::{CgroupId, CgroupPath, CgroupRef};
+use std::collections::{BTreeMap, BTreeSet};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Relax,
+    Protect,
+    Tighten,
+}
+
+/// Moves into homes, and homes to be made.
+pub(super) fn placements(policy: &Policy, seen: &Snapshot, decision: &Decision) -> Vec<Action> {
+    let action = |placement: &crate::model::Placement| {
+        let component = policy.components.get(&placement.component)?;
+        let existing = seen.homes.get(&placement.component).into_iter().flatten();
+        if let Some(home) = existing
+            .into_iter()
+            .find(|home| *home.path() == placement.path)
+        {
+            return Some(Action::Attach {
+                component: placement.component.clone(),
+                home: home.clone(),
+                strays: placement.strays.clone(),
+            });
+        }
+        // Not yet there, so it has no identity; none of the knobs that are worked out depends on one.
+        let at = CgroupRef {
+            path: placement.path.clone(),
+            id: CgroupId(0),
+        };
+        let home = Home {
+            at,
+            kind: placement.home.clone(),
+        };
+        let changes = new_home_changes(policy, seen, &home, component);
+        let (name, path, strays) = (
+            placement.component.clone(),
+            placement.path.clone(),
+            placement.strays.clone(),
+        );
+        match &placement.home {
+            HomeKind::OwnScope { unit } => Some(Action::MakeScope {
+                component: name,
+                unit: unit.clone(),
+                slice: slice(component),
+                path,
+                strays,
+                changes,
+            }),
+            HomeKind::OwnGroup => {
+                let controllers = changes.iter().map(|change| change.new.kind().controller());
+                let controllers = controllers.chain([Controller::Cpu]).collect();
+                Some(Action::MakeGroup {
+                    component: name,
+                    path,
+                    controllers,
+                    strays,
+                    changes,
+                })
+            }
+            HomeKind::Unit { .. } | HomeKind::Container { .. } | HomeKind::Group => None,
+        }
+    };
+    decision.placements.iter().filter_map(action).collect()
+}
+
+fn new_home_changes(
+    policy: &Policy,
+    seen: &Snapshot,
+    home: &Home,
+    component: &crate::config::Component,
+) -> Vec<Change> {
+    let targets = knobs_of_new_home(policy, seen, home, component);
+    let change = |target: crate::model::Target| Change {
+        component: target.component,
+        old: Reading::Absent,
+        new: target.knob,
+        reason: target.reason,
+    };
+    targets.into_iter().map(change).collect()
+}
+
+/// Controllers that the parents of own groups must enable before a changed knob's file appears.
+pub(super) fn enablings(seen: &Snapshot, changes: &[(CgroupPath, Change)]) -> Vec<Action> {
+    let mut wanted: BTreeMap<CgroupPath, BTreeSet<Controller>> = BTreeMap::new();
+    for (path, change) in changes {
+        let by_file = seen
+            .groups
+            .get(path)
+            .is_some_and(|group| group.via == Via::File);
+        if !by_file || change.old != Reading::Absent {
+            continue;
+        }
+        if let Some(parent) = path.parent() {
+            wanted
+                .entry(parent)
+                .or_default()
+                .insert(change.new.kind().controller());
+        }
+    }
+    let action = |(path, controllers): (CgroupPath, BTreeSet<Controller>)| {
+        let id = seen.groups.get(&path)?.id;
+        Some(Action::Enable {
+            at: CgroupRef { path, id },
+            controllers,
+        })
+    };
+    wanted.into_iter().filter_map(action).collect()
+}
+
+/// The changes as actions, in safe order.
+pub(super) fn ordered(
+    seen: &Snapshot,
+    decision: &Decision,
+    changes: Vec<(CgroupPath, Change)>,
+) -> Vec<Action> {
+    let inner: BTreeSet<CgroupPath> = changes
+        .iter()
+        .flat_map(|(path, _)| path.ancestors())
+        .collect();
+    let mut keyed: Vec<_> = changes
+        .into_iter()
+        .map(|(path, change)| {
+            let own_phase = phase(&change);
+            let is_leaf = !inner.contains(&path);
+            let phase = if own_phase == Phase::Protect && is_leaf {
+                Phase::Tighten
+            } else {
+                own_phase
+            };
+            let depth = path.components().count();
+            let depth = if phase == Phase::Tighten {
+                usize::MAX - depth
+            } else {
+                depth
+            };
+            ((phase, depth, path, rank(&change, own_phase)), change)
+        })
+        .collect();
+    keyed.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let mut actions: Vec<Action> = Vec::new();
+    let mut last_phase = None;
+    for ((phase, _, path, _), change) in keyed {
+        let Some(group) = seen.groups.get(&path) else {
+            continue;
+        };
+        let at = CgroupRef { path, id: group.id };
+        push(
+            &mut actions,
+            at,
+            &group.via,
+            change,
+            last_phase == Some(phase),
+        );
+        last_phase = Some(phase);
+    }
+    rewrite_what_systemd_resets(seen, decision, &mut actions);
+    actions
+}
+
+fn push(actions: &mut Vec<Action>, at: CgroupRef, via: &Via, change: Change, same_phase: bool) {
+    let unit = match via {
+        Via::Unit(unit) if is_property(change.new.kind()) => unit,
+        Via::Unit(_) | Via::File => {
+            actions.push(Action::Write { at, change });
+            return;
+        }
+    };
+    if same_phase {
+        for action in actions.iter_mut().rev() {
+            match action {
+                Action::SetUnit {
+                    at: last, changes, ..
+                } if last.path == at.path => {
+                    changes.push(change);
+                    return;
+                }
+                Action::Write { at: last, .. } if last.path == at.path => {}
+                Action::MakeScope { .. }
+                | Action::MakeGroup { .. }
+                | Action::Attach { .. }
+                | Action::Enable { .. }
+                | Action::SetUnit { .. }
+                | Action::Write { .. } => break,
+            }
+        }
+    }
+    actions.push(Action::SetUnit {
+        unit: unit.clone(),
+        at,
+        changes: vec![change],
+    });
+}
+
+/// Whether systemd has a runtime property for the knob.
+const fn is_property(kind: KnobKind) -> bool {
+    !matches!(kind, KnobKind::CpuMaxBurst | KnobKind::MemoryOomGroup)
+}
+
+fn rewrite_what_systemd_resets(seen: &Snapshot, decision: &Decision, actions: &mut Vec<Action>) {
+    let mut rewrites = Vec::new();
+    for action in actions.iter() {
+        let Action::SetUnit { at, .. } = action else {
+            continue;
+        };
+        let target = decision
+            .targets
+            .iter()
+            .find(|target| target.at == at.path && target.knob.kind() == KnobKind::MemoryOomGroup);
+        let Some(target) = target else { continue };
+        let old = seen
+            .groups
+            .get(&at.path)
+            .map(|group| group.knob(KnobKind::MemoryOomGroup));
+        let Some(old @ (Reading::Is(_) | Reading::Absent)) = old else {
+            continue;
+        };
+        let change = Change {
+            component: target.component.clone(),
+            old: old.clone(),
+            new: target.knob.clone(),
+            reason: target.reason.clone(),
+        };
+        rewrites.push((at.clone(), change));
+    }
+    for (at, change) in rewrites {
+        actions.retain(|action| {
+            !matches!(action, Action::Write { at: last, change: written }
+                if last.path == at.path && written.new.kind() == KnobKind::MemoryOomGroup)
+        });
+        actions.push(Action::Write { at, change });
+    }
+}
+
+fn phase(change: &Change) -> Phase {
+    let old = change.old.value();
+    match &change.new {
+        Knob::CpuWeight(_) | Knob::IoWeight(_) | Knob::MemoryOomGroup(_) => Phase::Protect,
+        Knob::MemoryMin(_) | Knob::MemoryLow(_) => {
+            if old.is_some_and(|old| *old > change.new) {
+                Phase::Tighten
+            } else {
+                Phase::Protect
+            }
+        }
+        Knob::CpusetCpus(cpus) => match old {
+            Some(Knob::CpusetCpus(had))
+                if cpus.is_empty() || had.is_subset(cpus) && !had.is_empty() =>
+            {
+                Phase::Relax
+            }
+            Some(_) | None => Phase::Tighten,
+        },
+        Knob::CpuMax(max) => match old {
+            Some(Knob::CpuMax(had)) if max.rate() >= had.rate() => Phase::Relax,
+            Some(_) | None => Phase::Tighten,
+        },
+        Knob::IoMax(_, max) => match old {
+            Some(Knob::IoMax(_, had))
+                if max.rbps >= had.rbps
+                    && max.wbps >= had.wbps
+                    && max.riops >= had.riops
+                    && max.wiops >= had.wiops =>
+            {
+                Phase::Relax
+            }
+            Some(_) | None => Phase::Tighten,
+        },
+        // A burst follows its quota: raised after the quota was raised, lowered before it is lowered.
+        Knob::CpuMaxBurst(_)
+        | Knob::MemoryHigh(_)
+        | Knob::MemoryMax(_)
+        | Knob::MemorySwapMax(_)
+        | Knob::PidsMax(_) => {
+            if old.is_some_and(|old| change.new > *old) {
+                Phase::Relax
+            } else {
+                Phase::Tighten
+            }
+        }
+    }
+}
+
+/// Where in its phase a change of one group comes.
+fn rank(change: &Change, own_phase: Phase) -> u8 {
+    match (own_phase, change.new.kind()) {
+        (Phase::Relax, KnobKind::CpuMaxBurst) => 9,
+        (Phase::Relax, _) => 0,
+        // Not there yet: the file appears when the unit's quota is set.
+        (Phase::Tighten, KnobKind::CpuMaxBurst) if change.old == Reading::Absent => 12,
+        (Phase::Tighten, KnobKind::CpuMaxBurst) => 0,
+        (Phase::Protect, KnobKind::MemoryMin | KnobKind::MemoryLow) => 1,
+        (Phase::Protect, _) => 2,
+        (Phase::Tighten, kind) => match kind {
+            KnobKind::MemoryHigh => 3,
+            KnobKind::MemoryLow | KnobKind::MemoryMin => 4,
+            KnobKind::CpuMax => 5,
+            KnobKind::IoMax(_) => 6,
+            KnobKind::PidsMax => 7,
+            KnobKind::CpusetCpus => 8,
+            KnobKind::MemorySwapMax => 9,
+            KnobKind::MemoryMax => 10,
+            KnobKind::CpuWeight
+            | KnobKind::IoWeight
+            | KnobKind::MemoryOomGroup
+            | KnobKind::CpuMaxBurst => 2,
+        },
+    }
+}

@@ -1,0 +1,240 @@
+//! Builders of policies and looks at a host, and a kernel small enough to carry a plan out on: for unit and property tests only.
+
+use crate::config::{
+    Affinity, Backend, Catch, Component, CpuPolicy, MemoryPolicy, Mode, OnLeave, OomPolicy, Policy,
+    Reserve, Strategy,
+};
+use crate::model::{
+    Action, Change, Controller, Disk, GroupView, Home, HomeKind, HostView, IoWeightBackend, Knob,
+    KnobKind, Outcome, OutcomeOf, Priority, Reading, Snapshot, Stray, Usage, Verdict, Via,
+};
+use crate::units::{
+    Bytes, CgroupId, CgroupPath, CgroupRef, CpuMax, CpuSet, DeviceId, Limit, Millicpu, ProcId,
+    Span, Tick,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(crate) const PAGE: Bytes = Bytes(4096);
+pub(crate) const DISK: DeviceId = DeviceId { major: 8, minor: 0 };
+
+/// A policy with a quarter core and 256 MiB in reserve.
+pub(crate) fn policy(components: impl IntoIterator<Item = Component>) -> Policy {
+    Policy {
+        mode: Mode::Enforce,
+        strategy: Strategy::Balanced,
+        interval: Span::secs(1),
+        on_stop: OnLeave::Restore,
+        override_for: Span::secs(600),
+        backend: Backend::Auto,
+        reserve: Reserve {
+            cpu: Millicpu(250),
+            memory: Bytes::mebi(256),
+        },
+        protect: Vec::new(),
+        components: components
+            .into_iter()
+            .map(|component| (component.name.clone(), component))
+            .collect(),
+    }
+}
+
+/// A component that asks for nothing but its priority.
+pub(crate) fn component(name: &str, priority: Priority) -> Component {
+    Component {
+        name: name.parse().unwrap(),
+        priority,
+        share_percent: 100,
+        rules: Vec::new(),
+        catch: Catch::Events,
+        cpu: CpuPolicy {
+            guarantee: Millicpu::ZERO,
+            ceiling: Limit::Max,
+            period: CpuMax::DEFAULT_PERIOD,
+            burst: None,
+            affinity: Affinity::Shared,
+        },
+        memory: MemoryPolicy {
+            guarantee: Bytes::ZERO,
+            high: Limit::Max,
+            ceiling: Limit::Max,
+            swap: None,
+            oom: OomPolicy::Unset,
+            hard: false,
+        },
+        io: Vec::new(),
+        io_weight: None,
+        pids: Limit::Max,
+        on_exit: OnLeave::Restore,
+        auto_scale: true,
+    }
+}
+
+/// A host with two CPUs, 2 GiB and one disk without weights.
+pub(crate) fn host() -> Snapshot {
+    let mut seen = Snapshot {
+        at: Tick::default().plus(Span::secs(100)),
+        generation: 1,
+        host: HostView {
+            online: CpuSet::of([0, 1]),
+            memory: Bytes::mebi(2048),
+            swap: Bytes::ZERO,
+            page: PAGE,
+            pid_max: 32768,
+            disks: vec![Disk {
+                device: DISK,
+                name: "sda".to_owned(),
+                weights: IoWeightBackend::None,
+            }],
+            systemd: true,
+        },
+        groups: BTreeMap::new(),
+        homes: BTreeMap::new(),
+        strays: Vec::new(),
+        refused: Vec::new(),
+        outcomes: Vec::new(),
+        pending: BTreeSet::new(),
+        reloaded_at: None,
+    };
+    add_group(&mut seen, CgroupPath::root());
+    seen.groups
+        .get_mut(&CgroupPath::root())
+        .unwrap()
+        .unmanaged_weight = 300;
+    seen
+}
+
+/// A populated group at kernel defaults, made by systemd below its slices and by somebody else elsewhere.
+pub(crate) fn add_group(seen: &mut Snapshot, path: CgroupPath) {
+    let unit = [".service", ".scope", ".slice"]
+        .iter()
+        .any(|suffix| path.name().ends_with(suffix));
+    let mut knobs: BTreeMap<KnobKind, Reading<Knob>> = KnobKind::SINGLE
+        .into_iter()
+        .map(|kind| (kind, Reading::Is(kind.kernel_default())))
+        .collect();
+    let no_disk_limit = KnobKind::IoMax(DISK).kernel_default();
+    knobs.insert(KnobKind::IoMax(DISK), Reading::Is(no_disk_limit));
+    let id = CgroupId(1000 + u64::try_from(seen.groups.len()).unwrap());
+    let via = if unit {
+        Via::Unit(path.name().to_owned())
+    } else {
+        Via::File
+    };
+    let view = GroupView {
+        id,
+        via,
+        controllers: Reading::Is(Controller::ALL.into_iter().collect()),
+        populated: true,
+        knobs,
+        usage: Usage {
+            memory: Some(Bytes::mebi(10)),
+            ..Usage::default()
+        },
+        unmanaged_weight: 0,
+        holds_protected: false,
+    };
+    seen.groups.insert(path, view);
+}
+
+/// A home at `path`, with its ancestors.
+pub(crate) fn add_home(seen: &mut Snapshot, component: &Component, path: &str) {
+    let path = CgroupPath::new(path);
+    for group in std::iter::once(path.clone()).chain(path.ancestors()) {
+        if !seen.groups.contains_key(&group) {
+            add_group(seen, group);
+        }
+    }
+    let at = CgroupRef {
+        id: seen.groups[&path].id,
+        path,
+    };
+    let kind = HomeKind::Unit {
+        unit: at.path.name().to_owned(),
+    };
+    seen.homes
+        .entry(component.name.clone())
+        .or_default()
+        .push(Home { at, kind });
+}
+
+/// A loose process in a login session.
+pub(crate) fn stray(component: &Component, pid: i32) -> Stray {
+    Stray {
+        process: ProcId { pid, start: 7 },
+        comm: "rsync".to_owned(),
+        component: component.name.clone(),
+        from: CgroupPath::new("user.slice/user-1000.slice/session-3.scope"),
+        exec_at: None,
+    }
+}
+
+/// Carries a plan out as the kernel would, and returns the look after it.
+pub(crate) fn carry_out(seen: &Snapshot, actions: &[Action]) -> Snapshot {
+    let mut after = seen.clone();
+    after.generation += 1;
+    after.at = after.at.plus(Span::secs(1));
+    after.outcomes.clear();
+    for action in actions {
+        if let Action::MakeScope {
+            component,
+            unit,
+            path,
+            strays,
+            ..
+        } = action
+        {
+            let added: Vec<CgroupPath> = std::iter::once(path.clone())
+                .chain(path.ancestors())
+                .collect();
+            for group in added {
+                if !after.groups.contains_key(&group) {
+                    add_group(&mut after, group);
+                }
+            }
+            let at = CgroupRef {
+                path: path.clone(),
+                id: after.groups[path].id,
+            };
+            let home = Home {
+                at,
+                kind: HomeKind::OwnScope { unit: unit.clone() },
+            };
+            after.homes.entry(component.clone()).or_default().push(home);
+            after.strays.retain(|stray| !strays.contains(stray));
+        }
+        for change in action.changes() {
+            apply(&mut after, action.path(), change);
+        }
+    }
+    after
+}
+
+fn apply(after: &mut Snapshot, path: &CgroupPath, change: &Change) {
+    let (page, now) = (after.host.page, after.at);
+    let group = after.groups.get_mut(path).unwrap();
+    let kind = change.new.kind();
+    let original = group.knob(kind).value().cloned();
+    group
+        .knobs
+        .insert(kind, Reading::Is(change.new.as_kernel_keeps(page)));
+    after.outcomes.push(Outcome {
+        at: now,
+        component: change.component.clone(),
+        path: path.clone(),
+        of: OutcomeOf::Knob {
+            knob: kind,
+            asked: change.new.clone(),
+            id: Some(group.id),
+            original,
+        },
+        verdict: Verdict::Applied,
+        took: Span::ZERO,
+    });
+}
+
+/// Sets one knob as another writer would.
+pub(crate) fn set(seen: &mut Snapshot, path: &str, knob: Knob) {
+    let group = seen.groups.get_mut(&CgroupPath::new(path)).unwrap();
+    group.knobs.insert(knob.kind(), Reading::Is(knob));
+    seen.generation += 1;
+}
