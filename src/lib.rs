@@ -2,9 +2,12 @@
 pub mod config;
 pub mod cycle;
 pub mod decide;
+pub mod enforce;
 pub mod estimate;
 pub mod model;
+pub mod observe;
 pub mod plan;
+pub mod publish;
 pub mod units;
 
 #[cfg(test)]

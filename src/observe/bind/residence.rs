@@ -1,0 +1,110 @@
+//! Where a process lives, and whether it may be moved from there.
+//!
+//! A process of a service is never taken out of it: systemd would lose its children at the next stop and start a second copy beside
+//! them at the next restart. A process of a container belongs to its runtime. A login session's leader and shells stay, so that nobody
+//! is locked out; what is started inside a session is loose.
+
+use super::{ProcessFacts, World};
+use crate::config::{Policy, is_protected_unit};
+use crate::model::Home;
+use crate::units::{CgroupPath, ComponentName};
+use std::collections::BTreeMap;
+
+/// Programs that hold a login session together.
+const SESSION_PROGRAMS: [&str; 10] = [
+    "sshd",
+    "sshd-session",
+    "login",
+    "systemd",
+    "(sd-pam)",
+    "su",
+    "sudo",
+    "agetty",
+    "getty",
+    "gdm-session-wor",
+];
+const SHELLS: [&str; 9] = [
+    "bash", "sh", "dash", "zsh", "fish", "ksh", "tcsh", "csh", "busybox",
+];
+
+/// Where a process lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Residence {
+    /// In a home of this component.
+    Home(ComponentName),
+    /// Nowhere in particular: it may be moved.
+    Loose,
+    /// Never to be touched, and not worth a word: process 1, the agent, a session's leader.
+    Untouchable,
+    /// In somebody else's keeping, with the reason and the way out.
+    Owned(String),
+}
+
+/// Judges where `process` lives.
+pub(super) fn residence(
+    policy: &Policy,
+    world: &World<'_>,
+    homes: &BTreeMap<ComponentName, Vec<Home>>,
+    process: &ProcessFacts,
+) -> Residence {
+    if process.kernel_thread
+        || process.id.pid <= 1
+        || process.id.pid == world.agent
+        || holds_session(process)
+    {
+        return Residence::Untouchable;
+    }
+    let home = homes.iter().find(|(_, homes)| {
+        homes
+            .iter()
+            .any(|home| home.path().contains(&process.cgroup))
+    });
+    if let Some((component, _)) = home {
+        return Residence::Home(component.clone());
+    }
+    let parts: Vec<&str> = process.cgroup.components().collect();
+    let protected = |unit: &&&str| {
+        is_protected_unit(unit) || policy.protect.iter().any(|glob| glob.is_match(**unit))
+    };
+    // user@1000.service holds a whole user's session: what counts is the innermost unit below it.
+    let inner = parts.iter().rev().find(|part| is_unit(part));
+    if let Some(unit) = parts
+        .iter()
+        .filter(|part| !part.starts_with("user@"))
+        .find(|unit| protected(unit))
+    {
+        return Residence::Owned(format!("{unit} is protected"));
+    }
+    if let Some(container) = parts
+        .iter()
+        .find_map(|part| super::groups::container_id(part))
+    {
+        let short: String = container.chars().take(12).collect();
+        return Residence::Owned(format!(
+            "it runs in container {short}; match the container with match = {{ container = \"{short}\" }}"
+        ));
+    }
+    match inner {
+        Some(unit) if unit.ends_with(".service") => Residence::Owned(format!(
+            "it belongs to {unit}, and systemd would lose track of it; match the unit with match = {{ unit = \"{unit}\" }}"
+        )),
+        Some(_) | None => Residence::Loose,
+    }
+}
+
+fn is_unit(part: &str) -> bool {
+    part.ends_with(".service") || part.ends_with(".scope") || part.ends_with(".slice")
+}
+
+/// Whether the process keeps a login session alive: its leader, or a shell that leads a terminal's session.
+fn holds_session(process: &ProcessFacts) -> bool {
+    let in_session = in_session_scope(&process.cgroup);
+    let leads = process.session == process.id.pid;
+    let comm = process.comm.trim_start_matches('-');
+    in_session && (SESSION_PROGRAMS.contains(&comm) || leads && SHELLS.contains(&comm))
+}
+
+fn in_session_scope(cgroup: &CgroupPath) -> bool {
+    let name = cgroup.name();
+    name.starts_with("session-") && name.ends_with(".scope") || name == "init.scope"
+}

@@ -1,0 +1,7 @@
+//! One look at the host: every value of one moment, errors included, with components bound to cgroups.
+//!
+//! Reads through `kernel` only and writes nothing.
+
+mod bind;
+
+pub use bind::{Bindings, GroupFacts, ProcessFacts, World, bind};

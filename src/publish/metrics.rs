@@ -1,0 +1,231 @@
+//! The report in Prometheus' text format 0.0.4, for node_exporter's textfile collector and anything else that reads it.
+
+use super::names::MetricName;
+use super::report::{ComponentReport, HomeReport, Report};
+use crate::model::{Knob, KnobKind, Severity};
+use crate::units::{CgroupPath, Limit, Span};
+use std::fmt::Write as _;
+
+/// The metrics text of one report.
+#[must_use]
+pub fn text(report: &Report) -> String {
+    let mut text = String::new();
+    for name in MetricName::ALL {
+        let samples = samples(name, report);
+        if samples.is_empty() {
+            continue;
+        }
+        let (metric, kind, help) = name.describe();
+        // Writing to a String cannot fail.
+        let _ok = writeln!(text, "# HELP {metric} {help}\n# TYPE {metric} {kind}");
+        for (labels, value) in samples {
+            let _ok = writeln!(text, "{metric}{labels} {value}");
+        }
+    }
+    text
+}
+
+type Sample = (String, String);
+
+fn samples(name: MetricName, report: &Report) -> Vec<Sample> {
+    let bare = |value: String| vec![(String::new(), value)];
+    match name {
+        MetricName::BuildInfo => vec![(labels(&[("version", &report.version)]), "1".to_owned())],
+        MetricName::Enforcing => bare(u8::from(report.enforcing).to_string()),
+        MetricName::PlacedProcesses => bare(report.escape.placed.to_string()),
+        MetricName::EscapedProcesses => bare(report.escape.escaped.to_string()),
+        MetricName::PlacementSeconds => placement(report),
+        MetricName::Drift => bare(report.drift.seen.to_string()),
+        MetricName::ReloadReassertSeconds => report
+            .drift
+            .last_reload_to_reassert
+            .map(|span| bare(span_seconds(span)))
+            .unwrap_or_default(),
+        MetricName::Findings => findings(report),
+        MetricName::ComponentInfo
+        | MetricName::CpuUsageSeconds
+        | MetricName::CpuThrottledSeconds
+        | MetricName::CpuLimitCores
+        | MetricName::CpuWeight
+        | MetricName::MemoryUsageBytes
+        | MetricName::MemoryLimitBytes
+        | MetricName::Pids
+        | MetricName::OomKills => per_home(name, report),
+    }
+}
+
+fn per_home(name: MetricName, report: &Report) -> Vec<Sample> {
+    let homes = report
+        .components
+        .iter()
+        .flat_map(|component| component.homes.iter().map(move |home| (component, home)));
+    homes
+        .flat_map(|(component, home)| home_samples(name, component, home))
+        .collect()
+}
+
+fn home_samples(name: MetricName, component: &ComponentReport, home: &HomeReport) -> Vec<Sample> {
+    let path = home.path.to_string();
+    let who = labels(&[("component", component.name.as_str()), ("cgroup", &path)]);
+    let usage = &home.usage;
+    let value = match name {
+        MetricName::ComponentInfo => {
+            let all = labels(&[
+                ("component", component.name.as_str()),
+                ("cgroup", &path),
+                ("priority", component.priority.word()),
+            ]);
+            return vec![(all, "1".to_owned())];
+        }
+        MetricName::MemoryLimitBytes => return memory_limits(component, home),
+        MetricName::CpuUsageSeconds => usage.cpu.map(|time| seconds(time.0)),
+        MetricName::CpuThrottledSeconds => usage.throttled.map(|time| seconds(time.0)),
+        MetricName::MemoryUsageBytes => usage.memory.map(|bytes| bytes.0.to_string()),
+        MetricName::Pids => usage.pids.map(|count| count.to_string()),
+        MetricName::OomKills => usage.oom_kills.map(|count| count.to_string()),
+        MetricName::CpuWeight => match held(home, KnobKind::CpuWeight) {
+            Some(Knob::CpuWeight(weight)) => Some(weight.get().to_string()),
+            _ => None,
+        },
+        MetricName::CpuLimitCores => match held(home, KnobKind::CpuMax) {
+            Some(Knob::CpuMax(max)) => max.rate().value().map(|rate| rate.to_string()),
+            _ => None,
+        },
+        MetricName::BuildInfo
+        | MetricName::Enforcing
+        | MetricName::PlacedProcesses
+        | MetricName::EscapedProcesses
+        | MetricName::PlacementSeconds
+        | MetricName::Drift
+        | MetricName::ReloadReassertSeconds
+        | MetricName::Findings => None,
+    };
+    value
+        .into_iter()
+        .map(|value| (who.clone(), value))
+        .collect()
+}
+
+fn held(home: &HomeReport, kind: KnobKind) -> Option<&Knob> {
+    let own = |knob: &&super::report::KnobReport| knob.at == home.path && knob.kind == kind;
+    home.knobs
+        .iter()
+        .find(own)
+        .and_then(|knob| knob.seen.as_ref())
+}
+
+fn memory_limits(component: &ComponentReport, home: &HomeReport) -> Vec<Sample> {
+    let path: &CgroupPath = &home.path;
+    let mut samples = Vec::new();
+    for (kind, word) in [
+        (KnobKind::MemoryMin, "min"),
+        (KnobKind::MemoryLow, "low"),
+        (KnobKind::MemoryHigh, "high"),
+        (KnobKind::MemoryMax, "max"),
+    ] {
+        let Some(
+            Knob::MemoryMin(Limit::At(bytes))
+            | Knob::MemoryLow(Limit::At(bytes))
+            | Knob::MemoryHigh(Limit::At(bytes))
+            | Knob::MemoryMax(Limit::At(bytes)),
+        ) = held(home, kind)
+        else {
+            continue;
+        };
+        let who = labels(&[
+            ("component", component.name.as_str()),
+            ("cgroup", &path.to_string()),
+            ("kind", word),
+        ]);
+        samples.push((who, bytes.0.to_string()));
+    }
+    samples
+}
+
+fn placement(report: &Report) -> Vec<Sample> {
+    let quantile = |word: &str, span: Option<Span>| {
+        span.map(|span| (labels(&[("quantile", word)]), span_seconds(span)))
+    };
+    [
+        quantile("0.5", report.escape.median),
+        quantile("0.99", report.escape.p99),
+        quantile("1", report.escape.longest),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn findings(report: &Report) -> Vec<Sample> {
+    [
+        (Severity::Info, "info"),
+        (Severity::Warning, "warning"),
+        (Severity::Error, "error"),
+    ]
+    .into_iter()
+    .map(|(severity, word)| {
+        let count = report
+            .findings
+            .iter()
+            .filter(|finding| finding.severity == severity)
+            .count();
+        (labels(&[("severity", word)]), count.to_string())
+    })
+    .collect()
+}
+
+fn seconds(micros: u64) -> String {
+    format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
+}
+
+fn span_seconds(span: Span) -> String {
+    seconds(span.0)
+}
+
+fn labels(pairs: &[(&str, &str)]) -> String {
+    let escaped = |value: &str| {
+        value
+            .replace('\\', "\\\\")
+            .replace('"', "\\\"")
+            .replace('\n', "\\n")
+    };
+    let pairs: Vec<String> = pairs
+        .iter()
+        .map(|(key, value)| format!("{key}=\"{}\"", escaped(value)))
+        .collect();
+    format!("{{{}}}", pairs.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_escaped() {
+        assert_eq!(
+            labels(&[("cgroup", "a\"b\\c\nd")]),
+            "{cgroup=\"a\\\"b\\\\c\\nd\"}"
+        );
+    }
+
+    #[test]
+    fn times_are_seconds_with_six_decimals() {
+        assert_eq!(seconds(1_500_000), "1.500000");
+    }
+
+    #[test]
+    fn names_are_unique_and_follow_the_rules() {
+        let mut names: Vec<&str> = MetricName::ALL
+            .iter()
+            .map(|name| name.describe().0)
+            .collect();
+        for (name, kind, help) in MetricName::ALL.map(MetricName::describe) {
+            assert!(name.starts_with("provost_"), "{name}");
+            assert_eq!(kind == "counter", name.ends_with("_total"), "{name}");
+            assert!(help.ends_with('.'), "{name}");
+        }
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), MetricName::ALL.len());
+    }
+}

@@ -1,0 +1,140 @@
+//! Every metric: name, type and help. Names follow Prometheus' rules: base units, plural unit suffix, `_total` for counters.
+
+/// A metric's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricName {
+    /// Always 1; the version is a label.
+    BuildInfo,
+    /// 1 while limits are put on processes.
+    Enforcing,
+    /// Always 1; priority and cgroup are labels.
+    ComponentInfo,
+    /// CPU time used.
+    CpuUsageSeconds,
+    /// Time throttled by `cpu.max`, summed over CPUs.
+    CpuThrottledSeconds,
+    /// `cpu.max` as a rate.
+    CpuLimitCores,
+    /// `cpu.weight`.
+    CpuWeight,
+    /// `memory.current`.
+    MemoryUsageBytes,
+    /// `memory.min`, `low`, `high`, `max`.
+    MemoryLimitBytes,
+    /// `pids.current`.
+    Pids,
+    /// `oom_kill` in `memory.events`.
+    OomKills,
+    /// Loose processes placed after an exec event.
+    PlacedProcesses,
+    /// Loose processes that ended before they were placed.
+    EscapedProcesses,
+    /// Time from exec to placement.
+    PlacementSeconds,
+    /// Values that fell back or were taken.
+    Drift,
+    /// Time from systemd's word that it reloads to having written again.
+    ReloadReassertSeconds,
+    /// Findings by severity.
+    Findings,
+}
+
+impl MetricName {
+    /// All of them, in the order in which they are exposed.
+    pub const ALL: [Self; 17] = [
+        Self::BuildInfo,
+        Self::Enforcing,
+        Self::ComponentInfo,
+        Self::CpuUsageSeconds,
+        Self::CpuThrottledSeconds,
+        Self::CpuLimitCores,
+        Self::CpuWeight,
+        Self::MemoryUsageBytes,
+        Self::MemoryLimitBytes,
+        Self::Pids,
+        Self::OomKills,
+        Self::PlacedProcesses,
+        Self::EscapedProcesses,
+        Self::PlacementSeconds,
+        Self::Drift,
+        Self::ReloadReassertSeconds,
+        Self::Findings,
+    ];
+
+    /// Name, type and help, as exposed.
+    #[expect(clippy::too_many_lines, reason = "a table with one row a metric")]
+    #[must_use]
+    pub const fn describe(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::BuildInfo => (
+                "provost_build_info",
+                "gauge",
+                "Always 1; the version is a label.",
+            ),
+            Self::Enforcing => (
+                "provost_enforcing",
+                "gauge",
+                "1 while limits are put on processes.",
+            ),
+            Self::ComponentInfo => (
+                "provost_component_info",
+                "gauge",
+                "Always 1; where a component lives.",
+            ),
+            Self::CpuUsageSeconds => (
+                "provost_cpu_usage_seconds_total",
+                "counter",
+                "CPU time used.",
+            ),
+            Self::CpuThrottledSeconds => (
+                "provost_cpu_throttled_seconds_total",
+                "counter",
+                "Time throttled by cpu.max, over all CPUs.",
+            ),
+            Self::CpuLimitCores => ("provost_cpu_limit_cores", "gauge", "cpu.max as a rate."),
+            Self::CpuWeight => ("provost_cpu_weight", "gauge", "cpu.weight."),
+            Self::MemoryUsageBytes => ("provost_memory_usage_bytes", "gauge", "memory.current."),
+            Self::MemoryLimitBytes => (
+                "provost_memory_limit_bytes",
+                "gauge",
+                "memory.min, low, high and max.",
+            ),
+            Self::Pids => ("provost_pids", "gauge", "pids.current."),
+            Self::OomKills => (
+                "provost_oom_kills_total",
+                "counter",
+                "Processes killed for want of memory.",
+            ),
+            Self::PlacedProcesses => (
+                "provost_placed_processes_total",
+                "counter",
+                "Loose processes placed after an exec event.",
+            ),
+            Self::EscapedProcesses => (
+                "provost_escaped_processes_total",
+                "counter",
+                "Loose processes that ended before they were placed.",
+            ),
+            Self::PlacementSeconds => (
+                "provost_placement_seconds",
+                "gauge",
+                "Time from exec to placement.",
+            ),
+            Self::Drift => (
+                "provost_drift_total",
+                "counter",
+                "Values that fell back or were taken by another writer.",
+            ),
+            Self::ReloadReassertSeconds => (
+                "provost_reload_reassert_seconds",
+                "gauge",
+                "Last time from a daemon-reload to having written again.",
+            ),
+            Self::Findings => (
+                "provost_findings",
+                "gauge",
+                "What a person should know, by severity.",
+            ),
+        }
+    }
+}

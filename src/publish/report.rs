@@ -1,0 +1,304 @@
+//! The status report: one document behind `provost status`, `provost explain` and the metrics.
+
+use crate::config::{Component, Policy, Strategy};
+use crate::cycle::{News, State};
+use crate::estimate::{Standing, standing};
+use crate::model::{
+    EscapeTimes, Finding, Home, HomeKind, Knob, KnobKind, Priority, Reading, Snapshot, Target,
+    Usage,
+};
+use crate::units::{Bytes, CgroupPath, ComponentName, Limit, Millicpu, Span, Tick};
+use serde::{Deserialize, Serialize};
+
+/// Everything that is known now. Base units: bytes, thousandths of a core, microseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// `provost/status/v1`.
+    pub schema: String,
+    /// provost's version.
+    pub version: String,
+    /// The daemon's process number; 0 when the report was made without a daemon.
+    pub pid: u32,
+    /// Microseconds since boot.
+    pub at: Tick,
+    /// When the daemon started.
+    pub started: Tick,
+    /// Whether limits are put on processes.
+    pub enforcing: bool,
+    /// The strategy's name.
+    pub strategy: String,
+    /// The host.
+    pub host: HostReport,
+    /// The components, by name.
+    pub components: Vec<ComponentReport>,
+    /// What a person should know, gravest first.
+    pub findings: Vec<Finding>,
+    /// How fast loose processes were placed.
+    pub escape: EscapeTimes,
+    /// How fast lost values were written again.
+    pub drift: Drift,
+    /// The last actions, newest last.
+    pub actions: Vec<ActionLine>,
+}
+
+/// The host's size.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostReport {
+    /// Online CPUs.
+    pub cpu: Millicpu,
+    /// What is kept back of them.
+    pub cpu_reserve: Millicpu,
+    /// `MemTotal`.
+    pub memory: Bytes,
+    /// What is kept back of it.
+    pub memory_reserve: Bytes,
+    /// Whether systemd manages the tree.
+    pub systemd: bool,
+}
+
+/// One component.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComponentReport {
+    /// Its name.
+    pub name: ComponentName,
+    /// Its priority.
+    pub priority: Priority,
+    /// Where it lives.
+    pub homes: Vec<HomeReport>,
+    /// CPU guarantee.
+    pub cpu_guarantee: Millicpu,
+    /// CPU ceiling.
+    pub cpu_ceiling: Limit<Millicpu>,
+    /// What it may count on when everybody wants everything.
+    pub cpu_entitlement: Option<Millicpu>,
+    /// Memory guarantee.
+    pub memory_guarantee: Bytes,
+    /// Memory ceiling.
+    pub memory_ceiling: Limit<Bytes>,
+    /// The most tasks.
+    pub pids_ceiling: Limit<u64>,
+    /// Loose processes that are not in place yet.
+    pub loose: Vec<String>,
+}
+
+/// One cgroup of a component.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HomeReport {
+    /// The cgroup.
+    pub path: CgroupPath,
+    /// What kind of place it is.
+    pub kind: HomeKind,
+    /// CPU used over the last interval.
+    pub cpu_rate: Option<Millicpu>,
+    /// Counters and levels.
+    pub usage: Usage,
+    /// Every knob that is wanted, with what the kernel holds.
+    pub knobs: Vec<KnobReport>,
+}
+
+/// One knob: wanted, held, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnobReport {
+    /// The group.
+    pub at: CgroupPath,
+    /// The knob.
+    pub kind: KnobKind,
+    /// The value in the kernel.
+    pub seen: Option<Knob>,
+    /// The value wanted.
+    pub wanted: Knob,
+    /// Why.
+    pub reason: String,
+    /// Whose the value is now.
+    pub standing: String,
+    /// The value before provost.
+    pub original: Option<Knob>,
+}
+
+/// How fast lost values were written again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drift {
+    /// Values that fell back or were taken, over the daemon's life.
+    pub seen: u64,
+    /// From noticing to having written again: the last.
+    pub last_reassert: Option<Span>,
+    /// From systemd's word that it reloads to having written again: the last.
+    pub last_reload_to_reassert: Option<Span>,
+}
+
+/// One action as people read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionLine {
+    /// When it ended.
+    pub at: Tick,
+    /// The component, `-` for an ancestor.
+    pub component: String,
+    /// The group.
+    pub path: CgroupPath,
+    /// What was done.
+    pub what: String,
+    /// How it ended.
+    pub result: String,
+    /// How long the kernel or systemd took.
+    pub took: Span,
+}
+
+/// What a report is made from.
+#[derive(Debug)]
+pub struct ReportInput<'a> {
+    /// The policy in force.
+    pub policy: &'a Policy,
+    /// What is remembered.
+    pub state: &'a State,
+    /// The last look.
+    pub seen: &'a Snapshot,
+    /// The last news.
+    pub news: &'a News,
+    /// Whether limits are put on processes.
+    pub enforcing: bool,
+    /// The daemon's process number.
+    pub pid: u32,
+    /// When the daemon started.
+    pub started: Tick,
+    /// How fast loose processes were placed.
+    pub escape: &'a EscapeTimes,
+    /// How fast lost values were written again.
+    pub drift: &'a Drift,
+    /// The last actions.
+    pub actions: Vec<ActionLine>,
+}
+
+/// Makes the report.
+#[must_use]
+pub fn report(input: ReportInput<'_>) -> Report {
+    let components = input.policy.components.values();
+    let mut findings = input.news.findings.clone();
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    Report {
+        schema: "provost/status/v1".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: input.pid,
+        at: input.seen.at,
+        started: input.started,
+        enforcing: input.enforcing,
+        strategy: strategy(input.policy.strategy).to_owned(),
+        host: host(input.policy, input.seen),
+        components: components
+            .map(|component| component_report(&input, component))
+            .collect(),
+        findings,
+        escape: input.escape.clone(),
+        drift: input.drift.clone(),
+        actions: input.actions,
+    }
+}
+
+const fn strategy(strategy: Strategy) -> &'static str {
+    match strategy {
+        Strategy::Conservative => "conservative",
+        Strategy::Balanced => "balanced",
+        Strategy::Aggressive => "aggressive",
+        Strategy::Adaptive => "adaptive",
+    }
+}
+
+fn host(policy: &Policy, seen: &Snapshot) -> HostReport {
+    HostReport {
+        cpu: Millicpu::cores(u64::try_from(seen.host.online.len()).unwrap_or(u64::MAX)),
+        cpu_reserve: policy.reserve.cpu,
+        memory: seen.host.memory,
+        memory_reserve: policy.reserve.memory,
+        systemd: seen.host.systemd,
+    }
+}
+
+fn component_report(input: &ReportInput<'_>, component: &Component) -> ComponentReport {
+    let homes = input
+        .seen
+        .homes
+        .get(&component.name)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let loose = input
+        .seen
+        .strays
+        .iter()
+        .filter(|stray| stray.component == component.name);
+    ComponentReport {
+        name: component.name.clone(),
+        priority: component.priority,
+        homes: homes.iter().map(|home| home_report(input, home)).collect(),
+        cpu_guarantee: component.cpu.guarantee,
+        cpu_ceiling: component.cpu.ceiling,
+        cpu_entitlement: input
+            .news
+            .decision
+            .entitlement
+            .get(&component.name)
+            .copied(),
+        memory_guarantee: component.memory.guarantee,
+        memory_ceiling: component.memory.ceiling,
+        pids_ceiling: component.pids,
+        loose: loose
+            .map(|stray| format!("{} ({})", stray.process, stray.comm))
+            .collect(),
+    }
+}
+
+fn home_report(input: &ReportInput<'_>, home: &Home) -> HomeReport {
+    let targets = input.news.decision.targets.iter();
+    // A home's own knobs, and those of its ancestors that were set for the sake of what lies below.
+    let concerns = |target: &&Target| target.at.contains(home.path());
+    HomeReport {
+        path: home.path().clone(),
+        kind: home.kind.clone(),
+        cpu_rate: input.state.rates.cpu(home.path()),
+        usage: input
+            .seen
+            .groups
+            .get(home.path())
+            .map(|group| group.usage.clone())
+            .unwrap_or_default(),
+        knobs: targets
+            .filter(concerns)
+            .map(|target| knob_report(input, target))
+            .collect(),
+    }
+}
+
+fn knob_report(input: &ReportInput<'_>, target: &Target) -> KnobReport {
+    let kind = target.knob.kind();
+    let group = input.seen.groups.get(&target.at);
+    let seen = group.and_then(|group| group.knob(kind).value()).cloned();
+    let ownership = &input.state.ownership;
+    let wanted = target.knob.as_kernel_keeps(input.seen.host.page);
+    let text = match standing(ownership, input.seen, &target.at, kind) {
+        Standing::Ours => "set by provost".to_owned(),
+        Standing::Fresh if seen.as_ref() == Some(&wanted) => "already so".to_owned(),
+        Standing::Fresh if group.is_some_and(|group| *group.knob(kind) == Reading::Absent) => {
+            "not there yet".to_owned()
+        }
+        Standing::Fresh => "not written yet".to_owned(),
+        Standing::Reset => "fell back, to be written again".to_owned(),
+        Standing::Overridden { remaining, .. } => {
+            format!(
+                "another writer's for {}s more",
+                remaining.0.div_ceil(1_000_000)
+            )
+        }
+        Standing::Expired => "another writer's, to be written again".to_owned(),
+        Standing::Contested => "contested: provost stepped aside".to_owned(),
+        Standing::Unknown => "being written".to_owned(),
+    };
+    KnobReport {
+        at: target.at.clone(),
+        kind,
+        seen,
+        wanted: target.knob.clone(),
+        reason: target.reason.to_string(),
+        standing: text,
+        original: ownership
+            .record(&target.at, kind)
+            .and_then(|record| record.original.clone()),
+    }
+}
