@@ -8,6 +8,7 @@ pub mod model;
 pub mod observe;
 pub mod plan;
 pub mod publish;
+pub mod serve;
 pub mod units;
 
 #[cfg(test)]

@@ -1,0 +1,44 @@
+//! Requests and replies, version 1.
+
+use crate::publish::Report;
+use serde::{Deserialize, Serialize};
+
+/// What can be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "ask", deny_unknown_fields)]
+pub enum Request {
+    /// The status report.
+    Status,
+    /// Read the configuration again.
+    Reload,
+    /// Put limits on processes, or give all of them back.
+    Enforce {
+        /// Which.
+        on: bool,
+    },
+    /// Leave, giving back or keeping limits as the configuration says.
+    Stop,
+}
+
+/// What comes back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "reply")]
+pub enum Reply {
+    /// The status report.
+    Status {
+        /// The report.
+        report: Box<Report>,
+    },
+    /// Done.
+    Done {
+        /// What was done, as lines for people.
+        text: String,
+    },
+    /// Not done.
+    Failed {
+        /// Why, and what to do about it.
+        text: String,
+        /// The exit code the command line should end with.
+        exit: u8,
+    },
+}
