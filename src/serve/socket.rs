@@ -137,7 +137,6 @@ mod tests {
             &b""[..],
             b"hello\n",
             b"{\"ask\":\"enforce\",\"path\":\"/\"}\n",
-            &excess,
         ] {
             let answer = block_on(exchange(sent));
             assert!(answer.contains("\"reply\":\"failed\""), "{answer}");

@@ -1,0 +1,220 @@
+//! The mounted cgroup v2 tree behind one held root: every group is opened beneath it, through no symbolic link and no other mount.
+//!
+//! Source: `openat2(2)`, since Linux 5.6; `Documentation/admin-guide/cgroup-v2.rst`.
+
+use super::error::ReadError;
+use super::group::Group;
+use crate::units::{CgroupId, CgroupPath};
+use nix::dir::{Dir, Type};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
+use nix::sys::stat::{Mode, fstat};
+use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, fstatfs};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// Deeper or more than this and the walk stops: nobody builds such a tree on purpose.
+const DEEPEST: usize = 64;
+const MOST_GROUPS: usize = 20_000;
+
+/// Where the v2 hierarchy is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hierarchy {
+    /// v2 alone, at this folder.
+    Unified(PathBuf),
+    /// v1 controllers, with v2 beside them at this folder: only what v1 does not hold is available here.
+    Hybrid(PathBuf),
+    /// No v2 mount.
+    None,
+}
+
+impl Hierarchy {
+    /// Finds the v2 mount in `mountinfo` (the text of `/proc/self/mountinfo`).
+    #[must_use]
+    pub fn find(mountinfo: &str) -> Self {
+        let mut v2 = None;
+        let mut v1 = false;
+        for line in mountinfo.lines() {
+            let Some((mount, source)) = line.split_once(" - ") else { continue };
+            let point = mount.split(' ').nth(4).map(PathBuf::from);
+            match source.split(' ').next() {
+                Some("cgroup2") if v2.is_none() => v2 = point,
+                Some("cgroup") => v1 = true,
+                _ => {}
+            }
+        }
+        match (v2, v1) {
+            (Some(point), false) => Self::Unified(point),
+            (Some(point), true) => Self::Hybrid(point),
+            (None, _) => Self::None,
+        }
+    }
+
+    /// The v2 mount of this host.
+    #[must_use]
+    pub fn of_this_host() -> Self {
+        Self::find(&std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())
+    }
+
+    /// The folder of the v2 mount.
+    #[must_use]
+    pub const fn mount(&self) -> Option<&PathBuf> {
+        match self {
+            Self::Unified(point) | Self::Hybrid(point) => Some(point),
+            Self::None => None,
+        }
+    }
+}
+
+/// The held root of a cgroup v2 tree.
+#[derive(Debug)]
+pub struct CgroupFs {
+    root: OwnedFd,
+    at: PathBuf,
+    resolve: ResolveFlag,
+}
+
+impl CgroupFs {
+    /// Opens the tree at `root` and makes sure that it is cgroup v2.
+    ///
+    /// # Errors
+    /// [`ReadError`] when it cannot be opened or is another file system.
+    pub fn open(root: &Path) -> Result<Self, ReadError> {
+        let fs = Self::open_unchecked(root)?;
+        let kind = fstatfs(&fs.root)
+            .map_err(|errno| ReadError::refused("examine", root.to_string_lossy(), errno))?;
+        if kind.filesystem_type() != CGROUP2_SUPER_MAGIC {
+            let what = "it is not a cgroup v2 file system".to_owned();
+            return Err(ReadError::Malformed { path: root.to_string_lossy().into_owned(), what });
+        }
+        Ok(Self { resolve: fs.resolve | ResolveFlag::RESOLVE_NO_XDEV, ..fs })
+    }
+
+    /// Opens any folder as if it were a tree: for fixtures.
+    ///
+    /// # Errors
+    /// [`ReadError`] when it cannot be opened.
+    pub fn open_unchecked(root: &Path) -> Result<Self, ReadError> {
+        let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC);
+        let opened = openat2(AT_FDCWD, root, how)
+            .map_err(|errno| ReadError::refused("open", root.to_string_lossy(), errno))?;
+        let resolve = ResolveFlag::RESOLVE_BENEATH
+            | ResolveFlag::RESOLVE_NO_SYMLINKS
+            | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+        Ok(Self { root: opened, at: root.to_owned(), resolve })
+    }
+
+    /// The folder it is mounted at.
+    #[must_use]
+    pub fn mount(&self) -> &Path {
+        &self.at
+    }
+
+    /// Opens the group at `path`.
+    ///
+    /// # Errors
+    /// [`ReadError`]; [`ReadError::is_gone`] when there is no such group.
+    pub fn group(&self, path: &CgroupPath) -> Result<Group, ReadError> {
+        let opened = self.open_beneath(path, OFlag::O_PATH | OFlag::O_DIRECTORY)?;
+        let id = identity(opened.as_fd()).map_err(|errno| self.refused("examine", path, errno))?;
+        Ok(Group::new(path.clone(), id, opened))
+    }
+
+    /// The names of the groups right below `path`.
+    ///
+    /// # Errors
+    /// [`ReadError`]; [`ReadError::is_gone`] when there is no such group.
+    pub fn children(&self, path: &CgroupPath) -> Result<Vec<String>, ReadError> {
+        let opened = self.open_beneath(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
+        let failed = |errno| self.refused("list", path, errno);
+        let mut dir = Dir::from_fd(opened).map_err(failed)?;
+        let mut names = Vec::new();
+        for entry in dir.iter() {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_string_lossy();
+            if entry.file_type() == Some(Type::Directory) && !name.starts_with('.') {
+                names.push(name.into_owned());
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Every group from the root down, parents before children. Groups that vanish meanwhile are left out.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the root itself cannot be listed.
+    pub fn walk(&self) -> Result<Vec<(CgroupPath, CgroupId)>, ReadError> {
+        let root = CgroupPath::root();
+        let mut found = vec![(root.clone(), self.group(&root)?.id())];
+        let mut next = 0;
+        while let Some((path, _)) = found.get(next).cloned() {
+            next += 1;
+            if path.components().count() >= DEEPEST {
+                continue;
+            }
+            let names = match self.children(&path) {
+                Ok(names) => names,
+                Err(error) if path.is_root() => return Err(error),
+                Err(_) => continue,
+            };
+            for name in names {
+                let child = path.child(&name);
+                if found.len() < MOST_GROUPS
+                    && let Ok(group) = self.group(&child)
+                {
+                    found.push((child, group.id()));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn open_beneath(&self, path: &CgroupPath, flags: OFlag) -> Result<OwnedFd, ReadError> {
+        let relative = if path.is_root() { "." } else { path.as_str() };
+        let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).mode(Mode::empty()).resolve(self.resolve);
+        openat2(&self.root, relative, how).map_err(|errno| self.refused("open", path, errno))
+    }
+
+    fn refused(&self, op: &'static str, path: &CgroupPath, errno: Errno) -> ReadError {
+        ReadError::refused(op, self.at.join(path.as_str()).to_string_lossy(), errno)
+    }
+}
+
+fn identity(folder: BorrowedFd<'_>) -> Result<CgroupId, Errno> {
+    fstat(folder).map(|stat| CgroupId(stat.st_ino))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mount_is_found_among_others() {
+        let pure = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n";
+        assert_eq!(Hierarchy::find(pure), Hierarchy::Unified("/sys/fs/cgroup".into()));
+        let hybrid = "31 30 0:27 / /sys/fs/cgroup/unified rw shared:1 - cgroup2 cgroup2 rw\n\
+                      32 30 0:28 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n";
+        assert_eq!(Hierarchy::find(hybrid), Hierarchy::Hybrid("/sys/fs/cgroup/unified".into()));
+        assert_eq!(Hierarchy::find("broken\n"), Hierarchy::None);
+    }
+
+    #[test]
+    fn groups_are_opened_beneath_the_root_only() {
+        let root = std::env::temp_dir().join(format!("provost-cgroupfs-{}", std::process::id()));
+        std::fs::create_dir_all(root.join("tree/a/b")).unwrap();
+        std::fs::create_dir_all(root.join("outside")).unwrap();
+        let _made = std::os::unix::fs::symlink(root.join("outside"), root.join("tree/link"));
+        let fs = CgroupFs::open_unchecked(&root.join("tree")).unwrap();
+        assert!(fs.group(&CgroupPath::new("a/b")).is_ok());
+        assert!(fs.group(&CgroupPath::new("a/c")).unwrap_err().is_gone());
+        for escape in ["../outside", "a/../../outside", "link"] {
+            assert!(fs.group(&CgroupPath::new(escape)).is_err(), "{escape}");
+        }
+        let walked: Vec<String> =
+            fs.walk().unwrap().into_iter().map(|(path, _)| path.to_string()).collect();
+        assert_eq!(walked, ["/", "a", "a/b"]);
+        assert!(CgroupFs::open(&root).is_err(), "not a cgroup v2 file system");
+        std::fs::remove_dir_all(&root).unwrap();
+    }
+}

@@ -1,0 +1,243 @@
+//! One open cgroup: its files read through the held folder, so that a group that was removed and made again is never taken for the
+//! one that was opened.
+//!
+//! A missing file answers ENOENT; a file of a removed group answers ENODEV. Both are data ([`Reading`]), not errors.
+
+use super::error::ReadError;
+use super::parse;
+use crate::model::{Controller, Knob, KnobKind, ReadFault, Reading, Usage};
+use crate::units::{Bytes, CgroupId, CgroupPath, CgroupRef, CpuTime, DeviceId};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
+use nix::sys::uio::pread;
+use nix::unistd::read;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+/// `cgroup.procs` of a large group is longer than a page; nothing sane is longer than this.
+const LONGEST_FILE: usize = 1 << 20;
+
+/// An open cgroup.
+#[derive(Debug)]
+pub struct Group {
+    at: CgroupRef,
+    folder: OwnedFd,
+}
+
+impl Group {
+    pub(super) const fn new(path: CgroupPath, id: CgroupId, folder: OwnedFd) -> Self {
+        Self { at: CgroupRef { path, id }, folder }
+    }
+
+    /// Its place and identity.
+    #[must_use]
+    pub const fn at(&self) -> &CgroupRef {
+        &self.at
+    }
+
+    /// Its identity.
+    #[must_use]
+    pub const fn id(&self) -> CgroupId {
+        self.at.id
+    }
+
+    pub(super) fn folder(&self) -> BorrowedFd<'_> {
+        self.folder.as_fd()
+    }
+
+    /// A file's content.
+    ///
+    /// # Errors
+    /// [`ReadError`] as the kernel answered: ENOENT for a file that is not there, ENODEV for a group that was removed.
+    pub fn read(&self, file: &str) -> Result<Vec<u8>, ReadError> {
+        let failed = |op| move |errno| ReadError::refused(op, self.name_of(file), errno);
+        let opened = self.open(file).map_err(failed("open"))?;
+        let mut content = Vec::new();
+        let mut chunk = [0u8; 4096];
+        loop {
+            match read(&opened, &mut chunk) {
+                Ok(0) => return Ok(content),
+                Ok(length) if content.len() < LONGEST_FILE => {
+                    content.extend_from_slice(chunk.get(..length).unwrap_or_default());
+                }
+                Ok(_) => return Ok(content),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(failed("read")(errno)),
+            }
+        }
+    }
+
+    fn open(&self, file: &str) -> Result<OwnedFd, Errno> {
+        openat(&self.folder, file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
+    }
+
+    /// A file's name for messages.
+    pub(super) fn name_of(&self, file: &str) -> String {
+        self.at.path.child(file).as_str().to_owned()
+    }
+
+    /// One knob's value.
+    #[must_use]
+    pub fn knob(&self, kind: KnobKind) -> Reading<Knob> {
+        self.reading(kind.file(), |text| Knob::parse(kind, &String::from_utf8_lossy(text)).ok())
+    }
+
+    /// The values of all knobs that have one value, and of `io.max` for every limited device and those in `devices`.
+    #[must_use]
+    pub fn knobs(&self, devices: &[DeviceId]) -> BTreeMap<KnobKind, Reading<Knob>> {
+        let mut knobs: BTreeMap<KnobKind, Reading<Knob>> =
+            KnobKind::SINGLE.into_iter().map(|kind| (kind, self.knob(kind))).collect();
+        let text = match self.read("io.max") {
+            Ok(text) => text,
+            Err(error) => {
+                let reading = failed_reading(&error);
+                let absent = devices.iter().map(|device| (KnobKind::IoMax(*device), reading.clone()));
+                knobs.extend(absent);
+                return knobs;
+            }
+        };
+        let limited: BTreeSet<DeviceId> = parse::io_devices(&text).chain(devices.iter().copied()).collect();
+        let text = String::from_utf8_lossy(&text);
+        for device in limited {
+            let kind = KnobKind::IoMax(device);
+            if let Ok(knob) = Knob::parse(kind, &text) {
+                knobs.insert(kind, Reading::Is(knob));
+            }
+        }
+        knobs
+    }
+
+    /// What the parent granted.
+    #[must_use]
+    pub fn controllers(&self) -> Reading<BTreeSet<Controller>> {
+        self.reading("cgroup.controllers", |text| Some(parse::controllers(text)))
+    }
+
+    /// What its children get.
+    #[must_use]
+    pub fn subtree_control(&self) -> Reading<BTreeSet<Controller>> {
+        self.reading("cgroup.subtree_control", |text| Some(parse::controllers(text)))
+    }
+
+    /// Whether a process lives in it or below; the root, which has no `cgroup.events`, always is.
+    #[must_use]
+    pub fn is_populated(&self) -> bool {
+        if self.at.path.is_root() {
+            return true;
+        }
+        self.read("cgroup.events").is_ok_and(|text| parse::flat_keyed(&text, "populated") == Some(1))
+    }
+
+    /// The processes that live in it, not below.
+    ///
+    /// # Errors
+    /// [`ReadError`] as the kernel answered; EOPNOTSUPP for a threaded group.
+    pub fn procs(&self) -> Result<Vec<i32>, ReadError> {
+        Ok(parse::pids(&self.read("cgroup.procs")?).collect())
+    }
+
+    /// `cpu.weight`, for groups that are only counted.
+    #[must_use]
+    pub fn weight(&self) -> Option<u64> {
+        parse::number(&self.read("cpu.weight").ok()?)
+    }
+
+    fn reading<T>(&self, file: &str, parsed: impl FnOnce(&[u8]) -> Option<T>) -> Reading<T> {
+        match self.read(file) {
+            Ok(text) => parsed(&text).map_or_else(
+                || {
+                    let what = format!("cannot understand \"{}\"", String::from_utf8_lossy(&text).trim_end());
+                    Reading::Failed(ReadFault { file: self.name_of(file), errno: 0, what })
+                },
+                Reading::Is,
+            ),
+            Err(error) => failed_reading(&error),
+        }
+    }
+}
+
+fn failed_reading<T>(error: &ReadError) -> Reading<T> {
+    match error.errno() {
+        Some(Errno::ENOENT | Errno::EOPNOTSUPP) => Reading::Absent,
+        Some(Errno::ENODEV) => Reading::Gone,
+        Some(_) | None => Reading::Failed(error.fault()),
+    }
+}
+
+/// The fast tier of one group: files held open and read with one `pread` each into a shared buffer, without allocation.
+///
+/// Every held file costs the kernel 4.7 KiB after its first read, so only the files that are read at every look are held.
+#[derive(Debug)]
+pub struct Sampler {
+    cpu_stat: Option<OwnedFd>,
+    memory_current: Option<OwnedFd>,
+    slow: Group,
+}
+
+/// Room for the longest file of the fast tier.
+pub type Buffer = [u8; 4096];
+
+impl Sampler {
+    /// Holds the fast files of `group`; files that are not there are looked for again by [`Sampler::refresh`].
+    #[must_use]
+    pub fn new(group: Group) -> Self {
+        let mut sampler = Self { cpu_stat: None, memory_current: None, slow: group };
+        sampler.refresh();
+        sampler
+    }
+
+    /// The group.
+    #[must_use]
+    pub const fn group(&self) -> &Group {
+        &self.slow
+    }
+
+    /// Opens files that appeared since, because a controller was enabled.
+    pub fn refresh(&mut self) {
+        if self.cpu_stat.is_none() {
+            self.cpu_stat = self.slow.open("cpu.stat").ok();
+        }
+        if self.memory_current.is_none() {
+            self.memory_current = self.slow.open("memory.current").ok();
+        }
+    }
+
+    /// Reads the fast tier into `usage`. Read the parents' first: each read of a parent's `cpu.stat` spares its children the walk
+    /// over their siblings.
+    ///
+    /// # Errors
+    /// The kernel's answer; ENODEV when the group was removed.
+    pub fn fast(&self, buffer: &mut Buffer, usage: &mut Usage) -> Result<(), Errno> {
+        if let Some(text) = pread_into(self.cpu_stat.as_ref(), buffer)? {
+            usage.cpu = parse::flat_keyed(text, "usage_usec").map(CpuTime);
+            usage.throttled = parse::flat_keyed(text, "throttled_usec").map(CpuTime);
+        }
+        if let Some(text) = pread_into(self.memory_current.as_ref(), buffer)? {
+            usage.memory = parse::number(text).map(Bytes);
+        }
+        Ok(())
+    }
+
+    /// Reads everything else that is shown: swap, pids, kills, pressure.
+    pub fn slow(&self, usage: &mut Usage) {
+        let number = |file| self.slow.read(file).ok().and_then(|text| parse::number(&text));
+        let psi = |file| self.slow.read(file).ok().and_then(|text| parse::psi(&text));
+        usage.swap = number("memory.swap.current").map(Bytes);
+        usage.pids = number("pids.current");
+        usage.oom_kills = self
+            .slow
+            .read("memory.events")
+            .ok()
+            .and_then(|text| parse::flat_keyed(&text, "oom_kill"));
+        usage.cpu_psi = psi("cpu.pressure");
+        usage.memory_psi = psi("memory.pressure");
+        usage.io_psi = psi("io.pressure");
+    }
+}
+
+fn pread_into<'a>(file: Option<&OwnedFd>, buffer: &'a mut Buffer) -> Result<Option<&'a [u8]>, Errno> {
+    let Some(file) = file else { return Ok(None) };
+    let length = pread(file, buffer, 0)?;
+    Ok(buffer.get(..length))
+}

@@ -1,0 +1,20 @@
+//! The only room that knows /proc, /sys, cgroupfs, systemd and clocks.
+//!
+//! It reads and writes what it is told to and has no opinions. Every root folder is an argument, so that tests run on fixtures; behaviour
+//! of the kernel itself is shown in `tests/kernel` on real kernels only.
+#![allow(clippy::disallowed_methods, reason = "room kernel/ owns kernel I/O")]
+
+pub mod cgroupfs;
+pub mod clock;
+pub mod devices;
+mod error;
+pub mod group;
+pub mod host;
+pub mod parse;
+pub mod poll;
+pub mod process;
+pub mod write;
+
+pub use cgroupfs::{CgroupFs, Hierarchy};
+pub use error::{ErrnoClass, ReadError, WriteError};
+pub use group::{Group, Sampler};

@@ -1,0 +1,241 @@
+//! Byte parsers for kernel files. They allocate nothing but what they return, skip unknown keys, and take missing lines and half lines as
+//! normal input: a cgroup may be removed in the middle of a read.
+
+use crate::model::{Controller, Psi, PsiLine};
+use std::collections::BTreeSet;
+
+/// The value of `key` in a flat-keyed file (`cpu.stat`, `memory.events`, …).
+#[must_use]
+pub fn flat_keyed(text: &[u8], key: &str) -> Option<u64> {
+    lines(text).find_map(|line| {
+        let (name, value) = split_once(line, b' ')?;
+        if name == key.as_bytes() { number(value) } else { None }
+    })
+}
+
+/// A file with one number.
+#[must_use]
+pub fn number(text: &[u8]) -> Option<u64> {
+    let digits = text.trim_ascii();
+    if digits.is_empty() || digits.len() > 20 {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |value, byte| {
+        let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        value.checked_mul(10)?.checked_add(u64::from(digit))
+    })
+}
+
+/// A pressure file. A kernel before 5.13 has no `full` line for the CPU; it then counts as zero.
+#[must_use]
+pub fn psi(text: &[u8]) -> Option<Psi> {
+    let mut psi = Psi::default();
+    let mut found = false;
+    for line in lines(text) {
+        let Some((kind, values)) = split_once(line, b' ') else { continue };
+        let Some(parsed) = psi_line(values) else { continue };
+        match kind {
+            b"some" => psi.some = parsed,
+            b"full" => psi.full = parsed,
+            _ => continue,
+        }
+        found = true;
+    }
+    found.then_some(psi)
+}
+
+fn psi_line(values: &[u8]) -> Option<PsiLine> {
+    let mut line = PsiLine::default();
+    let mut has_total = false;
+    for word in values.split(|byte| *byte == b' ') {
+        let Some((key, value)) = split_once(word, b'=') else { continue };
+        match key {
+            b"total" => {
+                line.total_usec = number(value)?;
+                has_total = true;
+            }
+            b"avg10" => line.avg10_centi = centi(value)?,
+            _ => {}
+        }
+    }
+    has_total.then_some(line)
+}
+
+/// `12.34` as 1234.
+fn centi(value: &[u8]) -> Option<u32> {
+    let (whole, fraction) = split_once(value, b'.')?;
+    let whole = u32::try_from(number(whole)?).ok()?;
+    let fraction = u32::try_from(number(fraction)?).ok().filter(|_| fraction.len() == 2)?;
+    whole.checked_mul(100)?.checked_add(fraction)
+}
+
+/// `cgroup.controllers` or `cgroup.subtree_control`, as far as provost knows the controllers.
+#[must_use]
+pub fn controllers(text: &[u8]) -> BTreeSet<Controller> {
+    let words: Vec<&[u8]> = text.split(u8::is_ascii_whitespace).collect();
+    Controller::ALL
+        .into_iter()
+        .filter(|controller| words.contains(&controller.word().as_bytes()))
+        .collect()
+}
+
+/// `cgroup.procs`: process numbers. A zero stands for a process of another process namespace and is left out.
+pub fn pids(text: &[u8]) -> impl Iterator<Item = i32> + '_ {
+    lines(text).filter_map(|line| i32::try_from(number(line)?).ok()).filter(|pid| *pid > 0)
+}
+
+/// The device numbers that have a line in `io.max`.
+pub fn io_devices(text: &[u8]) -> impl Iterator<Item = crate::units::DeviceId> + '_ {
+    lines(text).filter_map(|line| {
+        let (device, _) = split_once(line, b' ')?;
+        std::str::from_utf8(device).ok()?.parse().ok()
+    })
+}
+
+/// What provost needs of `/proc/PID/stat`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcStat {
+    /// The command name as the kernel has it, at most 15 bytes, made printable.
+    pub comm: String,
+    /// One letter: R, S, D, Z, …
+    pub state: u8,
+    /// The parent's number.
+    pub parent: i32,
+    /// The session's number.
+    pub session: i32,
+    /// Whether `PF_KTHREAD` is set.
+    pub kernel_thread: bool,
+    /// Start time in clock ticks since boot (field 22).
+    pub start: u64,
+}
+
+/// `include/linux/sched.h`
+const PF_KTHREAD: u64 = 0x0020_0000;
+
+/// `/proc/PID/stat`. The command name may hold anything, `)` and newlines too, so it ends at the last `)`.
+#[must_use]
+pub fn proc_stat(text: &[u8]) -> Option<ProcStat> {
+    let open = text.iter().position(|byte| *byte == b'(')?;
+    let close = text.iter().rposition(|byte| *byte == b')')?;
+    let comm = String::from_utf8_lossy(text.get(open + 1..close)?);
+    let mut fields = text.get(close + 1..)?.split(u8::is_ascii_whitespace).filter(|f| !f.is_empty());
+    let state = *fields.next()?.first()?;
+    let parent = signed(fields.next()?)?;
+    let session = signed(fields.nth(1)?)?;
+    let flags = number(fields.nth(2)?)?;
+    let start = number(fields.nth(12)?)?;
+    let comm = comm.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    Some(ProcStat { comm, state, parent, session, kernel_thread: flags & PF_KTHREAD != 0, start })
+}
+
+fn signed(text: &[u8]) -> Option<i32> {
+    match text.strip_prefix(b"-") {
+        Some(digits) => Some(-i32::try_from(number(digits)?).ok()?),
+        None => i32::try_from(number(text)?).ok(),
+    }
+}
+
+/// The v2 path in `/proc/PID/cgroup`, without the mark of a removed group.
+#[must_use]
+pub fn proc_cgroup(text: &[u8]) -> Option<String> {
+    let path = lines(text).find_map(|line| line.strip_prefix(b"0::"))?;
+    let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
+    Some(String::from_utf8_lossy(path).into_owned())
+}
+
+/// `Name:   value kB` in `/proc/meminfo`, in KiB.
+#[must_use]
+pub fn meminfo(text: &[u8], key: &str) -> Option<u64> {
+    lines(text).find_map(|line| {
+        let (name, value) = split_once(line, b':')?;
+        if name != key.as_bytes() {
+            return None;
+        }
+        number(value.trim_ascii().split(|byte| *byte == b' ').next()?)
+    })
+}
+
+/// The most recently created process number in `/proc/loadavg`.
+#[must_use]
+pub fn last_pid(loadavg: &[u8]) -> Option<u64> {
+    number(loadavg.trim_ascii().rsplit(|byte| *byte == b' ').next()?)
+}
+
+/// The four numbers of an id line (`Uid:` or `Gid:`) in `/proc/PID/status`; the second is the effective one.
+#[must_use]
+pub fn effective_id(status: &[u8], key: &str) -> Option<u32> {
+    let line = lines(status).find_map(|line| line.strip_prefix(key.as_bytes()))?;
+    let mut ids = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
+    u32::try_from(number(ids.nth(1)?)?).ok()
+}
+
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
+}
+
+fn split_once(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
+    let position = text.iter().position(|byte| *byte == at)?;
+    Some((text.get(..position)?, text.get(position + 1..)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn flat_keyed_files() {
+        let stat = b"usage_usec 1234\nuser_usec 1000\nsystem_usec 234\nnr_throttled 5\nthrottled_usec 99\n";
+        assert_eq!(flat_keyed(stat, "usage_usec"), Some(1234));
+        assert_eq!(flat_keyed(stat, "throttled_usec"), Some(99));
+        assert_eq!(flat_keyed(stat, "nr_bursts"), None);
+        assert_eq!(flat_keyed(b"oom_kill", "oom_kill"), None, "a half line");
+    }
+
+    #[test]
+    fn pressure_with_and_without_full() {
+        let text = b"some avg10=1.50 avg60=0.00 avg300=0.00 total=77\nfull avg10=0.02 avg60=0.00 avg300=0.00 total=5\n";
+        let psi = psi(text).unwrap();
+        assert_eq!((psi.some.total_usec, psi.some.avg10_centi), (77, 150));
+        assert_eq!((psi.full.total_usec, psi.full.avg10_centi), (5, 2));
+        let old = super::psi(b"some avg10=0.00 avg60=0.00 avg300=0.00 total=9\n").unwrap();
+        assert_eq!((old.some.total_usec, old.full.total_usec), (9, 0));
+        assert_eq!(super::psi(b""), None);
+    }
+
+    #[test]
+    fn a_command_name_may_hold_anything() {
+        let text = b"812 (a) b\n(c) S 1 812 700 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 98765 1 2 3";
+        let stat = proc_stat(text).unwrap();
+        assert_eq!((stat.comm.as_str(), stat.parent, stat.session), ("a) b?(c", 1, 700));
+        assert_eq!((stat.start, stat.kernel_thread, stat.state), (98765, false, b'S'));
+        let kthread = b"60 (kswapd0) S 2 0 0 0 -1 2105408 0 0 0 0 0 0 0 0 20 0 1 0 33 0 0";
+        assert!(proc_stat(kthread).unwrap().kernel_thread);
+        assert_eq!(proc_stat(b"1 (x"), None);
+    }
+
+    #[test]
+    fn paths_ids_and_lists() {
+        assert_eq!(proc_cgroup(b"1:name=systemd:/x\n0::/a/b (deleted)\n").as_deref(), Some("/a/b"));
+        assert_eq!(meminfo(b"MemTotal:       2014168 kB\nMemFree: 1 kB\n", "MemTotal"), Some(2_014_168));
+        assert_eq!(last_pid(b"0.00 0.01 0.05 1/108 4242\n"), Some(4242));
+        assert_eq!(effective_id(b"Name:\tx\nUid:\t0\t1000\t0\t0\n", "Uid:"), Some(1000));
+        assert_eq!(pids(b"1\n0\n22\nx\n").collect::<Vec<_>>(), [1, 22]);
+        assert_eq!(controllers(b"cpuset cpu io memory hugetlb pids rdma\n").len(), 5);
+        assert_eq!(controllers(b"cpuset\n"), [Controller::Cpuset].into());
+    }
+
+    proptest! {
+        #[test]
+        fn no_parser_panics(text in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = (flat_keyed(&text, "a"), number(&text), psi(&text), proc_stat(&text), proc_cgroup(&text));
+            let _ = (meminfo(&text, "A"), last_pid(&text), effective_id(&text, "Uid:"), controllers(&text));
+            let _ = (pids(&text).count(), io_devices(&text).count());
+        }
+
+        #[test]
+        fn numbers_survive(value in any::<u64>()) {
+            prop_assert_eq!(number(value.to_string().as_bytes()), Some(value));
+        }
+    }
+}
