@@ -4,6 +4,7 @@ pub mod cycle;
 pub mod decide;
 pub mod enforce;
 pub mod estimate;
+pub mod kernel;
 pub mod model;
 pub mod observe;
 pub mod plan;

@@ -35,7 +35,9 @@ impl Hierarchy {
         let mut v2 = None;
         let mut v1 = false;
         for line in mountinfo.lines() {
-            let Some((mount, source)) = line.split_once(" - ") else { continue };
+            let Some((mount, source)) = line.split_once(" - ") else {
+                continue;
+            };
             let point = mount.split(' ').nth(4).map(PathBuf::from);
             match source.split(' ').next() {
                 Some("cgroup2") if v2.is_none() => v2 = point,
@@ -85,9 +87,15 @@ impl CgroupFs {
             .map_err(|errno| ReadError::refused("examine", root.to_string_lossy(), errno))?;
         if kind.filesystem_type() != CGROUP2_SUPER_MAGIC {
             let what = "it is not a cgroup v2 file system".to_owned();
-            return Err(ReadError::Malformed { path: root.to_string_lossy().into_owned(), what });
+            return Err(ReadError::Malformed {
+                path: root.to_string_lossy().into_owned(),
+                what,
+            });
         }
-        Ok(Self { resolve: fs.resolve | ResolveFlag::RESOLVE_NO_XDEV, ..fs })
+        Ok(Self {
+            resolve: fs.resolve | ResolveFlag::RESOLVE_NO_XDEV,
+            ..fs
+        })
     }
 
     /// Opens any folder as if it were a tree: for fixtures.
@@ -101,7 +109,11 @@ impl CgroupFs {
         let resolve = ResolveFlag::RESOLVE_BENEATH
             | ResolveFlag::RESOLVE_NO_SYMLINKS
             | ResolveFlag::RESOLVE_NO_MAGICLINKS;
-        Ok(Self { root: opened, at: root.to_owned(), resolve })
+        Ok(Self {
+            root: opened,
+            at: root.to_owned(),
+            resolve,
+        })
     }
 
     /// The folder it is mounted at.
@@ -172,7 +184,10 @@ impl CgroupFs {
 
     fn open_beneath(&self, path: &CgroupPath, flags: OFlag) -> Result<OwnedFd, ReadError> {
         let relative = if path.is_root() { "." } else { path.as_str() };
-        let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).mode(Mode::empty()).resolve(self.resolve);
+        let how = OpenHow::new()
+            .flags(flags | OFlag::O_CLOEXEC)
+            .mode(Mode::empty())
+            .resolve(self.resolve);
         openat2(&self.root, relative, how).map_err(|errno| self.refused("open", path, errno))
     }
 
@@ -192,10 +207,16 @@ mod tests {
     #[test]
     fn the_mount_is_found_among_others() {
         let pure = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n";
-        assert_eq!(Hierarchy::find(pure), Hierarchy::Unified("/sys/fs/cgroup".into()));
+        assert_eq!(
+            Hierarchy::find(pure),
+            Hierarchy::Unified("/sys/fs/cgroup".into())
+        );
         let hybrid = "31 30 0:27 / /sys/fs/cgroup/unified rw shared:1 - cgroup2 cgroup2 rw\n\
                       32 30 0:28 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n";
-        assert_eq!(Hierarchy::find(hybrid), Hierarchy::Hybrid("/sys/fs/cgroup/unified".into()));
+        assert_eq!(
+            Hierarchy::find(hybrid),
+            Hierarchy::Hybrid("/sys/fs/cgroup/unified".into())
+        );
         assert_eq!(Hierarchy::find("broken\n"), Hierarchy::None);
     }
 
@@ -211,10 +232,17 @@ mod tests {
         for escape in ["../outside", "a/../../outside", "link"] {
             assert!(fs.group(&CgroupPath::new(escape)).is_err(), "{escape}");
         }
-        let walked: Vec<String> =
-            fs.walk().unwrap().into_iter().map(|(path, _)| path.to_string()).collect();
+        let walked: Vec<String> = fs
+            .walk()
+            .unwrap()
+            .into_iter()
+            .map(|(path, _)| path.to_string())
+            .collect();
         assert_eq!(walked, ["/", "a", "a/b"]);
-        assert!(CgroupFs::open(&root).is_err(), "not a cgroup v2 file system");
+        assert!(
+            CgroupFs::open(&root).is_err(),
+            "not a cgroup v2 file system"
+        );
         std::fs::remove_dir_all(&root).unwrap();
     }
 }

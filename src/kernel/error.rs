@@ -31,7 +31,10 @@ impl ErrnoClass {
             Self::Gone
         } else if matches!(errno, Errno::EBUSY | Errno::EINTR) {
             Self::Busy
-        } else if matches!(errno, Errno::EINVAL | Errno::ERANGE | Errno::EOPNOTSUPP | Errno::E2BIG) {
+        } else if matches!(
+            errno,
+            Errno::EINVAL | Errno::ERANGE | Errno::EOPNOTSUPP | Errno::E2BIG
+        ) {
             Self::Permanent
         } else if matches!(errno, Errno::EPERM | Errno::EACCES | Errno::EROFS) {
             Self::Permission
@@ -70,7 +73,11 @@ pub enum ReadError {
 
 impl ReadError {
     pub(crate) fn refused(op: &'static str, path: impl Into<String>, errno: Errno) -> Self {
-        Self::Refused { op, path: path.into(), errno }
+        Self::Refused {
+            op,
+            path: path.into(),
+            errno,
+        }
     }
 
     /// The error number; none when the text was not understood.
@@ -85,7 +92,8 @@ impl ReadError {
     /// Whether the group or process ended.
     #[must_use]
     pub fn is_gone(&self) -> bool {
-        self.errno().is_some_and(|errno| ErrnoClass::of(errno) == ErrnoClass::Gone)
+        self.errno()
+            .is_some_and(|errno| ErrnoClass::of(errno) == ErrnoClass::Gone)
     }
 
     /// The form that is kept.
@@ -95,7 +103,11 @@ impl ReadError {
             Self::Refused { path, .. } | Self::Malformed { path, .. } => path.clone(),
         };
         let errno = self.errno().map_or(0, |errno| errno as i32);
-        ReadFault { file, errno, what: self.to_string() }
+        ReadFault {
+            file,
+            errno,
+            what: self.to_string(),
+        }
     }
 }
 
@@ -138,11 +150,17 @@ fn explain(file: &str, errno: Errno) -> &'static str {
         ("cgroup.procs", Errno::EOPNOTSUPP) => "the group is part of a threaded subtree",
         ("cgroup.procs", Errno::EINVAL) => "a kernel thread bound to its CPU cannot be moved",
         ("cgroup.procs", Errno::ENOSPC) => "the group's cpuset has no usable CPU",
-        ("io.max", Errno::ENODEV) => "limits go on whole disks, not partitions, and on devices that exist",
+        ("io.max", Errno::ENODEV) => {
+            "limits go on whole disks, not partitions, and on devices that exist"
+        }
         ("io.max", Errno::EINVAL | Errno::ERANGE) => "this kernel takes rates from 2 a second up",
         ("io.weight", Errno::EOPNOTSUPP) => "io.cost is not enabled on the disk",
-        ("cpuset.cpus", Errno::ERANGE | Errno::EINVAL) => "the list names a CPU that this host cannot have",
-        ("cpuset.cpus", Errno::ENOSPC) => "a populated group may not be left without CPUs on this kernel",
+        ("cpuset.cpus", Errno::ERANGE | Errno::EINVAL) => {
+            "the list names a CPU that this host cannot have"
+        }
+        ("cpuset.cpus", Errno::ENOSPC) => {
+            "a populated group may not be left without CPUs on this kernel"
+        }
         ("cpu.weight", Errno::EINVAL) => "cpu.idle is set on the group",
         ("cpu.max", Errno::EINVAL) => {
             "the quota must be 1 ms or more, the period 1 ms to 1 s, and the burst no larger than the quota"

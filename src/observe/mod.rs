@@ -3,5 +3,9 @@
 //! Reads through `kernel` only and writes nothing.
 
 mod bind;
+mod collect;
+mod processes;
+mod tree;
 
 pub use bind::{Bindings, GroupFacts, ProcessFacts, World, bind};
+pub use collect::{Collector, Happened};

@@ -1,0 +1,77 @@
+//! The host's size and identity.
+
+use super::devices;
+use super::parse;
+use crate::model::HostView;
+use crate::units::{Bytes, CpuSet};
+use std::path::Path;
+
+/// Where this host's kernel files are.
+#[derive(Debug, Clone, Copy)]
+pub struct Roots<'a> {
+    /// `/proc`.
+    pub proc: &'a Path,
+    /// `/sys`.
+    pub sys: &'a Path,
+    /// The cgroup v2 mount.
+    pub cgroup: &'a Path,
+    /// `/run`.
+    pub run: &'a Path,
+}
+
+/// The host as decisions need it. What cannot be read is taken as the least: one CPU, no memory.
+#[must_use]
+pub fn view(roots: &Roots<'_>) -> HostView {
+    let meminfo = std::fs::read(roots.proc.join("meminfo")).unwrap_or_default();
+    let kibi = |key| {
+        Bytes(
+            parse::meminfo(&meminfo, key)
+                .unwrap_or(0)
+                .saturating_mul(1024),
+        )
+    };
+    HostView {
+        online: online(roots.sys),
+        memory: kibi("MemTotal"),
+        swap: kibi("SwapTotal"),
+        page: page(),
+        pid_max: number(&roots.proc.join("sys/kernel/pid_max")).unwrap_or(32_768),
+        disks: devices::disks(roots.sys, roots.cgroup),
+        systemd: roots.run.join("systemd/system").is_dir(),
+    }
+}
+
+/// The CPUs that are online.
+#[must_use]
+pub fn online(sys: &Path) -> CpuSet {
+    let list = std::fs::read_to_string(sys.join("devices/system/cpu/online")).unwrap_or_default();
+    let online: CpuSet = list.parse().unwrap_or_default();
+    if online.is_empty() {
+        CpuSet::of([0])
+    } else {
+        online
+    }
+}
+
+/// The size of a page.
+#[must_use]
+pub fn page() -> Bytes {
+    let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)
+        .ok()
+        .flatten();
+    Bytes(
+        size.and_then(|size| u64::try_from(size).ok())
+            .unwrap_or(4096),
+    )
+}
+
+/// This boot's identity.
+#[must_use]
+pub fn boot_id(proc: &Path) -> String {
+    let id = std::fs::read_to_string(proc.join("sys/kernel/random/boot_id")).unwrap_or_default();
+    id.trim().to_owned()
+}
+
+fn number(path: &Path) -> Option<u64> {
+    parse::number(&std::fs::read(path).ok()?)
+}

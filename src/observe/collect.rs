@@ -1,0 +1,343 @@
+//! The collector: keeps handles between looks and reads again only what can have changed.
+//!
+//! **Problem.** A full look at a host of 1000 components costs tens of milliseconds; it is needed at start and every ten seconds, not
+//! every second.
+//!
+//! **Approach.** Three tiers. Usage of every view is read at each look through held files, parents before children. Knobs are read again
+//! where somebody wrote (inotify names the group) and everywhere at a reconciliation. The tree and the processes are read again
+//! when a group or a process came or went.
+//!
+//! **Properties.** A steady look allocates nothing per group and leaves the generation as it was. What vanished in the middle of a
+//! read is left out, never taken as zero.
+
+use super::bind::{GroupFacts, World, bind};
+use super::processes::Processes;
+use super::tree::{Tree, managed, via, view};
+use crate::config::{IoDevice, Policy};
+use crate::kernel::group::Buffer;
+use crate::kernel::host::{self, Roots};
+use crate::kernel::process::ProcFs;
+use crate::kernel::{CgroupFs, Sampler};
+use crate::model::{KnobKind, Outcome, OutcomeOf, Snapshot};
+use crate::units::{CgroupPath, DeviceId, ProcId, Span, Tick};
+use nix::errno::Errno;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// Between two reconciliations everything rests on events.
+const RECONCILE_EVERY: Span = Span::secs(10);
+
+/// What happened since the last look.
+#[derive(Debug, Default)]
+pub struct Happened {
+    /// Programs that were executed, with the time.
+    pub executed: Vec<(i32, Tick)>,
+    /// Process events were lost: read all processes again.
+    pub lost: bool,
+    /// Groups in which a file was written.
+    pub written: BTreeSet<CgroupPath>,
+    /// A group came or went.
+    pub restructured: bool,
+    /// What came of earlier actions.
+    pub outcomes: Vec<Outcome>,
+    /// Knobs whose write has not returned yet.
+    pub pending: BTreeSet<(CgroupPath, KnobKind)>,
+    /// When systemd last said that it reloads.
+    pub reloaded_at: Option<Tick>,
+    /// Reconcile at once.
+    pub reconcile: bool,
+}
+
+/// Looks at the host.
+#[derive(Debug)]
+pub struct Collector {
+    fs: CgroupFs,
+    roots: [PathBuf; 4],
+    tree: Tree,
+    processes: Processes,
+    samplers: BTreeMap<CgroupPath, Sampler>,
+    snapshot: Snapshot,
+    agent: ProcId,
+    reconciled_at: Option<Tick>,
+    buffer: Box<Buffer>,
+}
+
+impl Collector {
+    /// A collector on the tree `fs`, with the kernel's files at the given roots.
+    #[must_use]
+    pub fn new(fs: CgroupFs, roots: &Roots<'_>) -> Self {
+        let proc = ProcFs::at(roots.proc);
+        let own = i32::try_from(std::process::id()).unwrap_or(0);
+        let agent = proc.identity(own).unwrap_or(ProcId { pid: own, start: 0 });
+        let snapshot = Snapshot {
+            at: Tick::default(),
+            generation: 0,
+            host: host::view(roots),
+            groups: BTreeMap::new(),
+            homes: BTreeMap::new(),
+            strays: Vec::new(),
+            refused: Vec::new(),
+            outcomes: Vec::new(),
+            pending: BTreeSet::new(),
+            reloaded_at: None,
+        };
+        Self {
+            fs,
+            roots: [roots.proc, roots.sys, roots.cgroup, roots.run].map(PathBuf::from),
+            tree: Tree::default(),
+            processes: Processes::new(proc),
+            samplers: BTreeMap::new(),
+            snapshot,
+            agent,
+            reconciled_at: None,
+            buffer: Box::new([0; 4096]),
+        }
+    }
+
+    /// The tree that is looked at.
+    #[must_use]
+    pub const fn fs(&self) -> &CgroupFs {
+        &self.fs
+    }
+
+    /// The last look.
+    #[must_use]
+    pub const fn last(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// Looks at the host now.
+    pub fn look(&mut self, policy: &Policy, now: Tick, happened: Happened) -> &Snapshot {
+        let due = self
+            .reconciled_at
+            .is_none_or(|at| now.since(at) >= RECONCILE_EVERY);
+        let reconcile = due || happened.reconcile;
+        let mut written = happened.written;
+        written.extend(happened.outcomes.iter().map(|outcome| outcome.path.clone()));
+        let mut rebind = happened.restructured
+            | self.changed_processes(policy, &happened.executed, happened.lost);
+        rebind |= self.placed(&happened.outcomes);
+        let mut changed = !happened.outcomes.is_empty();
+        if reconcile {
+            self.reconciled_at = Some(now);
+            changed |= self.reread_host();
+            rebind |= self.names_processes(policy) && self.processes.rescan();
+        }
+        if reconcile || rebind {
+            let restructured = self.tree.walk(&self.fs);
+            if restructured || rebind || self.snapshot.generation == 0 {
+                changed |= self.rebind(policy);
+            }
+        }
+        changed |= self.update_views(policy, &written, reconcile);
+        changed |= self.sample(reconcile);
+        let snapshot = &mut self.snapshot;
+        changed |=
+            snapshot.pending != happened.pending || snapshot.reloaded_at != happened.reloaded_at;
+        snapshot.outcomes = happened.outcomes;
+        snapshot.pending = happened.pending;
+        snapshot.reloaded_at = happened.reloaded_at;
+        snapshot.at = now;
+        snapshot.generation += u64::from(changed);
+        snapshot
+    }
+
+    /// Forgets what was bound, so that the next look binds by a new policy.
+    pub fn policy_changed(&mut self) {
+        self.reconciled_at = None;
+        self.snapshot.generation = 0;
+        self.snapshot.homes.clear();
+    }
+
+    fn names_processes(&self, policy: &Policy) -> bool {
+        policy
+            .components
+            .values()
+            .flat_map(|component| &component.rules)
+            .any(crate::config::Rule::names_processes)
+    }
+
+    fn changed_processes(&mut self, policy: &Policy, executed: &[(i32, Tick)], lost: bool) -> bool {
+        if !self.names_processes(policy) {
+            return false;
+        }
+        let mut changed = lost && self.processes.rescan();
+        for (pid, at) in executed {
+            changed |= self.processes.executed(*pid, *at);
+        }
+        changed | self.processes.scan()
+    }
+
+    /// Reads the processes again that were moved, so that they are no strays any more.
+    fn placed(&mut self, outcomes: &[Outcome]) -> bool {
+        let mut changed = false;
+        for outcome in outcomes {
+            match outcome.of {
+                OutcomeOf::Process { process, .. } => changed |= self.processes.moved(process),
+                OutcomeOf::Group => changed = true,
+                OutcomeOf::Knob { .. } => {}
+            }
+        }
+        changed
+    }
+
+    fn reread_host(&mut self) -> bool {
+        let [proc, sys, cgroup, run] = &self.roots;
+        let host = host::view(&Roots {
+            proc,
+            sys,
+            cgroup,
+            run,
+        });
+        let changed = host != self.snapshot.host;
+        self.snapshot.host = host;
+        changed
+    }
+
+    fn rebind(&mut self, policy: &Policy) -> bool {
+        let groups: Vec<GroupFacts> = self
+            .tree
+            .groups()
+            .iter()
+            .map(|(path, id)| GroupFacts {
+                path: path.clone(),
+                id: *id,
+            })
+            .collect();
+        let pidfiles = pidfiles(policy);
+        let world = World {
+            groups: &groups,
+            processes: self.processes.known(),
+            pidfiles: &pidfiles,
+            agent: self.agent.pid,
+            systemd: self.snapshot.host.systemd,
+        };
+        let bindings = bind(policy, &world);
+        let snapshot = &mut self.snapshot;
+        let changed = snapshot.homes != bindings.homes
+            || snapshot.strays != bindings.strays
+            || snapshot.refused != bindings.refused;
+        snapshot.homes = bindings.homes;
+        snapshot.strays = bindings.strays;
+        snapshot.refused = bindings.refused;
+        changed
+    }
+
+    /// Makes views of new homes and ancestors, drops those of gone ones, reads knobs again where somebody wrote.
+    fn update_views(&mut self, policy: &Policy, written: &BTreeSet<CgroupPath>, all: bool) -> bool {
+        let managed = managed(&self.snapshot.homes);
+        let before = self.samplers.len();
+        let tree = self.tree.groups();
+        self.samplers.retain(|path, sampler| {
+            managed.contains(path) && tree.get(path) == Some(&sampler.group().id())
+        });
+        let mut changed = self.samplers.len() != before;
+        let samplers = &self.samplers;
+        self.snapshot
+            .groups
+            .retain(|path, _| samplers.contains_key(path));
+        let devices = limited_disks(policy, &self.snapshot);
+        for path in &managed {
+            let is_new = !self.samplers.contains_key(path);
+            if is_new {
+                let Ok(group) = self.fs.group(path) else {
+                    continue;
+                };
+                self.samplers.insert(path.clone(), Sampler::new(group));
+            }
+            if is_new || all || written.contains(path) {
+                changed |= self.reread(policy, path, &devices);
+            }
+        }
+        if all || changed {
+            changed |= self.reweigh(policy, &managed);
+        }
+        changed
+    }
+
+    fn reread(&mut self, policy: &Policy, path: &CgroupPath, devices: &[DeviceId]) -> bool {
+        let Some(sampler) = self.samplers.get_mut(path) else {
+            return false;
+        };
+        sampler.refresh();
+        let via = via(path, policy.backend, self.snapshot.host.systemd);
+        let mut fresh = view(sampler, via, devices);
+        let Some(last) = self.snapshot.groups.get(path) else {
+            self.snapshot.groups.insert(path.clone(), fresh);
+            return true;
+        };
+        fresh.usage.clone_from(&last.usage);
+        fresh.unmanaged_weight = last.unmanaged_weight;
+        fresh.holds_protected = last.holds_protected;
+        let changed = fresh != *last;
+        self.snapshot.groups.insert(path.clone(), fresh);
+        changed
+    }
+
+    /// What unregistered siblings weigh, and which groups hold something protected.
+    fn reweigh(&mut self, policy: &Policy, managed: &BTreeSet<CgroupPath>) -> bool {
+        let agent = self.processes.cgroup_of(self.agent.pid).unwrap_or_default();
+        let mut changed = false;
+        for (path, view) in &mut self.snapshot.groups {
+            let weight = self.tree.unmanaged_weight(&self.fs, path, managed);
+            let protected = self.tree.holds_protected(path, policy, &agent);
+            changed |= view.unmanaged_weight != weight || view.holds_protected != protected;
+            view.unmanaged_weight = weight;
+            view.holds_protected = protected;
+        }
+        changed
+    }
+
+    /// Reads usage of every view, and at a reconciliation the slow tier too. Whether a group turned out to be gone.
+    fn sample(&mut self, slow: bool) -> bool {
+        let mut gone = false;
+        // Sorted by path: a parent comes before its children.
+        for (path, sampler) in &self.samplers {
+            let Some(view) = self.snapshot.groups.get_mut(path) else {
+                continue;
+            };
+            match sampler.fast(&mut self.buffer, &mut view.usage) {
+                Ok(()) => {}
+                Err(Errno::ENODEV) => gone = true,
+                // A counter that cannot be read now keeps its last value; rates see no progress and say nothing.
+                Err(_) => {}
+            }
+            if slow {
+                sampler.slow(&mut view.usage);
+            }
+        }
+        if gone {
+            // The group was removed since the tree was read: look again at once next time.
+            self.reconciled_at = None;
+        }
+        gone
+    }
+}
+
+/// The numbers in the configured pid files; a file that is missing or holds no number names nobody.
+fn pidfiles(policy: &Policy) -> BTreeMap<PathBuf, i32> {
+    let rules = policy
+        .components
+        .values()
+        .flat_map(|component| &component.rules);
+    let files = rules.filter_map(|rule| rule.pidfile.as_ref());
+    files
+        .filter_map(|file| Some((file.clone(), crate::kernel::process::pid_in(file)?)))
+        .collect()
+}
+
+/// Disks whose line in `io.max` is looked at though nobody limits them yet.
+fn limited_disks(policy: &Policy, seen: &Snapshot) -> Vec<DeviceId> {
+    let mut devices = BTreeSet::new();
+    for entry in policy
+        .components
+        .values()
+        .flat_map(|component| &component.io)
+    {
+        match &entry.device {
+            IoDevice::All => devices.extend(seen.host.disks.iter().map(|disk| disk.device)),
+            IoDevice::Path { disks, .. } => devices.extend(disks.iter().copied()),
+        }
+    }
+    devices.into_iter().collect()
+}

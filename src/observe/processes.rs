@@ -1,0 +1,121 @@
+//! What is known of every process, read once and again only when it can have changed.
+//!
+//! A process's facts are read when its number first appears, when it executed another program, and when it was moved. Looking for new
+//! numbers costs one read when nobody was born (the last number in `/proc/loadavg`) and one directory listing otherwise.
+
+use super::bind::ProcessFacts;
+use crate::kernel::process::ProcFs;
+use crate::units::{CgroupPath, ProcId, Tick};
+use std::collections::BTreeMap;
+
+/// All processes by number.
+#[derive(Debug)]
+pub(super) struct Processes {
+    proc: ProcFs,
+    known: BTreeMap<i32, ProcessFacts>,
+    last_pid: Option<u64>,
+}
+
+impl Processes {
+    pub(super) const fn new(proc: ProcFs) -> Self {
+        Self {
+            proc,
+            known: BTreeMap::new(),
+            last_pid: None,
+        }
+    }
+
+    pub(super) const fn known(&self) -> &BTreeMap<i32, ProcessFacts> {
+        &self.known
+    }
+
+    /// Where a process lives, read now.
+    pub(super) fn cgroup_of(&self, pid: i32) -> Option<CgroupPath> {
+        self.proc.cgroup(pid)
+    }
+
+    /// Looks for numbers that are new, gone, or belong to another process now. Whether anything changed.
+    pub(super) fn scan(&mut self) -> bool {
+        let last_pid = self.proc.last_pid();
+        if last_pid.is_some() && last_pid == self.last_pid {
+            return false;
+        }
+        self.last_pid = last_pid;
+        let pids = self.proc.pids();
+        let before = self.known.len();
+        self.known.retain(|pid, _| pids.binary_search(pid).is_ok());
+        let mut changed = self.known.len() != before;
+        for pid in pids {
+            if !self.known.contains_key(&pid) {
+                changed |= self.learn(pid, None);
+            }
+        }
+        changed
+    }
+
+    /// Reads everything anew: events may have been lost, and a number may have been reused between two scans.
+    pub(super) fn rescan(&mut self) -> bool {
+        let mut changed = false;
+        for pid in self.proc.pids() {
+            let executed = self.known.get(&pid).and_then(|facts| facts.exec_at);
+            changed |= self.learn(pid, executed);
+        }
+        self.last_pid = None;
+        self.scan() || changed
+    }
+
+    /// Takes note that a process executed a program.
+    pub(super) fn executed(&mut self, pid: i32, at: Tick) -> bool {
+        self.learn(pid, Some(at))
+    }
+
+    /// Takes note that a process was moved, or tried to be.
+    pub(super) fn moved(&mut self, process: ProcId) -> bool {
+        let executed = self.known.get(&process.pid).and_then(|facts| facts.exec_at);
+        self.learn(process.pid, executed)
+    }
+
+    /// Reads one process. Whether what is known of it changed.
+    fn learn(&mut self, pid: i32, exec_at: Option<Tick>) -> bool {
+        match read(&self.proc, pid, exec_at) {
+            Some(facts) => self.known.insert(pid, facts.clone()).as_ref() != Some(&facts),
+            None => self.known.remove(&pid).is_some(),
+        }
+    }
+}
+
+fn read(proc: &ProcFs, pid: i32, exec_at: Option<Tick>) -> Option<ProcessFacts> {
+    let stat = proc.stat(pid)?;
+    if stat.state == b'Z' || stat.state == b'X' {
+        return None;
+    }
+    let (user, group) = if stat.kernel_thread {
+        (0, 0)
+    } else {
+        proc.ids(pid)?
+    };
+    Some(ProcessFacts {
+        id: ProcId {
+            pid,
+            start: stat.start,
+        },
+        parent: stat.parent,
+        session: stat.session,
+        exe: if stat.kernel_thread {
+            None
+        } else {
+            proc.exe(pid)
+        },
+        cmdline: if stat.kernel_thread {
+            String::new()
+        } else {
+            proc.cmdline(pid)?
+        },
+        cgroup: proc.cgroup(pid)?,
+        comm: stat.comm,
+        user,
+        group,
+        kernel_thread: stat.kernel_thread,
+        exec_at,
+    })
+}

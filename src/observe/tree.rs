@@ -1,0 +1,142 @@
+//! The cgroup tree as far as it matters: which groups there are, and views of homes and their ancestors.
+
+use crate::config::{Backend, Policy, is_protected_unit};
+use crate::kernel::{CgroupFs, Group, Sampler};
+use crate::model::{GroupView, Home, Usage, Via};
+use crate::units::{CgroupId, CgroupPath, ComponentName, DeviceId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The weight that a group without `cpu.weight` has in effect.
+const DEFAULT_WEIGHT: u64 = 100;
+
+/// All groups of the host, by path.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    groups: BTreeMap<CgroupPath, CgroupId>,
+}
+
+impl Tree {
+    /// Walks the tree anew. Whether any group came, went or was made again.
+    pub(super) fn walk(&mut self, fs: &CgroupFs) -> bool {
+        let Ok(found) = fs.walk() else { return false };
+        let found: BTreeMap<CgroupPath, CgroupId> = found.into_iter().collect();
+        let changed = found != self.groups;
+        self.groups = found;
+        changed
+    }
+
+    pub(super) const fn groups(&self) -> &BTreeMap<CgroupPath, CgroupId> {
+        &self.groups
+    }
+
+    /// Whether a process that must never be limited lives in the group or below: the agent, a protected unit, a login session.
+    pub(super) fn holds_protected(
+        &self,
+        path: &CgroupPath,
+        policy: &Policy,
+        agent: &CgroupPath,
+    ) -> bool {
+        let protected = |group: &CgroupPath| {
+            let name = group.name();
+            is_protected_unit(name)
+                || policy.protect.iter().any(|glob| glob.is_match(name))
+                || is_session(name)
+        };
+        path.contains(agent)
+            || self
+                .groups
+                .keys()
+                .any(|group| path.contains(group) && protected(group))
+    }
+
+    /// Sum of the weights of the populated children that are not in `managed`.
+    pub(super) fn unmanaged_weight(
+        &self,
+        fs: &CgroupFs,
+        path: &CgroupPath,
+        managed: &BTreeSet<CgroupPath>,
+    ) -> u64 {
+        let children = self
+            .groups
+            .keys()
+            .filter(|child| child.parent().as_ref() == Some(path));
+        children
+            .filter(|child| !managed.contains(*child))
+            .filter_map(|child| fs.group(child).ok())
+            .filter(Group::is_populated)
+            .map(|group| group.weight().unwrap_or(DEFAULT_WEIGHT))
+            .sum()
+    }
+}
+
+fn is_session(name: &str) -> bool {
+    name.starts_with("session-") && name.ends_with(".scope")
+}
+
+/// The homes and every group above them.
+pub(super) fn managed(homes: &BTreeMap<ComponentName, Vec<Home>>) -> BTreeSet<CgroupPath> {
+    let paths = homes.values().flatten().map(Home::path);
+    let mut managed: BTreeSet<CgroupPath> = BTreeSet::from([CgroupPath::root()]);
+    for path in paths {
+        managed.insert(path.clone());
+        managed.extend(path.ancestors());
+    }
+    managed
+}
+
+/// Who writes the group's knobs. What lies below a user's own manager is delegated to that manager, which the system's systemd
+/// does not know.
+pub(super) fn via(path: &CgroupPath, backend: Backend, systemd: bool) -> Via {
+    let name = path.name();
+    let is_unit = [".service", ".scope", ".slice"]
+        .iter()
+        .any(|kind| name.ends_with(kind));
+    let delegated = path
+        .ancestors()
+        .any(|above| above.name().ends_with(".service") || above.name().ends_with(".scope"));
+    let by_unit = match backend {
+        Backend::Auto => systemd,
+        Backend::Systemd => true,
+        Backend::Subtree => false,
+    };
+    if by_unit && is_unit && !delegated {
+        Via::Unit(name.to_owned())
+    } else {
+        Via::File
+    }
+}
+
+/// Reads everything of a group but its usage.
+pub(super) fn view(sampler: &Sampler, via: Via, devices: &[DeviceId]) -> GroupView {
+    let group = sampler.group();
+    GroupView {
+        id: group.id(),
+        via,
+        controllers: group.controllers(),
+        populated: group.is_populated(),
+        knobs: group.knobs(devices),
+        usage: Usage::default(),
+        unmanaged_weight: 0,
+        holds_protected: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_systemds_unless_they_lie_below_a_users_manager() {
+        let via = |path: &str| via(&CgroupPath::new(path), Backend::Auto, true);
+        assert_eq!(
+            via("system.slice/nginx.service"),
+            Via::Unit("nginx.service".to_owned())
+        );
+        assert_eq!(via("a.slice"), Via::Unit("a.slice".to_owned()));
+        assert_eq!(
+            via("user.slice/user-1000.slice/user@1000.service/app.slice/x.scope"),
+            Via::File
+        );
+        assert_eq!(via("system.slice/worker.service/sub"), Via::File);
+    }
+}
