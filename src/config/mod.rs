@@ -1,8 +1,99 @@
 //! From TOML to a checked [`Policy`]: every problem at once, each with its place and its remedy.
+//!
+//! [`load`] reads the files (`load.rs`, the only file that touches the disk), merges them (`merged.rs`), checks their shape against
+//! the schema of `raw.rs` (`shape.rs`), and checks what the values mean on this host (`check.rs`). Problems are values
+//! ([`ConfigIssue`]) that `render.rs` draws. Nothing here writes anything, and nothing here knows the kernel.
 
+mod accounts;
+mod canonical;
+mod check;
+mod defaults;
+mod diff;
+mod issue;
+mod load;
+mod merged;
 mod policy;
+mod protected;
+mod raw;
+mod render;
+mod schema;
+mod shape;
+mod suggest;
 
+pub use canonical::{Entry, canonical_toml, entries};
+pub use check::{Capacity, MAX_COMPONENTS, ResolveDevice};
+pub use defaults::{default_component, default_policy, default_reserve};
+pub use diff::diff;
+pub use issue::{Code, ConfigIssue, Mark, Place, SourceFile};
+pub use load::{MAX_FILE_BYTES, MAX_FILES, Sources, Trust};
+pub use merged::Merged;
 pub use policy::{
     Affinity, Backend, Catch, Component, CpuPolicy, IoDevice, IoPolicy, MemoryPolicy, Mode,
     OnLeave, OomPolicy, Pattern, Policy, Reserve, Rule, Strategy,
 };
+pub use protected::{PROTECTED_UNITS, is_protected_unit};
+pub use render::{Colour, render};
+pub use schema::{schema, schema_json};
+
+/// A configuration that may be used.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// What the rest of provost works with.
+    pub policy: Policy,
+    /// Every value with its origin.
+    pub merged: Merged,
+    /// What a person should know, though it does not keep the configuration from being used.
+    pub warnings: Vec<ConfigIssue>,
+}
+
+/// Reads, merges and checks the configuration. No files at all are an empty configuration, which observes.
+///
+/// # Errors
+/// All problems that were found, errors and warnings alike, in the order of the files and of the places in them; at least one is an
+/// error.
+pub fn load(sources: &Sources, host: &Capacity<'_>) -> Result<Loaded, Vec<ConfigIssue>> {
+    let (files, mut issues) = sources.read();
+    let (mut merged, syntax) = Merged::parse(files);
+    // Where the TOML is broken, the parser goes on with a guess: what follows from the guess on the same line is not told.
+    let complete = syntax.is_empty() && !issues.iter().any(ConfigIssue::is_error);
+    let mut found = shape::check_shape(&mut merged);
+    let (policy, meaning) = check::check_policy(&merged, host, &sources.accounts(), complete);
+    found.extend(meaning);
+    found.retain(|issue| !is_echo(issue, &syntax));
+    issues.extend(syntax);
+    issues.extend(found);
+    if issues.iter().any(ConfigIssue::is_error) {
+        sort(&mut issues, &merged);
+        return Err(issues);
+    }
+    Ok(Loaded {
+        policy,
+        merged,
+        warnings: issues,
+    })
+}
+
+/// Whether the issue only follows from a syntax error on its own line.
+fn is_echo(issue: &ConfigIssue, syntax: &[ConfigIssue]) -> bool {
+    let Some(place) = issue.marks.first().map(|mark| &mark.place) else {
+        return false;
+    };
+    syntax
+        .iter()
+        .flat_map(|error| error.marks.first())
+        .any(|mark| mark.place.file == place.file && mark.place.line() == place.line())
+}
+
+/// Sorts by file, in the order in which they were merged, and place; what has no place comes first.
+fn sort(issues: &mut [ConfigIssue], merged: &Merged) {
+    let names: Vec<&str> = merged.files().map(|file| file.name.as_str()).collect();
+    issues.sort_by_key(|issue| {
+        issue.marks.first().map(|mark| {
+            let file = names.iter().position(|name| *name == mark.place.file.name);
+            (file, mark.place.range.start)
+        })
+    });
+}
+
+#[cfg(test)]
+mod tests;
