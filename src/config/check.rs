@@ -69,7 +69,14 @@ struct Check<'a> {
     complete: bool,
     /// The administrator's protected units, with their keys.
     protect: Vec<(GlobMatcher, Key)>,
+    reserve_known: ReserveKnown,
     issues: Vec<ConfigIssue>,
+}
+
+/// Whether the reserve could be read, so that sums may be compared with it.
+struct ReserveKnown {
+    cpu: bool,
+    memory: bool,
 }
 
 /// Checks everything that has the right shape. The policy is fit for use only when no issue is an error.
@@ -85,6 +92,10 @@ pub(super) fn check_policy(
         accounts,
         complete,
         protect: Vec::new(),
+        reserve_known: ReserveKnown {
+            cpu: true,
+            memory: true,
+        },
         issues: Vec::new(),
     };
     let raw = check.raw();
@@ -187,13 +198,15 @@ impl Check<'_> {
     fn reserve(&mut self, raw: Option<&raw::Reserve>, default: Reserve) -> Reserve {
         let table = Key::default().then("reserve");
         let (cpu, memory) = (table.then("cpu"), table.then("memory"));
+        let read_cpu = self.cpu(&cpu, raw.and_then(|raw| raw.cpu.as_ref()));
+        let read_memory = self.size(&memory, raw.and_then(|raw| raw.memory.as_ref()));
+        self.reserve_known = ReserveKnown {
+            cpu: self.merged.node(&cpu).is_some() == read_cpu.is_some(),
+            memory: self.merged.node(&memory).is_some() == read_memory.is_some(),
+        };
         let reserve = Reserve {
-            cpu: self
-                .cpu(&cpu, raw.and_then(|raw| raw.cpu.as_ref()))
-                .unwrap_or(default.cpu),
-            memory: self
-                .size(&memory, raw.and_then(|raw| raw.memory.as_ref()))
-                .unwrap_or(default.memory),
+            cpu: read_cpu.unwrap_or(default.cpu),
+            memory: read_memory.unwrap_or(default.memory),
         };
         if reserve.cpu >= self.host.cpu() && self.merged.node(&cpu).is_some() {
             let message = format!(

@@ -165,12 +165,22 @@ impl Merged {
 }
 
 fn syntax_issue(file: &Arc<SourceFile>, error: &toml::de::Error) -> ConfigIssue {
-    let range = error.span().unwrap_or_default();
     let place = Place {
         file: Arc::clone(file),
-        range,
+        range: error.span().unwrap_or_default(),
     };
-    ConfigIssue::error(Code::Syntax, error.message()).mark(Some(place), "here the TOML goes wrong")
+    let duplicate = error.message() == "duplicate key";
+    let label = if duplicate {
+        "this is already written above"
+    } else {
+        "here"
+    };
+    let issue = ConfigIssue::error(Code::Syntax, error.message()).mark(Some(place), label);
+    if duplicate {
+        return issue
+            .help("write each key and each table once in a file; a later file may repeat them");
+    }
+    issue
 }
 
 fn table(file: &Arc<SourceFile>, table: &DeTable<'_>) -> BTreeMap<String, Node> {

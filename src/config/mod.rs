@@ -20,6 +20,9 @@ mod schema;
 mod shape;
 mod suggest;
 
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
 pub use canonical::{Entry, canonical_toml, entries};
 pub use check::{Capacity, MAX_COMPONENTS, ResolveDevice};
 pub use defaults::{default_component, default_policy, default_reserve};
@@ -54,14 +57,18 @@ pub struct Loaded {
 pub fn load(sources: &Sources, host: &Capacity<'_>) -> Result<Loaded, Vec<ConfigIssue>> {
     let (files, mut issues) = sources.read();
     let (mut merged, syntax) = Merged::parse(files);
-    // Where the TOML is broken, the parser goes on with a guess: what follows from the guess on the same line is not told.
     let complete = syntax.is_empty() && !issues.iter().any(ConfigIssue::is_error);
-    let mut found = shape::check_shape(&mut merged);
+    issues.extend(shape::check_shape(&mut merged));
     let (policy, meaning) = check::check_policy(&merged, host, &sources.accounts(), complete);
-    found.extend(meaning);
-    found.retain(|issue| !is_echo(issue, &syntax));
+    issues.extend(meaning);
+    // Where the TOML is broken, the parser goes on with a guess: what follows from the guess is not told.
+    let broken: Vec<(Place, RangeInclusive<usize>)> = syntax
+        .iter()
+        .flat_map(|error| error.marks.first())
+        .map(|mark| (mark.place.clone(), misread(&mark.place)))
+        .collect();
     issues.extend(syntax);
-    issues.extend(found);
+    issues.retain(|issue| !is_echo(issue, &broken));
     if issues.iter().any(ConfigIssue::is_error) {
         sort(&mut issues, &merged);
         return Err(issues);
@@ -73,15 +80,28 @@ pub fn load(sources: &Sources, host: &Capacity<'_>) -> Result<Loaded, Vec<Config
     })
 }
 
-/// Whether the issue only follows from a syntax error on its own line.
-fn is_echo(issue: &ConfigIssue, syntax: &[ConfigIssue]) -> bool {
+/// The lines, from 1, that the parser may have misread because of a syntax error: its own, and below a broken `[header]` all
+/// up to the next one, since their keys fall into another table.
+fn misread(error: &Place) -> RangeInclusive<usize> {
+    let first = error.line();
+    let is_header = |line: &&str| line.trim_start().starts_with('[');
+    let mut lines = error.file.text.lines().skip(first - 1);
+    if lines.next().as_ref().is_none_or(|line| !is_header(line)) {
+        return first..=first;
+    }
+    first..=first + lines.take_while(|line| !is_header(line)).count()
+}
+
+/// Whether the issue only follows from one of the syntax errors, which comes before it.
+fn is_echo(issue: &ConfigIssue, syntax: &[(Place, RangeInclusive<usize>)]) -> bool {
     let Some(place) = issue.marks.first().map(|mark| &mark.place) else {
         return false;
     };
-    syntax
-        .iter()
-        .flat_map(|error| error.marks.first())
-        .any(|mark| mark.place.file == place.file && mark.place.line() == place.line())
+    let line = place.line();
+    syntax.iter().any(|(error, lines)| {
+        let itself = issue.code == Code::Syntax && error == place;
+        !itself && Arc::ptr_eq(&error.file, &place.file) && lines.contains(&line)
+    })
 }
 
 /// Sorts by file, in the order in which they were merged, and place; what has no place comes first.

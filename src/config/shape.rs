@@ -93,8 +93,9 @@ impl<'s> Shape<'s> {
             }
             Content::Array(items) => {
                 if let Some(schema) = fitting.get("items") {
-                    for item in items {
-                        self.value(schema, item, path);
+                    let list = path.trim_end_matches('.');
+                    for (number, item) in items.iter_mut().enumerate() {
+                        self.value(schema, item, &format!("{list}[{number}]."));
                     }
                 }
             }
@@ -173,13 +174,10 @@ fn unknown_key(
         format!("unknown key `{shown}` in `{place}`")
     };
     let issue = ConfigIssue::error(Code::UnknownKey, message);
+    let issue = issue.mark(Some(node.key.clone()), "not a key of this table");
     match closest(key, known.iter().copied()) {
-        Some(near) => issue
-            .mark(Some(node.key.clone()), format!("did you mean `{near}`?"))
-            .help(format!("the nearest known key is `{near}`")),
-        None => issue
-            .mark(Some(node.key.clone()), "not a key of this table")
-            .help(format!("known keys: {}", known.join(", "))),
+        Some(near) => issue.help(format!("did you mean `{near}`?")),
+        None => issue.help(format!("known keys: {}", known.join(", "))),
     }
 }
 
@@ -192,11 +190,17 @@ fn wrong_type(choices: &[&Map<String, Value>], node: &Node, path: &str) -> Confi
         format!("`{}` must be {wanted}", path.trim_end_matches('.')),
     )
     .mark(Some(node.at.clone()), format!("this is {found}"));
-    let quotable = matches!(node.content, Content::Integer(_) | Content::Float(_));
-    if quotable && choices.iter().any(|choice| wanted_type(choice) == "string") {
-        return issue.help("a quantity is written in quotes and with its unit");
+    let numeric = matches!(node.content, Content::Integer(_) | Content::Float(_));
+    match choices.iter().find_map(|choice| example(choice)) {
+        Some(example) if numeric => {
+            issue.help(format!("write it in quotes, such as \"{example}\""))
+        }
+        Some(_) | None => issue,
     }
-    issue
+}
+
+fn example(schema: &Map<String, Value>) -> Option<&str> {
+    schema.get("examples")?.get(0)?.as_str()
 }
 
 /// What a schema asks for, in words.
@@ -204,12 +208,8 @@ fn wish(schema: &Map<String, Value>) -> String {
     if let Some(words) = words(schema) {
         return quoted(&words);
     }
-    let example = schema
-        .get("examples")
-        .and_then(|examples| examples.get(0))
-        .and_then(Value::as_str);
     let title = schema.get("title").and_then(Value::as_str);
-    match (wanted_type(schema), title, example) {
+    match (wanted_type(schema), title, example(schema)) {
         ("string", Some(title), Some(example)) => format!("{title} such as \"{example}\""),
         ("string", _, Some(example)) => format!("a string such as \"{example}\""),
         ("string", _, None) => "a string".to_owned(),
@@ -256,9 +256,10 @@ fn wrong_word(
             quoted(&words)
         ),
     );
+    let issue = issue.mark(Some(node.at.clone()), "not one of these");
     Some(match closest(text, words.iter().copied()) {
-        Some(near) => issue.mark(Some(node.at.clone()), format!("did you mean \"{near}\"?")),
-        None => issue.mark(Some(node.at.clone()), "not one of these"),
+        Some(near) => issue.help(format!("did you mean \"{near}\"?")),
+        None => issue,
     })
 }
 
@@ -305,10 +306,13 @@ fn out_of_range(schema: &Map<String, Value>, node: &Node, path: &str) -> Option<
         return None;
     }
     let range = match (least, most) {
+        _ if matches!(node.content, Content::Integer(None)) => {
+            "a number that fits into 64 bits".to_owned()
+        }
         (Some(least), Some(most)) => format!("{least} to {most}"),
         (Some(least), None) => format!("at least {least}"),
         (None, Some(most)) => format!("at most {most}"),
-        (None, None) => "a number that fits into 64 bits".to_owned(),
+        (None, None) => "a finite number".to_owned(),
     };
     let key = path.trim_end_matches('.');
     Some(

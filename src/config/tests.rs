@@ -38,7 +38,10 @@ fn host() -> Capacity<'static> {
 
 fn load_text(name: &str, text: &str) -> Result<Loaded, Vec<ConfigIssue>> {
     let accounts = Path::new("tests/fixtures/config/root");
-    load(&Sources::text(name, text).with_accounts_below(accounts), &host())
+    load(
+        &Sources::text(name, text).with_accounts_below(accounts),
+        &host(),
+    )
 }
 
 /// The `.toml` files of a folder, by name.

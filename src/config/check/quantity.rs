@@ -7,6 +7,8 @@ use crate::config::raw;
 use crate::units::{Bytes, Limit, Millicpu, QuantityError, Span};
 use std::ops::RangeInclusive;
 
+/// What may be written beside an absolute amount.
+const OR_PERCENTAGE: &str = ", or a percentage of the host such as \"25%\"";
 /// The whole host in thousandths of a percent.
 const WHOLE: u64 = 100_000;
 
@@ -27,7 +29,7 @@ impl Check<'_> {
                 None
             }
             Some(Err(Excess::Malformed)) => self.bad_percentage(key, text),
-            None => self.parsed(key, text, text.parse()),
+            None => self.parsed_or(key, text, text.parse(), OR_PERCENTAGE),
         }
     }
 
@@ -57,7 +59,7 @@ impl Check<'_> {
                 None
             }
             Some(Err(Excess::Malformed)) => self.bad_percentage(key, text),
-            None => self.parsed(key, text, text.parse()),
+            None => self.parsed_or(key, text, text.parse(), OR_PERCENTAGE),
         }
     }
 
@@ -124,6 +126,17 @@ impl Check<'_> {
         text: &str,
         parsed: Result<T, QuantityError>,
     ) -> Option<T> {
+        self.parsed_or(key, text, parsed, "")
+    }
+
+    /// The same; `more` ends the sentence that says what to write.
+    fn parsed_or<T>(
+        &mut self,
+        key: &Key,
+        text: &str,
+        parsed: Result<T, QuantityError>,
+        more: &str,
+    ) -> Option<T> {
         let error = match parsed {
             Ok(value) => return Some(value),
             Err(error) => error.to_string(),
@@ -132,7 +145,7 @@ impl Check<'_> {
         let (what, cure) = error.rsplit_once("; ").unwrap_or((&error, ""));
         let mut issue = ConfigIssue::error(Code::Malformed, what);
         if !cure.is_empty() {
-            issue = issue.help(cure);
+            issue = issue.help(format!("{cure}{more}"));
         }
         if matches!(text.trim(), "infinity" | "unlimited" | "-1" | "none") {
             issue = issue.help("where no limit is possible, it is written \"max\"");

@@ -57,6 +57,8 @@ impl Check<'_> {
             let key = self.item(key, number);
             let conditions = conditions(rule);
             match conditions.as_slice() {
+                // An empty rule is reported as such.
+                [] => {}
                 [(name, values)] => {
                     for (number, value) in values.iter().enumerate() {
                         let key = self.item(&key.then(name), number);
@@ -91,7 +93,7 @@ impl Check<'_> {
             .iter()
             .fold(Millicpu::ZERO, |sum, (_, part)| sum.plus(*part));
         let capacity = self.host.cpu();
-        if sum.plus(policy.reserve.cpu) > capacity && !cpu.is_empty() {
+        if sum.plus(policy.reserve.cpu) > capacity && !cpu.is_empty() && self.reserve_known.cpu {
             let over = sum.plus(policy.reserve.cpu).minus(capacity);
             let message = format!(
                 "CPU guarantees of {sum} cores and the reserve of {} exceed the {capacity} cores of this host by {over}",
@@ -109,7 +111,10 @@ impl Check<'_> {
             .iter()
             .fold(Bytes::ZERO, |sum, (_, part)| sum.plus(*part));
         let capacity = self.host.memory;
-        if sum.plus(policy.reserve.memory) > capacity && !memory.is_empty() {
+        if sum.plus(policy.reserve.memory) > capacity
+            && !memory.is_empty()
+            && self.reserve_known.memory
+        {
             let over = sum.plus(policy.reserve.memory).minus(capacity);
             let message = format!(
                 "memory guarantees of {sum} and the reserve of {} exceed the {capacity} of this host by {over}",
