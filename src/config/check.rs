@@ -27,6 +27,9 @@ use std::path::Path;
 /// The most components.
 pub const MAX_COMPONENTS: usize = 1024;
 
+/// The most globs and regular expressions: each is a compiled automaton that lives as long as the policy.
+const MAX_PATTERNS: usize = 4096;
+
 /// Finds the whole disks behind a device node, a mount point or a file; an error says why there is none.
 pub type ResolveDevice<'a> = dyn Fn(&Path) -> Result<Vec<DeviceId>, String> + 'a;
 
@@ -70,6 +73,8 @@ struct Check<'a> {
     /// The administrator's protected units, with their keys.
     protect: Vec<(GlobMatcher, Key)>,
     reserve_known: ReserveKnown,
+    /// How many globs and regular expressions were compiled.
+    patterns: usize,
     issues: Vec<ConfigIssue>,
 }
 
@@ -96,6 +101,7 @@ pub(super) fn check_policy(
             cpu: true,
             memory: true,
         },
+        patterns: 0,
         issues: Vec::new(),
     };
     let raw = check.raw();

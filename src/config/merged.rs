@@ -10,6 +10,9 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
+/// The most syntax errors that are told of one file: after the first few they are guesses about guesses.
+const MAX_SYNTAX_ERRORS: usize = 20;
+
 /// A value and where it was written.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
@@ -77,7 +80,8 @@ impl Merged {
         let mut issues = Vec::new();
         for file in &files {
             let (document, errors) = DeTable::parse_recoverable(&file.text);
-            issues.extend(errors.iter().map(|error| syntax_issue(file, error)));
+            let told = errors.iter().take(MAX_SYNTAX_ERRORS);
+            issues.extend(told.map(|error| syntax_issue(file, error)));
             merge(&mut root, table(file, document.get_ref()));
         }
         (Self { root, files }, issues)

@@ -20,7 +20,7 @@ mod schema;
 mod shape;
 mod suggest;
 
-use std::ops::RangeInclusive;
+use std::ops::Range;
 use std::sync::Arc;
 
 pub use canonical::{Entry, canonical_toml, entries};
@@ -37,6 +37,9 @@ pub use policy::{
 pub use protected::{PROTECTED_UNITS, is_protected_unit};
 pub use render::{Colour, render};
 pub use schema::{schema, schema_json};
+
+/// The most problems that are told at once.
+pub const MAX_ISSUES: usize = 1000;
 
 /// A configuration that may be used.
 #[derive(Debug, Clone)]
@@ -62,12 +65,13 @@ pub fn load(sources: &Sources, host: &Capacity<'_>) -> Result<Loaded, Vec<Config
     let (policy, meaning) = check::check_policy(&merged, host, &sources.accounts(), complete);
     issues.extend(meaning);
     // Where the TOML is broken, the parser goes on with a guess: what follows from the guess is not told.
-    let broken: Vec<(Place, RangeInclusive<usize>)> = syntax
+    let broken: Vec<(Place, Range<usize>)> = syntax
         .iter()
         .flat_map(|error| error.marks.first())
         .map(|mark| (mark.place.clone(), misread(&mark.place)))
         .collect();
     issues.extend(syntax);
+    bound(&mut issues);
     issues.retain(|issue| !is_echo(issue, &broken));
     if issues.iter().any(ConfigIssue::is_error) {
         sort(&mut issues, &merged);
@@ -80,27 +84,45 @@ pub fn load(sources: &Sources, host: &Capacity<'_>) -> Result<Loaded, Vec<Config
     })
 }
 
-/// The lines, from 1, that the parser may have misread because of a syntax error: its own, and below a broken `[header]` all
-/// up to the next one, since their keys fall into another table.
-fn misread(error: &Place) -> RangeInclusive<usize> {
-    let first = error.line();
-    let is_header = |line: &&str| line.trim_start().starts_with('[');
-    let mut lines = error.file.text.lines().skip(first - 1);
-    if lines.next().as_ref().is_none_or(|line| !is_header(line)) {
-        return first..=first;
+/// Keeps the most problems that are told, and says that there are more.
+fn bound(issues: &mut Vec<ConfigIssue>) {
+    if issues.len() > MAX_ISSUES {
+        issues.truncate(MAX_ISSUES);
+        issues.push(ConfigIssue::error(
+            Code::TooLarge,
+            format!("more than {MAX_ISSUES} problems; the rest is not told"),
+        ));
     }
-    first..=first + lines.take_while(|line| !is_header(line)).count()
 }
 
-/// Whether the issue only follows from one of the syntax errors, which comes before it.
-fn is_echo(issue: &ConfigIssue, syntax: &[(Place, RangeInclusive<usize>)]) -> bool {
+/// The bytes that the parser may have misread because of a syntax error: its line, and below a broken `[header]` all up to the
+/// next one, since their keys fall into another table.
+fn misread(error: &Place) -> Range<usize> {
+    let text = error.file.text.as_str();
+    let at = text.floor_char_boundary(error.range.start);
+    let (before, after) = text.split_at_checked(at).unwrap_or((text, ""));
+    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let is_header = |line: &str| line.trim_start().starts_with('[');
+    let broken_header = is_header(text.get(start..).unwrap_or_default());
+    let mut lines = after.split_inclusive('\n');
+    let mut end = at + lines.next().map_or(0, str::len);
+    if broken_header {
+        end += lines
+            .take_while(|line| !is_header(line))
+            .map(str::len)
+            .sum::<usize>();
+    }
+    start..end.max(at + 1)
+}
+
+/// Whether the issue only follows from one of the syntax errors.
+fn is_echo(issue: &ConfigIssue, syntax: &[(Place, Range<usize>)]) -> bool {
     let Some(place) = issue.marks.first().map(|mark| &mark.place) else {
         return false;
     };
-    let line = place.line();
-    syntax.iter().any(|(error, lines)| {
+    syntax.iter().any(|(error, bytes)| {
         let itself = issue.code == Code::Syntax && error == place;
-        !itself && Arc::ptr_eq(&error.file, &place.file) && lines.contains(&line)
+        !itself && Arc::ptr_eq(&error.file, &place.file) && bytes.contains(&place.range.start)
     })
 }
 

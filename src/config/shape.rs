@@ -10,6 +10,9 @@ use super::suggest::{closest, shorten};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
+/// The longest list.
+const MAX_ITEMS: usize = 256;
+
 /// Checks the tree, marks what is unusable, and tells all problems.
 pub(super) fn check_shape(merged: &mut Merged) -> Vec<ConfigIssue> {
     let schema = schema();
@@ -90,6 +93,18 @@ impl<'s> Shape<'s> {
                         self.issues.push(missing);
                     }
                 }
+            }
+            Content::Array(items) if items.len() > MAX_ITEMS => {
+                let message = format!(
+                    "`{}` lists {} values, more than the {MAX_ITEMS} that are read",
+                    path.trim_end_matches('.'),
+                    items.len()
+                );
+                node.usable = false;
+                self.issues.push(
+                    ConfigIssue::error(Code::TooLarge, message)
+                        .mark(Some(node.key.clone()), "too long"),
+                );
             }
             Content::Array(items) => {
                 if let Some(schema) = fitting.get("items") {

@@ -16,18 +16,20 @@ pub(super) fn closest<'a>(text: &str, words: impl Iterator<Item = &'a str>) -> O
         .map(|(_, word)| word)
 }
 
+/// The most characters of somebody's text in a message.
+const SHOWN: usize = 96;
+
 /// A text as it is shown: a long one is cut, so that a message stays a line.
-pub(super) fn shorten(key: &str) -> String {
-    if key.chars().count() <= 64 {
-        return key.to_owned();
+pub(super) fn shorten(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
     }
-    let head: String = key.chars().take(64).collect();
-    format!("{head}…")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::closest;
+    use super::{closest, shorten};
 
     #[test]
     fn finds_the_nearest_word_or_none() {
@@ -42,5 +44,13 @@ mod tests {
             assert_eq!(closest(text, words.into_iter()), near, "{text}");
         }
         assert_eq!(closest(&"g".repeat(65), words.into_iter()), None);
+    }
+
+    #[test]
+    fn cuts_long_texts_between_characters() {
+        assert_eq!(shorten("nginx.service"), "nginx.service");
+        let long = "é".repeat(97);
+        assert_eq!(shorten(&long), format!("{}…", "é".repeat(96)));
+        assert_eq!(shorten(&"é".repeat(96)), "é".repeat(96));
     }
 }

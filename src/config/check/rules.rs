@@ -1,6 +1,6 @@
 //! What belongs to a component: globs, regular expressions, accounts, and units that nobody may claim.
 
-use super::Check;
+use super::{Check, MAX_PATTERNS};
 use crate::config::issue::{Code, ConfigIssue};
 use crate::config::merged::{Content, Key};
 use crate::config::policy::{Pattern, Rule};
@@ -153,8 +153,7 @@ impl Check<'_> {
             self.report(issue, key, "empty");
             return None;
         }
-        if text.len() > LONGEST_PATTERN {
-            self.too_long(key, Code::BadGlob, "a glob");
+        if !self.may_compile(key, text) {
             return None;
         }
         let built = GlobBuilder::new(text)
@@ -173,10 +172,19 @@ impl Check<'_> {
         }
     }
 
-    fn too_long(&mut self, key: &Key, code: Code, what: &str) {
-        let message = format!("{what} of more than {LONGEST_PATTERN} bytes");
-        let issue = ConfigIssue::error(code, message);
-        self.report(issue, key, "too long");
+    /// Whether one more pattern of this length is within the bounds.
+    fn may_compile(&mut self, key: &Key, text: &str) -> bool {
+        self.patterns += 1;
+        let message = if text.len() > LONGEST_PATTERN {
+            format!("a pattern of more than {LONGEST_PATTERN} bytes")
+        } else if self.patterns == MAX_PATTERNS + 1 {
+            format!("more than the {MAX_PATTERNS} patterns that are kept")
+        } else {
+            return self.patterns <= MAX_PATTERNS;
+        };
+        let issue = ConfigIssue::error(Code::TooLarge, message);
+        self.report(issue, key, "too much");
+        false
     }
 
     fn unit(&mut self, key: &Key, text: &str) -> Option<String> {
@@ -282,8 +290,7 @@ impl Check<'_> {
             self.report(issue, key, "empty");
             return None;
         }
-        if text.len() > LONGEST_PATTERN {
-            self.too_long(key, Code::BadRegex, "a regular expression");
+        if !self.may_compile(key, text) {
             return None;
         }
         match RegexBuilder::new(text).size_limit(REGEX_BYTES).build() {

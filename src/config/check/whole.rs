@@ -26,9 +26,10 @@ impl Check<'_> {
                 match first.get(&claim) {
                     Some((owner, earlier)) if owner != name => {
                         let message = format!(
-                            "components \"{}\" and \"{}\" both claim {claim}",
+                            "components \"{}\" and \"{}\" both claim {}",
                             shorten(owner),
-                            shorten(name)
+                            shorten(name),
+                            shorten(&claim)
                         );
                         let issue = ConfigIssue::error(Code::DuplicateClaim, message)
                             .help("only one component can own it; remove one, or add a condition that tells them apart")
@@ -62,7 +63,7 @@ impl Check<'_> {
                 [(name, values)] => {
                     for (number, value) in values.iter().enumerate() {
                         let key = self.item(&key.then(name), number);
-                        claims.push((format!("{name} \"{}\"", shorten(value)), key));
+                        claims.push((format!("{name} \"{value}\""), key));
                     }
                 }
                 several => {

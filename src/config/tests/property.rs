@@ -168,3 +168,46 @@ fn depth_and_length_are_bounded() {
         tell(&load_text("x.toml", &text));
     }
 }
+
+/// Files as large as may be, full of the same mistake: work must grow with the file, not with its square.
+#[test]
+fn no_file_takes_long() {
+    let fill = |line: &str| line.repeat((1 << 20) / line.len());
+    let numbered = |line: &str, count: usize| -> String {
+        (0..count)
+            .map(|number| line.replace('#', &number.to_string()))
+            .collect()
+    };
+    for text in [
+        fill("a = \n"),
+        fill("[x\n"),
+        fill("= "),
+        fill("\""),
+        numbered("k# = 1\n", 80_000),
+        format!("{}mode =", numbered("k# = 1\n", 80_000)),
+        format!("component.web.match.unit = [{}]", fill("\"\",")),
+        numbered("component.c#.match.unit = ''\n", 30_000),
+        numbered(
+            "component.c#.match.unit = ['a.service', '*', 'b']\n",
+            20_000,
+        ),
+        numbered("[[component.w.match]]\nunit = 'w#.service'\n", 20_000),
+    ] {
+        tell(&load_text("x.toml", &text));
+    }
+}
+
+#[test]
+fn more_patterns_than_are_kept_are_one_problem() {
+    let rules: Vec<String> = (0..20)
+        .map(|list| {
+            let units: Vec<String> = (0..250)
+                .map(|unit| format!("'u{list}-{unit}.service'"))
+                .collect();
+            format!("component.c{list}.match.unit = [{}]\n", units.join(","))
+        })
+        .collect();
+    let issues = load_text("x.toml", &rules.concat()).unwrap_err();
+    assert_eq!(issues.len(), 1);
+    assert_eq!(issues[0].code, Code::TooLarge);
+}
