@@ -214,8 +214,20 @@ fn array(values: impl IntoIterator<Item = String>) -> String {
     format!("[{}]", values.join(", "))
 }
 
+/// The text as a TOML string of one line, whatever it holds.
 fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
+    if !text.chars().any(char::is_control) {
+        return toml::Value::String(text.to_owned()).to_string();
+    }
+    let escaped: String = text
+        .chars()
+        .map(|c| match c {
+            '"' | '\\' => format!("\\{c}"),
+            c if c.is_control() => format!("\\u{:04X}", u32::from(c)),
+            c => c.to_string(),
+        })
+        .collect();
+    format!("\"{escaped}\"")
 }
 
 /// The canonical form of a size where that is exact, otherwise the bytes.

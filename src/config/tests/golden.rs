@@ -1,7 +1,7 @@
 //! What a person reads: one snapshot for each file of `tests/fixtures/config`.
 
 use super::{files, load_text};
-use crate::config::{Colour, canonical_toml, diff, render};
+use crate::config::{Colour, canonical_toml, diff, entries, render};
 use std::collections::BTreeSet;
 
 fn name_of(path: &std::path::Path) -> String {
@@ -34,6 +34,9 @@ fn every_valid_file_has_a_canonical_form_that_means_the_same() {
         let canonical = canonical_toml(&loaded.policy);
         let again = load_text("canonical.toml", &canonical).unwrap();
         assert_eq!(canonical_toml(&again.policy), canonical, "{name}");
+        for entry in entries(&loaded.policy) {
+            assert!(!entry.value.contains(char::is_control), "{}", entry.value);
+        }
         assert!(diff(&loaded.policy, &again.policy).is_empty());
         let merged = loaded.merged.to_toml();
         let from_merged = load_text("merged.toml", &merged).unwrap();

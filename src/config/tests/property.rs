@@ -1,7 +1,7 @@
 //! Laws: no bytes panic, what has the right shape is never refused by serde, and the canonical form is a fixed point.
 
 use super::load_text;
-use crate::config::{Code, Colour, ConfigIssue, Loaded, canonical_toml, diff, render};
+use crate::config::{Code, Colour, ConfigIssue, Loaded, MAX_ISSUES, canonical_toml, diff, render};
 use proptest::prelude::*;
 
 /// Whatever was found can be drawn, counted and told to a program.
@@ -10,6 +10,7 @@ fn tell(result: &Result<Loaded, Vec<ConfigIssue>>) {
         Ok(loaded) => &loaded.warnings,
         Err(issues) => issues,
     };
+    assert!(issues.len() <= MAX_ISSUES + 1);
     let drawn = render(issues, Colour::Never);
     assert_eq!(drawn.is_empty(), issues.is_empty());
     for issue in issues {
