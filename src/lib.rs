@@ -1,4 +1,5 @@
 //! provost
+pub mod cli;
 pub mod config;
 pub mod cycle;
 pub mod decide;

@@ -1,10 +1,141 @@
 //! From TOML to a checked [`Policy`]: every problem at once, each with its place and its remedy.
+//!
+//! [`load`] reads the files (`load.rs`, the only file that touches the disk), merges them (`merged.rs`), checks their shape against
+//! the schema of `raw.rs` (`shape.rs`), and checks what the values mean on this host (`check.rs`). Problems are values
+//! ([`ConfigIssue`]) that `render.rs` draws. Nothing here writes anything, and nothing here knows the kernel.
 
+mod accounts;
+mod canonical;
+mod check;
+mod defaults;
+mod diff;
+mod issue;
+mod load;
+mod merged;
 mod policy;
 mod protected;
+mod raw;
+mod render;
+mod schema;
+mod shape;
+mod suggest;
 
+use std::ops::Range;
+use std::sync::Arc;
+
+pub use canonical::{Entry, canonical_toml, entries};
+pub use check::{Capacity, MAX_COMPONENTS, ResolveDevice};
+pub use defaults::{default_component, default_policy, default_reserve};
+pub use diff::diff;
+pub use issue::{Code, ConfigIssue, Mark, Place, SourceFile};
+pub use load::{MAX_FILE_BYTES, MAX_FILES, Sources, Trust};
+pub use merged::Merged;
 pub use policy::{
     Affinity, Backend, Catch, Component, CpuPolicy, IoDevice, IoPolicy, MemoryPolicy, Mode,
     OnLeave, OomPolicy, Pattern, Policy, Reserve, Rule, Strategy,
 };
-pub use protected::is_protected_unit;
+pub use protected::{PROTECTED_UNITS, is_protected_unit, is_sealed_unit};
+pub use render::{Colour, render};
+pub use schema::{schema, schema_json};
+
+/// The most problems that are told at once.
+pub const MAX_ISSUES: usize = 1000;
+
+/// A configuration that may be used.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// What the rest of provost works with.
+    pub policy: Policy,
+    /// Every value with its origin.
+    pub merged: Merged,
+    /// What a person should know, though it does not keep the configuration from being used.
+    pub warnings: Vec<ConfigIssue>,
+}
+
+/// Reads, merges and checks the configuration. No files at all are an empty configuration, which observes.
+///
+/// # Errors
+/// All problems that were found, errors and warnings alike, in the order of the files and of the places in them; at least one is an
+/// error.
+pub fn load(sources: &Sources, host: &Capacity<'_>) -> Result<Loaded, Vec<ConfigIssue>> {
+    let (files, mut issues) = sources.read();
+    let (mut merged, syntax) = Merged::parse(files);
+    let complete = syntax.is_empty() && !issues.iter().any(ConfigIssue::is_error);
+    issues.extend(shape::check_shape(&mut merged));
+    let (policy, meaning) = check::check_policy(&merged, host, &sources.accounts(), complete);
+    issues.extend(meaning);
+    // Where the TOML is broken, the parser goes on with a guess: what follows from the guess is not told.
+    let broken: Vec<(Place, Range<usize>)> = syntax
+        .iter()
+        .flat_map(|error| error.marks.first())
+        .map(|mark| (mark.place.clone(), misread(&mark.place)))
+        .collect();
+    issues.extend(syntax);
+    bound(&mut issues);
+    issues.retain(|issue| !is_echo(issue, &broken));
+    if issues.iter().any(ConfigIssue::is_error) {
+        sort(&mut issues, &merged);
+        return Err(issues);
+    }
+    Ok(Loaded {
+        policy,
+        merged,
+        warnings: issues,
+    })
+}
+
+/// Keeps the most problems that are told, and says that there are more.
+fn bound(issues: &mut Vec<ConfigIssue>) {
+    if issues.len() > MAX_ISSUES {
+        issues.truncate(MAX_ISSUES);
+        issues.push(ConfigIssue::error(
+            Code::TooLarge,
+            format!("more than {MAX_ISSUES} problems; the rest is not told"),
+        ));
+    }
+}
+
+/// The bytes that the parser may have misread because of a syntax error: its line, and below a broken `[header]` all up to the
+/// next one, since their keys fall into another table.
+fn misread(error: &Place) -> Range<usize> {
+    let text = error.file.text.as_str();
+    let at = text.floor_char_boundary(error.range.start);
+    let (before, after) = text.split_at_checked(at).unwrap_or((text, ""));
+    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let is_header = |line: &str| line.trim_start().starts_with('[');
+    let broken_header = is_header(text.get(start..).unwrap_or_default());
+    let mut lines = after.split_inclusive('\n');
+    let mut end = at + lines.next().map_or(0, str::len);
+    if broken_header {
+        end += lines
+            .take_while(|line| !is_header(line))
+            .map(str::len)
+            .sum::<usize>();
+    }
+    start..end.max(at + 1)
+}
+
+/// Whether the issue only follows from one of the syntax errors.
+fn is_echo(issue: &ConfigIssue, syntax: &[(Place, Range<usize>)]) -> bool {
+    let Some(place) = issue.marks.first().map(|mark| &mark.place) else {
+        return false;
+    };
+    syntax.iter().any(|(error, bytes)| {
+        let itself = issue.code == Code::Syntax && error == place;
+        !itself && Arc::ptr_eq(&error.file, &place.file) && bytes.contains(&place.range.start)
+    })
+}
+
+/// Sorts by file, in the order in which they were merged, and place; what has no place comes first.
+fn sort(issues: &mut [ConfigIssue], merged: &Merged) {
+    let names: Vec<&str> = merged.files().map(|file| file.name.as_str()).collect();
+    issues.sort_by_key(|issue| {
+        issue.marks.first().map(|mark| {
+            let file = names.iter().position(|name| *name == mark.place.file.name);
+            (file, mark.place.range.start)
+        })
+    });
+}
+
+#[cfg(test)]
+mod tests;

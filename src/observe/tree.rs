@@ -1,6 +1,6 @@
 //! The cgroup tree as far as it matters: which groups there are, and views of homes and their ancestors.
 
-use crate::config::{Backend, Policy, is_protected_unit};
+use crate::config::{Backend, Policy, is_sealed_unit};
 use crate::kernel::{CgroupFs, Group, Sampler};
 use crate::model::{GroupView, Home, Usage, Via};
 use crate::units::{CgroupId, CgroupPath, ComponentName, DeviceId};
@@ -38,9 +38,7 @@ impl Tree {
     ) -> bool {
         let protected = |group: &CgroupPath| {
             let name = group.name();
-            is_protected_unit(name)
-                || policy.protect.iter().any(|glob| glob.is_match(name))
-                || is_session(name)
+            is_sealed_unit(name) || policy.protect.iter().any(|glob| glob.is_match(name))
         };
         path.contains(agent)
             || self
@@ -67,10 +65,6 @@ impl Tree {
             .map(|group| group.weight().unwrap_or(DEFAULT_WEIGHT))
             .sum()
     }
-}
-
-fn is_session(name: &str) -> bool {
-    name.starts_with("session-") && name.ends_with(".scope")
 }
 
 /// The homes and every group above them.

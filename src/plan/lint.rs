@@ -14,7 +14,7 @@
 //! - **L8** nobody is moved out of a service, nor process 1.
 //! - **L9** no knob of one group is set to two values.
 
-use crate::config::{Policy, is_protected_unit};
+use crate::config::{Policy, is_sealed_unit};
 use crate::model::{
     Action, Change, Finding, FindingKind, Knob, KnobKind, Plan, Reason, Severity, Snapshot,
 };
@@ -72,7 +72,7 @@ impl Linter<'_> {
             self.broken("L1", path, "the root group is never written");
         }
         let protected = path.components().any(|unit| {
-            is_protected_unit(unit) || self.policy.protect.iter().any(|glob| glob.is_match(unit))
+            is_sealed_unit(unit) || self.policy.protect.iter().any(|glob| glob.is_match(unit))
         });
         if protected {
             self.broken("L1", path, "it is, or lies inside, a protected unit");

@@ -1,0 +1,37 @@
+//! What a verb prints, and its exit code: one document on standard output, all talk on standard error.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// All went well.
+pub const EXIT_OK: u8 = 0;
+/// The configuration cannot be used: `EX_CONFIG` of sysexits.h. systemd does not restart on it.
+pub const EXIT_BAD_CONFIG: u8 = 78;
+
+/// What a verb has to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Printout {
+    /// For standard output.
+    pub stdout: String,
+    /// For standard error.
+    pub stderr: String,
+    /// The exit code.
+    pub exit: u8,
+}
+
+impl Printout {
+    /// Prints both and gives the exit code.
+    ///
+    /// # Errors
+    /// Those of writing; a closed pipe, as after `| head`, is none.
+    pub fn print(&self) -> io::Result<ExitCode> {
+        let written = io::stderr()
+            .write_all(self.stderr.as_bytes())
+            .and_then(|()| io::stdout().lock().write_all(self.stdout.as_bytes()))
+            .and_then(|()| io::stdout().flush());
+        match written {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            Ok(()) | Err(_) => Ok(ExitCode::from(self.exit)),
+        }
+    }
+}

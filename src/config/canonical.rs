@@ -1,0 +1,272 @@
+//! A checked policy in its one canonical form: the same key and text for the same meaning, whatever was written.
+//!
+//! Percentages are amounts here, priorities are words and users are numbers. The text is valid configuration and means the same
+//! policy again, which a test proves; `diff.rs` and the summaries of the command line are made of it.
+
+use super::policy::{
+    Affinity, Backend, Catch, Component, IoDevice, IoPolicy, Mode, OnLeave, OomPolicy, Pattern,
+    Policy, Rule, Strategy,
+};
+use crate::units::{Bytes, Limit};
+use std::fmt::{Display, Write as _};
+
+/// One key of a policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The component; `None` for what belongs to the whole.
+    pub component: Option<String>,
+    /// The dotted key within it.
+    pub key: String,
+    /// The value as TOML.
+    pub value: String,
+}
+
+/// All keys of a policy: first the whole, then the components by name. A key at which nothing is limited or set is left out.
+#[must_use]
+pub fn entries(policy: &Policy) -> Vec<Entry> {
+    let mut list = List {
+        component: None,
+        entries: Vec::new(),
+    };
+    list.text("mode", mode(policy.mode));
+    list.text("strategy", strategy(policy.strategy));
+    list.text("interval", policy.interval);
+    list.text("on-stop", on_leave(policy.on_stop));
+    list.text("override-for", policy.override_for);
+    list.text("backend", backend(policy.backend));
+    if !policy.protect.is_empty() {
+        let globs = policy.protect.iter().map(|glob| quoted(glob.glob().glob()));
+        list.raw("protect", array(globs));
+    }
+    list.text("reserve.cpu", policy.reserve.cpu);
+    list.text("reserve.memory", exact(policy.reserve.memory));
+    for (name, component) in &policy.components {
+        list.component = Some(name.to_string());
+        component_entries(&mut list, component);
+    }
+    list.entries
+}
+
+/// The policy as configuration.
+#[must_use]
+pub fn canonical_toml(policy: &Policy) -> String {
+    let mut out = String::new();
+    let mut section: Option<String> = None;
+    for entry in entries(policy) {
+        if entry.component != section {
+            let name = entry.component.clone().unwrap_or_default();
+            let _infallible = writeln!(out, "\n[component.{name}]");
+            section = entry.component;
+        }
+        let _infallible = writeln!(out, "{} = {}", entry.key, entry.value);
+    }
+    out
+}
+
+struct List {
+    component: Option<String>,
+    entries: Vec<Entry>,
+}
+
+impl List {
+    fn raw(&mut self, key: &str, value: String) {
+        self.entries.push(Entry {
+            component: self.component.clone(),
+            key: key.to_owned(),
+            value,
+        });
+    }
+
+    fn text(&mut self, key: &str, value: impl Display) {
+        self.raw(key, quoted(&value.to_string()));
+    }
+
+    /// Nothing for no limit: that is what a missing key means.
+    fn limit<T: Display>(&mut self, key: &str, value: Limit<T>) {
+        if let Limit::At(value) = value {
+            self.text(key, value);
+        }
+    }
+}
+
+fn component_entries(list: &mut List, component: &Component) {
+    list.text("priority", component.priority);
+    let share = component.share_percent;
+    list.raw("share", format!("{}.{:02}", share / 100, share % 100));
+    let rules: Vec<String> = component.rules.iter().map(rule).collect();
+    match rules.as_slice() {
+        [only] => list.raw("match", only.clone()),
+        _ => list.raw("match", array(rules)),
+    }
+    let catch = match component.catch {
+        Catch::Events => "events",
+        Catch::Gate => "gate",
+    };
+    list.text("catch", catch);
+    limits(list, component);
+    list.text("on-exit", on_leave(component.on_exit));
+    list.raw("auto-scale", component.auto_scale.to_string());
+}
+
+fn limits(list: &mut List, component: &Component) {
+    let cpu = &component.cpu;
+    list.text("cpu.guarantee", cpu.guarantee);
+    list.limit("cpu.ceiling", cpu.ceiling);
+    list.text("cpu.period", cpu.period);
+    if let Some(burst) = cpu.burst {
+        list.text("cpu.burst", burst);
+    }
+    match &cpu.affinity {
+        Affinity::Shared => list.text("cpu.affinity", "shared"),
+        Affinity::Cpus(cpus) => list.text("cpu.affinity", cpus),
+    }
+    let memory = &component.memory;
+    list.text("memory.guarantee", exact(memory.guarantee));
+    list.limit("memory.high", memory.high.map(exact));
+    list.limit("memory.ceiling", memory.ceiling.map(exact));
+    if let Some(swap) = memory.swap {
+        list.text("memory.swap", swap.map(exact));
+    }
+    match memory.oom {
+        OomPolicy::Unset => {}
+        OomPolicy::Process => list.text("memory.oom", "process"),
+        OomPolicy::Group => list.text("memory.oom", "group"),
+    }
+    list.raw("memory.hard", memory.hard.to_string());
+    if let Some(weight) = component.io_weight {
+        list.raw("io.weight", weight.to_string());
+    }
+    if !component.io.is_empty() {
+        list.raw("io.limits", array(component.io.iter().map(io)));
+    }
+    if let Limit::At(pids) = component.pids {
+        list.raw("pids.ceiling", pids.to_string());
+    }
+}
+
+fn io(policy: &IoPolicy) -> String {
+    let device = match &policy.device {
+        IoDevice::All => "all".to_owned(),
+        IoDevice::Path { path, .. } => path.display().to_string(),
+    };
+    let mut parts = vec![format!("device = {}", quoted(&device))];
+    for (key, rate) in [("read", policy.read), ("write", policy.write)] {
+        if let Limit::At(rate) = rate {
+            parts.push(format!("{key} = {}", quoted(&exact(rate))));
+        }
+    }
+    for (key, count) in [
+        ("read-iops", policy.read_iops),
+        ("write-iops", policy.write_iops),
+    ] {
+        if let Limit::At(count) = count {
+            parts.push(format!("{key} = {count}"));
+        }
+    }
+    format!("{{ {} }}", parts.join(", "))
+}
+
+fn rule(rule: &Rule) -> String {
+    let pattern = |pattern: &Option<Pattern>| {
+        pattern.as_ref().map(|pattern| {
+            let globs = pattern.globs.iter();
+            one_or_array(globs.map(|glob| quoted(glob.glob().glob())).collect())
+        })
+    };
+    let numbers = |ids: &Option<Vec<u32>>| {
+        ids.as_ref()
+            .map(|ids| one_or_array(ids.iter().map(ToString::to_string).collect()))
+    };
+    let path = rule.pidfile.as_ref();
+    let conditions = [
+        ("unit", pattern(&rule.unit)),
+        ("cgroup", pattern(&rule.cgroup)),
+        ("container", pattern(&rule.container)),
+        ("exe", pattern(&rule.exe)),
+        (
+            "cmdline",
+            rule.cmdline.as_ref().map(|regex| quoted(regex.as_str())),
+        ),
+        ("user", numbers(&rule.users)),
+        ("group", numbers(&rule.groups)),
+        (
+            "pidfile",
+            path.map(|path| quoted(&path.display().to_string())),
+        ),
+        ("parent", pattern(&rule.parent)),
+    ];
+    let texts: Vec<String> = conditions
+        .into_iter()
+        .filter_map(|(key, value)| Some(format!("{key} = {}", value?)))
+        .collect();
+    format!("{{ {} }}", texts.join(", "))
+}
+
+fn one_or_array(values: Vec<String>) -> String {
+    match values.as_slice() {
+        [only] => only.clone(),
+        _ => array(values),
+    }
+}
+
+fn array(values: impl IntoIterator<Item = String>) -> String {
+    let values: Vec<String> = values.into_iter().collect();
+    format!("[{}]", values.join(", "))
+}
+
+/// The text as a TOML string of one line, whatever it holds.
+fn quoted(text: &str) -> String {
+    if !text.chars().any(char::is_control) {
+        return toml::Value::String(text.to_owned()).to_string();
+    }
+    let escaped: String = text
+        .chars()
+        .map(|c| match c {
+            '"' | '\\' => format!("\\{c}"),
+            c if c.is_control() => format!("\\u{:04X}", u32::from(c)),
+            c => c.to_string(),
+        })
+        .collect();
+    format!("\"{escaped}\"")
+}
+
+/// The canonical form of a size where that is exact, otherwise the bytes.
+fn exact(size: Bytes) -> String {
+    let text = size.to_string();
+    if text.parse() == Ok(size) {
+        text
+    } else {
+        size.0.to_string()
+    }
+}
+
+fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Observe => "observe",
+        Mode::Enforce => "enforce",
+    }
+}
+
+fn strategy(strategy: Strategy) -> &'static str {
+    match strategy {
+        Strategy::Conservative => "conservative",
+        Strategy::Balanced => "balanced",
+        Strategy::Aggressive => "aggressive",
+        Strategy::Adaptive => "adaptive",
+    }
+}
+
+fn on_leave(on_leave: OnLeave) -> &'static str {
+    match on_leave {
+        OnLeave::Restore => "restore",
+        OnLeave::Keep => "keep",
+    }
+}
+
+fn backend(backend: Backend) -> &'static str {
+    match backend {
+        Backend::Auto => "auto",
+        Backend::Systemd => "systemd",
+        Backend::Subtree => "subtree",
+    }
+}

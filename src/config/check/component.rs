@@ -1,0 +1,359 @@
+//! One component's CPU, memory and tasks: what the kernel would refuse, what contradicts itself, what would only do harm.
+
+use super::{Check, on_leave, priority};
+use crate::config::issue::{Code, ConfigIssue};
+use crate::config::merged::Key;
+use crate::config::policy::{Affinity, Catch, Component, CpuPolicy, MemoryPolicy, OomPolicy};
+use crate::config::raw;
+use crate::units::{Bytes, CpuSet, CpuTime, Limit, Millicpu, Span};
+use std::fmt::Display;
+
+/// The least CPU ceiling: below it programs miss their own timeouts.
+const CPU_FLOOR: Millicpu = Millicpu(10);
+/// The least memory limit: below it a program cannot even be started.
+const MEMORY_FLOOR: Bytes = Bytes::mebi(16);
+/// The least limit on tasks: a shell with a pipeline and its logger.
+const PIDS_FLOOR: u64 = 8;
+/// The kernel's `PID_MAX_LIMIT` on 64-bit hosts; `pids.max` takes no larger number.
+const PIDS_MOST: u64 = 4_194_304;
+/// The least quota that `cpu.max` takes (`min_cfs_quota_period`, kernel/sched/core.c).
+const QUOTA_FLOOR: CpuTime = CpuTime::millis(1);
+
+impl Check<'_> {
+    /// Checks one component, starting from its defaults.
+    pub(super) fn component(
+        &mut self,
+        key: &Key,
+        raw: &raw::Component,
+        mut component: Component,
+    ) -> Component {
+        if let Some(raw) = &raw.priority {
+            component.priority = priority(raw);
+        }
+        component.share_percent = raw.share.map_or(component.share_percent, hundredths);
+        if let Some(catch) = raw.catch {
+            component.catch = match catch {
+                raw::Catch::Events => Catch::Events,
+                raw::Catch::Gate => Catch::Gate,
+            };
+        }
+        component.on_exit = raw.on_exit.map_or(component.on_exit, on_leave);
+        component.auto_scale = raw.auto_scale.unwrap_or(component.auto_scale);
+        component.rules = self.rules(key, raw);
+        self.gate(key, &component);
+        if let Some(raw) = &raw.cpu {
+            component.cpu = self.cpu_policy(&key.then("cpu"), raw, component.cpu);
+        }
+        if let Some(raw) = &raw.memory {
+            component.memory = self.memory_policy(&key.then("memory"), raw, component.memory);
+        }
+        if let Some(raw) = &raw.io {
+            component.io_weight = raw.weight;
+            component.io = self.io_policies(&key.then("io").then("limits"), raw);
+        }
+        if let Some(raw) = &raw.pids {
+            let limit = self.tasks(&key.then("pids").then("ceiling"), raw);
+            component.pids = limit.unwrap_or(component.pids);
+        }
+        component
+    }
+
+    fn gate(&mut self, key: &Key, component: &Component) {
+        let open = component.rules.iter().any(|rule| rule.exe.is_none());
+        if component.catch == Catch::Gate && open {
+            let issue = ConfigIssue::error(
+                Code::GateWithoutExe,
+                "the gate guards executables, and a rule of this component names none",
+            )
+            .help("give every rule an `exe`, or write catch = \"events\"");
+            let rules = self.merged.value_place(&key.then("match"));
+            let issue = issue
+                .mark(self.merged.value_place(&key.then("catch")), "the gate")
+                .mark(rules, "no `exe` here");
+            self.issues.push(issue);
+        }
+    }
+
+    fn cpu_policy(&mut self, key: &Key, raw: &raw::Cpu, default: CpuPolicy) -> CpuPolicy {
+        let (floor, top) = (key.then("guarantee"), key.then("ceiling"));
+        let guarantee = self.cpu(&floor, raw.guarantee.as_ref());
+        let ceiling = self.cpu_limit(&top, raw.ceiling.as_ref());
+        let ceiling = ceiling.filter(|ceiling| self.cpu_floor(&top, *ceiling));
+        let range = Span::millis(1)..=Span::secs(1);
+        let period = self.duration(&key.then("period"), raw.period.as_ref(), range);
+        let range = Span::ZERO..=Span::secs(3600);
+        let burst = self.duration(&key.then("burst"), raw.burst.as_ref(), range);
+        let affinity = self.affinity(&key.then("affinity"), raw.affinity.as_ref());
+        self.in_order(
+            Code::GuaranteeAboveCeiling,
+            ("guarantee", &floor, guarantee),
+            ("ceiling", &top, ceiling.and_then(Limit::value)),
+        );
+        if let Some(Limit::At(ceiling)) = ceiling {
+            self.beyond_host(&top, ceiling, self.host.cpu(), "cores");
+        }
+        let policy = CpuPolicy {
+            guarantee: guarantee.unwrap_or(default.guarantee),
+            ceiling: ceiling.unwrap_or(default.ceiling),
+            period: period.map_or(default.period, |span| CpuTime(span.0)),
+            burst: burst.map(|span| CpuTime(span.0)),
+            affinity: affinity.unwrap_or(default.affinity),
+        };
+        self.guarantee_within_affinity(key, &policy);
+        // Without a readable ceiling or period there is no quota to compare with.
+        let known = (raw.ceiling.is_none() || ceiling.is_some())
+            && self.merged.node(&top).is_some() == raw.ceiling.is_some()
+            && self.merged.node(&key.then("period")).is_some() == period.is_some();
+        if known {
+            self.quota(key, &policy);
+        }
+        policy
+    }
+
+    /// Whether the ceiling is high enough to live with.
+    fn cpu_floor(&mut self, key: &Key, ceiling: Limit<Millicpu>) -> bool {
+        let high_enough = ceiling >= Limit::At(CPU_FLOOR);
+        if !high_enough {
+            let issue = ConfigIssue::error(
+                Code::BelowFloor,
+                format!("a CPU ceiling of {ceiling} is below the least, {CPU_FLOOR}"),
+            )
+            .help("programs with less than a hundredth of a core miss their own timeouts; write at least \"10m\"");
+            self.report(issue, key, "too low");
+        }
+        high_enough
+    }
+
+    fn quota(&mut self, key: &Key, policy: &CpuPolicy) {
+        let (top, burst_key) = (key.then("ceiling"), key.then("burst"));
+        let Limit::At(ceiling) = policy.ceiling else {
+            if policy.burst.is_some() {
+                let issue = ConfigIssue::error(Code::Burst, "a burst needs a CPU ceiling")
+                    .help("a burst is quota carried over; without a `ceiling` there is no quota");
+                self.report(issue, &burst_key, "nothing to carry over");
+            }
+            return;
+        };
+        let quota = ceiling.quota_in(policy.period);
+        if quota < QUOTA_FLOOR {
+            // The period in which the ceiling gives one millisecond.
+            let longer = CpuTime::millis(1000_u64.div_ceil(ceiling.0.max(1)));
+            let message = format!(
+                "a ceiling of {ceiling} cores gives {quota} in each period of {}, and the kernel takes no less than 1ms",
+                policy.period
+            );
+            let issue = ConfigIssue::error(Code::QuotaTooSmall, message)
+                .help(format!("write a period of {longer} or longer"))
+                .mark(self.merged.value_place(&top), "this ceiling")
+                .mark(self.merged.value_place(&key.then("period")), "this period");
+            self.issues.push(issue);
+        } else if let Some(burst) = policy.burst.filter(|burst| *burst > quota) {
+            let message = format!("a burst of {burst} is above the quota of {quota}");
+            let issue = ConfigIssue::error(Code::Burst, message)
+                .help(format!(
+                    "the kernel carries over at most one quota: write \"{quota}\" or less"
+                ))
+                .mark(self.merged.value_place(&burst_key), "this burst")
+                .mark(
+                    self.merged.value_place(&top),
+                    format!("{ceiling} cores in {} are {quota}", policy.period),
+                );
+            self.issues.push(issue);
+        }
+    }
+
+    fn affinity(&mut self, key: &Key, raw: Option<&raw::CpuList>) -> Option<Affinity> {
+        let text = raw?.0.as_str();
+        if text.trim() == "shared" {
+            return Some(Affinity::Shared);
+        }
+        let cpus: CpuSet = self.parsed(key, text, text.parse())?;
+        if cpus.is_empty() {
+            let issue = ConfigIssue::error(Code::Malformed, "a list of no CPUs").help(
+                "the kernel reads it as \"whatever the parent has\"; that is written \"shared\"",
+            );
+            self.report(issue, key, "empty");
+            return None;
+        }
+        let offline = cpus.without(&self.host.online);
+        if !offline.is_empty() {
+            let plural = if offline.len() == 1 { "CPU" } else { "CPUs" };
+            let verb = if offline.len() == 1 { "is" } else { "are" };
+            let message = format!("{plural} {offline} {verb} not online");
+            let issue = ConfigIssue::error(Code::CpuOffline, message)
+                .help(format!("online are {}", self.host.online));
+            self.report(issue, key, format!("{offline} {verb} not there"));
+            return None;
+        }
+        Some(Affinity::Cpus(cpus))
+    }
+
+    fn guarantee_within_affinity(&mut self, key: &Key, policy: &CpuPolicy) {
+        let Affinity::Cpus(cpus) = &policy.affinity else {
+            return;
+        };
+        let room = Millicpu::cores(u64::try_from(cpus.len()).unwrap_or(u64::MAX));
+        if policy.guarantee <= room {
+            return;
+        }
+        let message = format!(
+            "a guarantee of {} cores cannot be had on {} CPUs",
+            policy.guarantee,
+            cpus.len()
+        );
+        let issue = ConfigIssue::error(Code::GuaranteeAboveAffinity, message)
+            .mark(
+                self.merged.value_place(&key.then("guarantee")),
+                "this guarantee",
+            )
+            .mark(
+                self.merged.value_place(&key.then("affinity")),
+                format!("only {}", cpus.len()),
+            );
+        self.issues.push(issue);
+    }
+
+    fn memory_policy(
+        &mut self,
+        key: &Key,
+        raw: &raw::Memory,
+        default: MemoryPolicy,
+    ) -> MemoryPolicy {
+        let (low, high, max) = (key.then("guarantee"), key.then("high"), key.then("ceiling"));
+        let guarantee = self.size(&low, raw.guarantee.as_ref());
+        let throttle = self.size_limit(&high, raw.high.as_ref());
+        let throttle = throttle.filter(|limit| self.memory_floor(&high, *limit));
+        let ceiling = self.size_limit(&max, raw.ceiling.as_ref());
+        let ceiling = ceiling.filter(|limit| self.memory_floor(&max, *limit));
+        let swap = self.size_limit(&key.then("swap"), raw.swap.as_ref());
+        let (throttle_value, ceiling_value) = (
+            throttle.and_then(Limit::value),
+            ceiling.and_then(Limit::value),
+        );
+        self.in_order(
+            Code::GuaranteeAboveCeiling,
+            ("guarantee", &low, guarantee),
+            ("ceiling", &max, ceiling_value),
+        );
+        self.in_order(
+            Code::GuaranteeAboveHigh,
+            ("guarantee", &low, guarantee),
+            ("high", &high, throttle_value),
+        );
+        self.in_order(
+            Code::HighAboveCeiling,
+            ("high", &high, throttle_value),
+            ("ceiling", &max, ceiling_value),
+        );
+        if let Some(ceiling) = ceiling_value {
+            self.beyond_host(&max, ceiling, self.host.memory, "of memory");
+        }
+        MemoryPolicy {
+            guarantee: guarantee.unwrap_or(default.guarantee),
+            high: throttle.unwrap_or(default.high),
+            ceiling: ceiling.unwrap_or(default.ceiling),
+            swap,
+            oom: raw.oom.map_or(default.oom, |oom| match oom {
+                raw::Oom::Process => OomPolicy::Process,
+                raw::Oom::Group => OomPolicy::Group,
+            }),
+            hard: raw.hard.unwrap_or(default.hard),
+        }
+    }
+
+    /// Whether the limit is high enough to live with.
+    fn memory_floor(&mut self, key: &Key, limit: Limit<Bytes>) -> bool {
+        let high_enough = limit >= Limit::At(MEMORY_FLOOR);
+        if !high_enough {
+            let message = format!("a memory limit of {limit} is below the least, {MEMORY_FLOOR}");
+            let issue = ConfigIssue::error(Code::BelowFloor, message)
+                .help("with less, programs are killed while they start; sizes are base 1024, and a bare number is bytes");
+            self.report(issue, key, "too low");
+        }
+        high_enough
+    }
+
+    fn tasks(&mut self, key: &Key, raw: &raw::Pids) -> Option<Limit<u64>> {
+        let count = match raw.ceiling.as_ref()? {
+            raw::Count::Word(_) => return Some(Limit::Max),
+            raw::Count::Number(count) => *count,
+        };
+        if count < PIDS_FLOOR {
+            let message = format!("{count} tasks are below the least, {PIDS_FLOOR}");
+            let issue = ConfigIssue::error(Code::BelowFloor, message)
+                .help("threads count as tasks; with fewer, even a shell script fails to fork");
+            self.report(issue, key, "too low");
+            return None;
+        }
+        if count > PIDS_MOST {
+            let message = format!("the kernel takes no more than {PIDS_MOST} tasks");
+            let issue =
+                ConfigIssue::error(Code::OutOfRange, message).help("write \"max\" for no limit");
+            self.report(issue, key, "too many");
+            return None;
+        }
+        Some(Limit::At(count))
+    }
+
+    /// Reports when the first of two values of one table is above the second.
+    fn in_order<T: PartialOrd + Display>(
+        &mut self,
+        code: Code,
+        (low_name, low_key, low): (&str, &Key, Option<T>),
+        (high_name, high_key, high): (&str, &Key, Option<T>),
+    ) {
+        let (Some(low), Some(high)) = (low, high) else {
+            return;
+        };
+        if low <= high {
+            return;
+        }
+        let table = low_key.above().0.join(".");
+        let message = format!("`{low_name}` {low} is above `{high_name}` {high} in `{table}`");
+        let issue = ConfigIssue::error(code, message)
+            .mark(self.merged.value_place(low_key), format!("{low}"))
+            .mark(self.merged.value_place(high_key), format!("only {high}"));
+        self.issues.push(issue);
+    }
+
+    /// Warns of a ceiling that the host cannot reach.
+    fn beyond_host<T: PartialOrd + Display>(&mut self, key: &Key, ceiling: T, host: T, of: &str) {
+        if ceiling > host {
+            let message = format!("a ceiling of {ceiling} is above the host's {host} {of}");
+            let issue = ConfigIssue::warning(Code::CeilingAboveHost, message)
+                .help("it will never be reached; leave it out, or write a percentage of the host");
+            self.report(issue, key, "never reached");
+        }
+    }
+}
+
+/// A share in hundredths, rounded to the nearest. The range 0.1 to 10 was checked with the shape.
+fn hundredths(share: f64) -> u64 {
+    format!("{:.0}", share * 100.0)
+        .parse()
+        .map_or(100, |share: u64| share.clamp(10, 1000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::CpuMax;
+
+    #[test]
+    fn shares_are_rounded_to_hundredths() {
+        for (share, expected) in [
+            (1.0, 100),
+            (0.1, 10),
+            (10.0, 1000),
+            (0.29, 29),
+            (1.005, 100),
+        ] {
+            assert_eq!(hundredths(share), expected, "{share}");
+        }
+    }
+
+    #[test]
+    fn the_default_period_leaves_room_for_the_least_ceiling() {
+        assert!(CPU_FLOOR.quota_in(CpuMax::DEFAULT_PERIOD) >= QUOTA_FLOOR);
+    }
+}

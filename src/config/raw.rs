@@ -1,0 +1,416 @@
+//! The configuration as it is written: one type per table, one doc comment per key.
+//!
+//! These types are the only list of keys. The JSON schema is derived from them, the check of a file's shape walks that schema,
+//! and the doc comments are the reference. Nothing is interpreted here: a quantity is still text.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+/// The configuration of provost.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(title = "provost configuration")]
+pub(super) struct Config {
+    /// Whether anything is written. Default: "observe".
+    pub(super) mode: Option<Mode>,
+    /// How eagerly limits follow demand. Default: "balanced".
+    pub(super) strategy: Option<Strategy>,
+    /// The time between two looks at the host, "200ms" to "5s". Default: "1s".
+    pub(super) interval: Option<Duration>,
+    /// What happens to limits when the daemon stops. Default: "restore".
+    pub(super) on_stop: Option<OnLeave>,
+    /// How long a value that somebody else wrote stands before it is re-asserted, "1s" to "1d". Default: "10m".
+    pub(super) override_for: Option<Duration>,
+    /// Who makes and owns cgroups. Default: "auto".
+    pub(super) backend: Option<Backend>,
+    /// Units that are never touched, beside the built-in ones; globs on unit names. Default: none.
+    pub(super) protect: Option<Vec<Glob>>,
+    /// What is kept back for everything that is no component.
+    pub(super) reserve: Option<Reserve>,
+    /// The components, by name: 1 to 63 of a-z, 0-9, "_" and "-", starting with a letter or digit. At most 1024.
+    pub(super) component: Option<BTreeMap<String, Component>>,
+}
+
+/// Whether anything is written.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Mode {
+    /// Look and plan; write nothing.
+    Observe,
+    /// Put limits on processes.
+    Enforce,
+}
+
+/// How eagerly limits follow demand.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Strategy {
+    /// Slow and roomy.
+    Conservative,
+    /// Between the two.
+    Balanced,
+    /// Fast.
+    Aggressive,
+    /// Chosen by pressure and by the confidence of the forecast.
+    Adaptive,
+}
+
+/// What happens to limits when provost leaves.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum OnLeave {
+    /// Put back what was there before.
+    Restore,
+    /// Leave the limits in place.
+    Keep,
+}
+
+/// Who makes and owns cgroups.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Backend {
+    /// systemd where it runs, otherwise an own subtree.
+    Auto,
+    /// systemd, or nothing.
+    Systemd,
+    /// An own subtree, even where systemd runs; this breaks systemd's rule of one writer per cgroup.
+    Subtree,
+}
+
+/// What is kept back for init, sshd, the kernel and everything else that is no component.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Reserve {
+    /// CPU kept back. Default: the larger of "0.25" and "5%".
+    pub(super) cpu: Option<CpuAmount>,
+    /// Memory kept back. Default: the larger of "512M" and "5%", but at most "25%".
+    pub(super) memory: Option<Size>,
+}
+
+/// One component: what it is, how much it matters, what it gets.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Component {
+    /// How much it matters against the others. Default: "normal".
+    pub(super) priority: Option<Priority>,
+    /// Multiplies the share that the priority gives, 0.1 to 10. Default: 1.0.
+    #[schemars(range(min = 0.1, max = 10.0))]
+    pub(super) share: Option<f64>,
+    /// What belongs to it: one table of conditions that must all hold, or an array of such tables of which one is enough.
+    /// Must be there.
+    #[serde(rename = "match")]
+    pub(super) rules: Option<OneOrMany<Match>>,
+    /// How its loose processes are caught. Default: "events".
+    pub(super) catch: Option<Catch>,
+    /// CPU.
+    pub(super) cpu: Option<Cpu>,
+    /// Memory and swap.
+    pub(super) memory: Option<Memory>,
+    /// Disks.
+    pub(super) io: Option<Io>,
+    /// Tasks.
+    pub(super) pids: Option<Pids>,
+    /// What happens to its limits when provost leaves. Default: what `on-stop` says.
+    pub(super) on_exit: Option<OnLeave>,
+    /// Whether its ceilings may be raised and lowered between their bounds. Default: true.
+    pub(super) auto_scale: Option<bool>,
+}
+
+/// Conditions that must all hold. Each takes one value, or a list of which one is enough. In a glob, `*` and `?` stay within one
+/// part of a path, `**` does not, and `[...]` is a set of characters; a backslash is an ordinary character, as unit names hold some.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Match {
+    /// Unit names, as globs: "nginx.service", "postgresql@*.service".
+    pub(super) unit: Option<OneOrMany<Glob>>,
+    /// Paths below the cgroup root, as globs: "machine.slice/libpod-*.scope".
+    pub(super) cgroup: Option<OneOrMany<Glob>>,
+    /// Container ids, whole or at least their first 12 characters.
+    pub(super) container: Option<OneOrMany<Glob>>,
+    /// Absolute paths of executables, as globs.
+    pub(super) exe: Option<OneOrMany<Glob>>,
+    /// A regular expression on the command line, arguments joined by single spaces.
+    pub(super) cmdline: Option<RegexText>,
+    /// Effective users, by name or number.
+    pub(super) user: Option<OneOrMany<Account>>,
+    /// Effective groups, by name or number.
+    pub(super) group: Option<OneOrMany<Account>>,
+    /// The absolute path of a file that holds a process number.
+    pub(super) pidfile: Option<PathText>,
+    /// Absolute paths of an ancestor's executable, as globs.
+    pub(super) parent: Option<OneOrMany<Glob>>,
+}
+
+/// How loose processes are caught.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Catch {
+    /// By exec events, with a scan as safety net.
+    Events,
+    /// By a permission gate on the executable, before its first instruction; every rule then names an `exe`.
+    Gate,
+}
+
+/// CPU guarantees and ceilings.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Cpu {
+    /// What it gets whenever it wants it. Default: "0".
+    pub(super) guarantee: Option<CpuAmount>,
+    /// The most it gets, at least "10m"; "max" for no limit. Default: "max".
+    pub(super) ceiling: Option<CpuAmount>,
+    /// The period in which the ceiling is counted, "1ms" to "1s". Default: "100ms".
+    pub(super) period: Option<Duration>,
+    /// Unused quota that may be carried over to a later period, at most the quota. Default: by priority.
+    pub(super) burst: Option<Duration>,
+    /// The CPUs it may use, such as "0-3,8", or "shared" for those of its parent. Default: "shared".
+    pub(super) affinity: Option<CpuList>,
+}
+
+/// Memory guarantees and ceilings.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Memory {
+    /// Protected from reclaim. Default: "0".
+    pub(super) guarantee: Option<Size>,
+    /// Where throttling and reclaim begin, at least "16M"; "max" for nowhere. Default: "max".
+    pub(super) high: Option<Size>,
+    /// Where killing begins, at least "16M"; "max" for nowhere. Default: "max".
+    pub(super) ceiling: Option<Size>,
+    /// The most swap it may use; "0" for none, "max" for any. Default: as it was.
+    pub(super) swap: Option<Size>,
+    /// What an out-of-memory kill inside the component takes. Default: as it was.
+    pub(super) oom: Option<Oom>,
+    /// Whether a ceiling below the present usage is written at once, though that kills. Default: false.
+    pub(super) hard: Option<bool>,
+}
+
+/// What an out-of-memory kill takes.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Oom {
+    /// One process.
+    Process,
+    /// The whole cgroup.
+    Group,
+}
+
+/// Limits on disks.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Io {
+    /// Its share of a busy disk, 1 to 10000. Default: by priority and share.
+    #[schemars(range(min = 1, max = 10000))]
+    pub(super) weight: Option<u64>,
+    /// Limits, one table for each disk. Default: none.
+    pub(super) limits: Option<Vec<IoLimit>>,
+}
+
+/// Limits on one disk, or on all. At least one of the four is set.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct IoLimit {
+    /// The absolute path of a device node, a mount point or any file on the disk; "all" for every disk.
+    pub(super) device: PathText,
+    /// Bytes read per second, such as "50M". Default: "max".
+    pub(super) read: Option<Size>,
+    /// Bytes written per second. Default: "max".
+    pub(super) write: Option<Size>,
+    /// Reads per second. Default: no limit.
+    #[schemars(range(min = 1))]
+    pub(super) read_iops: Option<u64>,
+    /// Writes per second. Default: no limit.
+    #[schemars(range(min = 1))]
+    pub(super) write_iops: Option<u64>,
+}
+
+/// Limits on tasks.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Pids {
+    /// The most tasks it may have, 8 to 4194304; "max" for no limit. Default: "max".
+    pub(super) ceiling: Option<Count>,
+}
+
+macro_rules! texts {
+    ($($(#[doc = $doc:literal])+ $name:ident, $title:literal, $example:literal;)+) => {$(
+        $(#[doc = $doc])+
+        #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+        #[schemars(title = $title, example = $example)]
+        pub(super) struct $name(pub(super) String);
+    )+};
+}
+
+texts! {
+    /// Cores such as "1.5" or "1500m", or a percentage of the host's online CPUs such as "25%".
+    CpuAmount, "an amount of CPU", "1.5";
+    /// A size, base 1024, such as "512M" or "2GiB", or a percentage of the host's memory such as "25%".
+    Size, "a size", "512M";
+    /// A duration such as "500ms", "10s" or "1m30s".
+    Duration, "a duration", "10s";
+    /// CPU numbers such as "0-3,8", or "shared".
+    CpuList, "a CPU list", "0-3";
+    /// A glob: `*` and `?` stay within one part of a path, `**` does not, `[...]` is a set of characters.
+    Glob, "a glob", "nginx.service";
+    /// A regular expression in the syntax of Rust's regex crate.
+    RegexText, "a regular expression", "--port=80[0-9]+";
+    /// An absolute path.
+    PathText, "a path", "/dev/sda";
+}
+
+/// "critical", "high", "normal" or "low", or a number: 9 and 10 are critical, 7 and 8 high, 4 to 6 normal, 1 to 3 low.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Priority {
+    /// One of the four words.
+    Word(String),
+    /// 1 to 10.
+    Number(u64),
+}
+
+/// A name, or a number of 0 to 4294967294.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Account {
+    /// To be looked up.
+    Name(String),
+    /// The id itself.
+    Number(u64),
+}
+
+/// A number, or "max".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Count {
+    /// Not "max" yet: any text.
+    Word(String),
+    /// The number.
+    Number(u64),
+}
+
+macro_rules! word_or_number {
+    ($name:ident, $word:ident, $number:ident, $expecting:literal, $schema:tt) => {
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Either;
+                impl Visitor<'_> for Either {
+                    type Value = $name;
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str($expecting)
+                    }
+                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
+                        Ok($name::$word(text.to_owned()))
+                    }
+                    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<$name, E> {
+                        Ok($name::$number(number))
+                    }
+                    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<$name, E> {
+                        u64::try_from(number).map($name::$number).map_err(E::custom)
+                    }
+                }
+                deserializer.deserialize_any(Either)
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    };
+}
+
+word_or_number!(Priority, Word, Number, "a priority", {
+    "title": "a priority",
+    "description": "\"critical\", \"high\", \"normal\" or \"low\", or a number: 9 and 10 are critical, 7 and 8 high, 4 to 6 normal, 1 to 3 low.",
+    "anyOf": [
+        { "enum": ["critical", "high", "normal", "low"] },
+        { "type": "integer", "minimum": 1, "maximum": 10 },
+    ],
+});
+word_or_number!(Account, Name, Number, "a name or a number", {
+    "title": "a name or a number",
+    "description": "A name, or a number of 0 to 4294967294.",
+    "anyOf": [
+        { "type": "string", "examples": ["www-data"] },
+        { "type": "integer", "minimum": 0, "maximum": 4_294_967_294u32 },
+    ],
+});
+word_or_number!(Count, Word, Number, "a number or \"max\"", {
+    "title": "a number or \"max\"",
+    "description": "A number, or \"max\".",
+    "anyOf": [{ "enum": ["max"] }, { "type": "integer", "minimum": 0 }],
+});
+
+/// One value, or a list of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct OneOrMany<T> {
+    /// The values in the order written.
+    pub(super) values: Vec<T>,
+    /// Whether they were written as a list.
+    pub(super) listed: bool,
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OneOrManyVisitor(PhantomData))
+    }
+}
+
+struct OneOrManyVisitor<T>(PhantomData<T>);
+
+impl<T> OneOrManyVisitor<T> {
+    fn one<E>(value: Result<T, E>) -> Result<OneOrMany<T>, E> {
+        value.map(|value| OneOrMany {
+            values: vec![value],
+            listed: false,
+        })
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrManyVisitor<T> {
+    type Value = OneOrMany<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("one value or a list of values")
+    }
+
+    // A JSON value deserialises newtypes too, which serde's own deserialiser of a single string does not.
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        Self::one(T::deserialize(Value::from(text)).map_err(E::custom))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Self::Value, E> {
+        Self::one(T::deserialize(Value::from(number)).map_err(E::custom))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        Self::one(T::deserialize(MapAccessDeserializer::new(map)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+        let values = Vec::deserialize(SeqAccessDeserializer::new(list))?;
+        Ok(OneOrMany {
+            values,
+            listed: true,
+        })
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("OneOrMany_{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = generator.subschema_for::<T>();
+        json_schema!({ "anyOf": [one, { "type": "array", "items": one }] })
+    }
+}
