@@ -38,7 +38,12 @@ impl Cpio {
         }
         self.parents(path);
         self.directories.insert(path.to_owned());
-        self.entry(&Entry { path, mode: DIRECTORY | 0o755, content: &[], device: (0, 0) });
+        self.entry(&Entry {
+            path,
+            mode: DIRECTORY | 0o755,
+            content: &[],
+            device: (0, 0),
+        });
     }
 
     /// A regular file with the permission bits `mode`.
@@ -60,14 +65,24 @@ impl Cpio {
     #[must_use]
     pub fn finish(mut self) -> Vec<u8> {
         self.inode = 0;
-        self.entry(&Entry { path: "TRAILER!!!", mode: 0, content: &[], device: (0, 0) });
+        self.entry(&Entry {
+            path: "TRAILER!!!",
+            mode: 0,
+            content: &[],
+            device: (0, 0),
+        });
         self.bytes
     }
 
     fn leaf(&mut self, path: &str, mode: u32, content: &[u8], device: (u32, u32)) {
         let path = path.trim_matches('/');
         self.parents(path);
-        self.entry(&Entry { path, mode, content, device });
+        self.entry(&Entry {
+            path,
+            mode,
+            content,
+            device,
+        });
     }
 
     fn parents(&mut self, path: &str) {
@@ -79,15 +94,21 @@ impl Cpio {
     fn entry(&mut self, entry: &Entry<'_>) {
         let size = u32::try_from(entry.content.len()).unwrap_or(u32::MAX);
         let name_size = u32::try_from(entry.path.len() + 1).unwrap_or(u32::MAX);
-        let links = if entry.mode & DIRECTORY == DIRECTORY { 2 } else { 1 };
+        let links = if entry.mode & DIRECTORY == DIRECTORY {
+            2
+        } else {
+            1
+        };
         let (major, minor) = entry.device;
         self.inode += 1;
         self.bytes.extend_from_slice(b"070701");
         // ino mode uid gid nlink mtime filesize devmajor devminor rdevmajor rdevminor namesize check
-        let fields =
-            [self.inode, entry.mode, 0, 0, links, 0, size, 0, 0, major, minor, name_size, 0];
+        let fields = [
+            self.inode, entry.mode, 0, 0, links, 0, size, 0, 0, major, minor, name_size, 0,
+        ];
         for field in fields {
-            self.bytes.extend_from_slice(format!("{field:08x}").as_bytes());
+            self.bytes
+                .extend_from_slice(format!("{field:08x}").as_bytes());
         }
         self.bytes.extend_from_slice(entry.path.as_bytes());
         self.bytes.push(0);
@@ -113,8 +134,7 @@ mod tests {
         loop {
             let header = std::str::from_utf8(&archive[at..at + 110]).unwrap();
             assert_eq!(&header[..6], "070701");
-            let field =
-                |n: usize| u32::from_str_radix(&header[6 + n * 8..14 + n * 8], 16).unwrap();
+            let field = |n: usize| u32::from_str_radix(&header[6 + n * 8..14 + n * 8], 16).unwrap();
             let (mode, size, name_size) = (field(1), field(6) as usize, field(11) as usize);
             let name = &archive[at + 110..at + 110 + name_size - 1];
             let content = (at + 110 + name_size).next_multiple_of(4);

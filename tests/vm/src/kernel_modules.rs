@@ -27,7 +27,9 @@ impl Tree {
             let list = fs::read_dir(&directory);
             for entry in list.map_err(failed(format!("list {}", directory.display())))? {
                 let entry = entry.map_err(failed(format!("list {}", directory.display())))?;
-                let kind = entry.file_type().map_err(failed("look at a directory entry"))?;
+                let kind = entry
+                    .file_type()
+                    .map_err(failed("look at a directory entry"))?;
                 if kind.is_dir() {
                     left.push(entry.path());
                 } else if let Some(name) = module_name(&entry.file_name().to_string_lossy()) {
@@ -71,16 +73,23 @@ impl Tree {
 
 /// `virtio-blk.ko.xz` is the module `virtio_blk`.
 fn module_name(file: &str) -> Option<String> {
-    let stem = file.strip_suffix(".ko").or_else(|| file.strip_suffix(".ko.xz"))?;
+    let stem = file
+        .strip_suffix(".ko")
+        .or_else(|| file.strip_suffix(".ko.xz"))?;
     Some(stem.replace('-', "_"))
 }
 
 /// The `depends=` entry of the module information section.
 fn depends(module: &[u8]) -> Vec<String> {
     const KEY: &[u8] = b"depends=";
-    let entry = module.split(|byte| *byte == 0).find_map(|entry| entry.strip_prefix(KEY));
+    let entry = module
+        .split(|byte| *byte == 0)
+        .find_map(|entry| entry.strip_prefix(KEY));
     let list = String::from_utf8_lossy(entry.unwrap_or_default()).replace('-', "_");
-    list.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    list.split(',')
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 #[cfg(test)]
@@ -92,7 +101,10 @@ mod tests {
         assert_eq!(module_name("dm-mod.ko.xz").as_deref(), Some("dm_mod"));
         assert_eq!(module_name("ext4.ko").as_deref(), Some("ext4"));
         assert_eq!(module_name("modules.order"), None);
-        assert_eq!(depends(b"\x7fELF\0license=GPL\0depends=mbcache,crc-x\0a=b\0"), ["mbcache", "crc_x"]);
+        assert_eq!(
+            depends(b"\x7fELF\0license=GPL\0depends=mbcache,crc-x\0a=b\0"),
+            ["mbcache", "crc_x"]
+        );
         assert!(depends(b"license=GPL\0depends=\0").is_empty());
     }
 
@@ -103,7 +115,10 @@ mod tests {
         fs::write(root.join("deep/top.ko"), b"x\0depends=mid,builtin\0").unwrap();
         fs::write(root.join("mid.ko"), b"x\0depends=low\0").unwrap();
         fs::write(root.join("low.ko"), b"x\0depends=\0").unwrap();
-        let order = Tree::scan(&root).unwrap().load_order(&["top", "low", "absent"]).unwrap();
+        let order = Tree::scan(&root)
+            .unwrap()
+            .load_order(&["top", "low", "absent"])
+            .unwrap();
         fs::remove_dir_all(&root).unwrap();
         let names: Vec<&str> = order.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["low", "mid", "top"]);

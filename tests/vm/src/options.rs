@@ -45,7 +45,10 @@ impl Options {
 
     /// All values of a key.
     pub fn values(&self, key: &str) -> impl Iterator<Item = &str> {
-        self.pairs.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
+        self.pairs
+            .iter()
+            .filter(move |(name, _)| name == key)
+            .map(|(_, value)| value.as_str())
     }
 
     /// A value that must be there.
@@ -61,8 +64,11 @@ impl Options {
     /// # Errors
     /// When the value is no number.
     pub fn seconds(&self, key: &str, otherwise: u64) -> Outcome<u64> {
-        let Some(text) = self.value(key) else { return Ok(otherwise) };
-        text.parse().map_err(|_| format!("--{key} takes a number of seconds, not {text:?}"))
+        let Some(text) = self.value(key) else {
+            return Ok(otherwise);
+        };
+        text.parse()
+            .map_err(|_| format!("--{key} takes a number of seconds, not {text:?}"))
     }
 }
 
@@ -89,6 +95,11 @@ mod tests {
         assert!(parse("--cell").is_err());
         assert_eq!(parse("--timeout 9").unwrap().seconds("timeout", 1), Ok(9));
         assert_eq!(parse("").unwrap().seconds("timeout", 1), Ok(1));
-        assert!(parse("--timeout soon").unwrap().seconds("timeout", 1).is_err());
+        assert!(
+            parse("--timeout soon")
+                .unwrap()
+                .seconds("timeout", 1)
+                .is_err()
+        );
     }
 }

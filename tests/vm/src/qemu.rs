@@ -31,7 +31,10 @@ pub struct Patience {
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { ready: Duration::from_secs(300), silence: Duration::from_secs(120) }
+        Self {
+            ready: Duration::from_secs(300),
+            silence: Duration::from_secs(120),
+        }
     }
 }
 
@@ -83,14 +86,22 @@ pub fn command_line(cell: &Cell, accel: Accel, extra: &str) -> String {
     if cell.image.is_some() {
         words.push(CMDLINE_SYSTEMD.to_owned());
     }
-    words.extend([cell.cmdline, extra].into_iter().filter(|text| !text.is_empty()).map(str::to_owned));
+    words.extend(
+        [cell.cmdline, extra]
+            .into_iter()
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned),
+    );
     words.join(" ")
 }
 
 impl Machine<'_> {
     fn disks(&self) -> Vec<(PathBuf, &'static str)> {
         let disks = self.cache.join("disks");
-        let image = self.cell.image.map(|suite| self.cache.join(format!("images/{suite}.raw")));
+        let image = self
+            .cell
+            .image
+            .map(|suite| self.cache.join(format!("images/{suite}.raw")));
         let mut list: Vec<(PathBuf, &'static str)> =
             image.into_iter().map(|path| (path, "root")).collect();
         list.push((disks.join("scratch.raw"), "scratch"));
@@ -107,20 +118,43 @@ impl Machine<'_> {
             // cx16=off: emulated cmpxchg16b has returned corrupt flags, and 6.12 died of it.
             Accel::Tcg => qemu.args(["-accel", "tcg,thread=multi", "-cpu", "max,cx16=off"]),
         };
-        qemu.args(["-smp", &self.cell.cpus.to_string(), "-m", &self.cell.memory_mib.to_string()]);
-        qemu.args(["-display", "none", "-nodefaults", "-no-user-config", "-no-reboot"]);
-        qemu.arg("-kernel").arg(self.cache.join("kernels").join(self.cell.kernel).join("vmlinux"));
+        qemu.args([
+            "-smp",
+            &self.cell.cpus.to_string(),
+            "-m",
+            &self.cell.memory_mib.to_string(),
+        ]);
+        qemu.args([
+            "-display",
+            "none",
+            "-nodefaults",
+            "-no-user-config",
+            "-no-reboot",
+        ]);
+        qemu.arg("-kernel").arg(
+            self.cache
+                .join("kernels")
+                .join(self.cell.kernel)
+                .join("vmlinux"),
+        );
         qemu.arg("-initrd").arg(self.initramfs);
-        qemu.args(["-append", &command_line(self.cell, accel, self.extra_cmdline)]);
+        qemu.args([
+            "-append",
+            &command_line(self.cell, accel, self.extra_cmdline),
+        ]);
         qemu.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
-        qemu.arg("-serial").arg(format!("file:{}", self.logs.join("console.log").display()));
+        qemu.arg("-serial")
+            .arg(format!("file:{}", self.logs.join("console.log").display()));
         qemu.args(["-serial", "stdio"]);
         for (path, name) in self.disks() {
             let file = path.display();
             qemu.arg("-drive").arg(format!(
                 "if=none,id={name},file={file},format=raw,snapshot=on,cache=unsafe"
             ));
-            qemu.args(["-device", &format!("virtio-blk-pci,drive={name},serial={name}")]);
+            qemu.args([
+                "-device",
+                &format!("virtio-blk-pci,drive={name},serial={name}"),
+            ]);
         }
         qemu
     }
@@ -134,8 +168,15 @@ impl Machine<'_> {
         let messages = File::create(self.logs.join("qemu.log"));
         let messages = messages.map_err(failed("make the log of qemu"))?;
         let mut command = self.command(attempt.accel);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(messages);
-        let mut qemu = Qemu(command.spawn().map_err(failed("start qemu-system-x86_64"))?);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(messages);
+        let mut qemu = Qemu(
+            command
+                .spawn()
+                .map_err(failed("start qemu-system-x86_64"))?,
+        );
         let output = qemu.0.stdout.take().ok_or("no pipe from qemu")?;
         let events = read_in_background(output);
         let watched = self.watch(attempt, &events, &mut sink);
@@ -155,31 +196,32 @@ impl Machine<'_> {
         let (mut booted, mut ready, mut done) = (false, false, None);
         let mut deadline = Instant::now() + attempt.boot_deadline;
         loop {
-            let event = match events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(event) => event,
-                Err(RecvTimeoutError::Disconnected) if booted => return Ok(done),
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(Fate::NoBoot("the machine ended before PID 1 ran".into()));
-                }
-                Err(RecvTimeoutError::Timeout) if !booted => {
-                    return Err(Fate::NoBoot(format!(
-                        "PID 1 did not run within {} s",
-                        attempt.boot_deadline.as_secs()
-                    )));
-                }
-                Err(RecvTimeoutError::Timeout) if !ready => {
-                    return Err(Fate::Lost(format!(
-                        "no job started within {} s",
-                        self.patience.ready.as_secs()
-                    )));
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    return Err(Fate::Lost(format!(
-                        "the machine was silent for {} s",
-                        self.patience.silence.as_secs()
-                    )));
-                }
-            };
+            let event =
+                match events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                    Ok(event) => event,
+                    Err(RecvTimeoutError::Disconnected) if booted => return Ok(done),
+                    Err(RecvTimeoutError::Disconnected) => {
+                        return Err(Fate::NoBoot("the machine ended before PID 1 ran".into()));
+                    }
+                    Err(RecvTimeoutError::Timeout) if !booted => {
+                        return Err(Fate::NoBoot(format!(
+                            "PID 1 did not run within {} s",
+                            attempt.boot_deadline.as_secs()
+                        )));
+                    }
+                    Err(RecvTimeoutError::Timeout) if !ready => {
+                        return Err(Fate::Lost(format!(
+                            "no job started within {} s",
+                            self.patience.ready.as_secs()
+                        )));
+                    }
+                    Err(RecvTimeoutError::Timeout) => {
+                        return Err(Fate::Lost(format!(
+                            "the machine was silent for {} s",
+                            self.patience.silence.as_secs()
+                        )));
+                    }
+                };
             booted |= matches!(event, Event::Boot(_));
             ready |= matches!(event, Event::Ready(..));
             if let Event::Done(passed) = event {
@@ -200,7 +242,10 @@ fn read_in_background(output: ChildStdout) -> Receiver<Event> {
     std::thread::spawn(move || {
         let mut reader = BufReader::new(output);
         let mut line = Vec::new();
-        while reader.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+        while reader
+            .read_until(b'\n', &mut line)
+            .is_ok_and(|length| length > 0)
+        {
             if sender.send(Event::parse(&line)).is_err() {
                 return;
             }
@@ -227,8 +272,12 @@ fn confirm(done: Option<bool>, code: Option<i32>) -> Fate {
     match (done, code) {
         (Some(true), Some(33)) => Fate::Done(true),
         (Some(false), Some(35)) => Fate::Done(false),
-        (None, Some(code)) => Fate::Lost(format!("the machine ended early (qemu exit code {code})")),
-        (_, code) => Fate::Lost(format!("the machine ended in an unexpected way: {done:?}, {code:?}")),
+        (None, Some(code)) => {
+            Fate::Lost(format!("the machine ended early (qemu exit code {code})"))
+        }
+        (_, code) => Fate::Lost(format!(
+            "the machine ended in an unexpected way: {done:?}, {code:?}"
+        )),
     }
 }
 
@@ -261,7 +310,10 @@ mod tests {
             (Some(false), Some(33)),
             (None, Some(0)),
         ] {
-            assert!(matches!(confirm(done, code), Fate::Lost(_)), "{done:?} {code:?}");
+            assert!(
+                matches!(confirm(done, code), Fate::Lost(_)),
+                "{done:?} {code:?}"
+            );
         }
     }
 }

@@ -25,6 +25,7 @@ pub struct Report {
     failures: BTreeMap<String, Vec<u8>>,
     /// What went wrong outside of any test.
     troubles: Vec<String>,
+    quiet: bool,
 }
 
 #[derive(Debug)]
@@ -78,7 +79,21 @@ impl Report {
             results: Vec::new(),
             failures: BTreeMap::new(),
             troubles: Vec::new(),
+            quiet: false,
         })
+    }
+
+    /// The same, but nothing is printed.
+    #[must_use]
+    pub fn quietly(mut self) -> Self {
+        self.quiet = true;
+        self
+    }
+
+    fn say(&self, text: &str) {
+        if !self.quiet {
+            println!("{text}");
+        }
     }
 
     /// Starts the log of a job; events belong to it until the next call.
@@ -94,16 +109,19 @@ impl Report {
     /// Takes one event in and prints what there is to print.
     pub fn take(&mut self, event: &Event) {
         match event {
-            Event::Ready(uptime_ms, release) => println!(
+            Event::Ready(uptime_ms, release) => self.say(&format!(
                 "cell {}: Linux {release}, first job after {:.1} s ({:.1} s of guest time)",
                 self.cell,
                 self.begun.elapsed().as_secs_f64(),
                 std::time::Duration::from_millis(*uptime_ms).as_secs_f64(),
-            ),
+            )),
             Event::Plan(name) => self.planned.push(name.clone()),
             Event::Begin(name) => {
                 self.log(format!("---- {name}\n").as_bytes());
-                self.running = Some(Running { name: name.clone(), output: Vec::new() });
+                self.running = Some(Running {
+                    name: name.clone(),
+                    output: Vec::new(),
+                });
             }
             Event::Output(line) => self.keep(&[line.as_slice(), b"\n"].concat()),
             Event::Partial(piece) => self.keep(piece),
@@ -116,7 +134,9 @@ impl Report {
                 self.log(format!("---- {} ended with {}\n", end.name, end.code).as_bytes());
                 self.running = None;
             }
-            Event::Dmesg(line) => self.dmesg.extend_from_slice(&[line.as_slice(), b"\n"].concat()),
+            Event::Dmesg(line) => self
+                .dmesg
+                .extend_from_slice(&[line.as_slice(), b"\n"].concat()),
             Event::Noise(line) => self.log(&[b"noise: ", line.as_slice(), b"\n"].concat()),
             Event::Boot(_) | Event::Beat | Event::Done(_) => {}
         }
@@ -124,7 +144,7 @@ impl Report {
 
     /// Something that went wrong outside of any test; it counts as a failure.
     pub fn trouble(&mut self, text: String) {
-        println!("cell {}: {text}", self.cell);
+        self.say(&format!("cell {}: {text}", self.cell));
         self.troubles.push(text);
     }
 
@@ -134,19 +154,27 @@ impl Report {
             self.lost(why);
         }
         let _no_log = fs::write(self.logs.join("dmesg.log"), &self.dmesg);
-        let seen_failure = self.results.iter().any(|test| test.status == Status::Failed);
+        let seen_failure = self
+            .results
+            .iter()
+            .any(|test| test.status == Status::Failed);
         if *fate == Fate::Done(false) && !seen_failure && self.troubles.is_empty() {
             self.trouble("the guest reports a failure, but no test failed".into());
         }
         if !self.failures.is_empty() {
-            println!("\nfailures in {} (all logs: {}):", self.cell, self.logs.display());
+            self.say(&format!(
+                "\nfailures in {} (all logs: {}):",
+                self.cell,
+                self.logs.display()
+            ));
             for (name, output) in &self.failures {
-                println!("\n---- {name}\n{}", String::from_utf8_lossy(output).trim_end());
+                let output = String::from_utf8_lossy(output);
+                self.say(&format!("\n---- {name}\n{}", output.trim_end()));
             }
-            println!();
+            self.say("");
         }
         let count = self.count();
-        println!("{}", count.line());
+        self.say(&count.line());
         count
     }
 
@@ -161,8 +189,12 @@ impl Report {
             self.result(lost_line(running.name, "machine-lost"));
         }
         let done: Vec<&str> = self.results.iter().map(|test| test.name.as_str()).collect();
-        let missing: Vec<String> =
-            self.planned.iter().filter(|name| !done.contains(&name.as_str())).cloned().collect();
+        let missing: Vec<String> = self
+            .planned
+            .iter()
+            .filter(|name| !done.contains(&name.as_str()))
+            .cloned()
+            .collect();
         for name in missing {
             self.result(lost_line(name, "not-run"));
         }
@@ -176,10 +208,14 @@ impl Report {
         }
         if test.status == Status::Failed {
             line += &format!(": {}", test.reason);
-            let output = self.running.take().map(|running| running.output).unwrap_or_default();
+            let output = self
+                .running
+                .take()
+                .map(|running| running.output)
+                .unwrap_or_default();
             self.failures.entry(test.name.clone()).or_insert(output);
         }
-        println!("{line}");
+        self.say(&line);
         self.log(format!("{line}\n").as_bytes());
         self.running = None;
         self.results.push(test);
@@ -202,15 +238,27 @@ impl Report {
         let console = fs::read(self.logs.join("console.log")).unwrap_or_default();
         let messages = fs::read(self.logs.join("qemu.log")).unwrap_or_default();
         let text = String::from_utf8_lossy(&[console, messages].concat()).into_owned();
-        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-        let tail = lines.get(lines.len().saturating_sub(25)..).unwrap_or_default();
-        tail.iter().map(|line| format!("    {}\n", line.trim_end())).collect()
+        let lines: Vec<&str> = text
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .collect();
+        let tail = lines
+            .get(lines.len().saturating_sub(25)..)
+            .unwrap_or_default();
+        tail.iter()
+            .map(|line| format!("    {}\n", line.trim_end()))
+            .collect()
     }
 
     /// How many of each so far.
     #[must_use]
     pub fn count(&self) -> Count {
-        let of = |status| self.results.iter().filter(|test| test.status == status).count();
+        let of = |status| {
+            self.results
+                .iter()
+                .filter(|test| test.status == status)
+                .count()
+        };
         Count {
             passed: of(Status::Ok),
             failed: of(Status::Failed) + self.troubles.len(),
@@ -227,7 +275,14 @@ impl Report {
 
 fn lost_line(name: String, reason: &str) -> TestLine {
     let reason = reason.to_owned();
-    TestLine { name, status: Status::Failed, millis: 0, leaked: 0, kernel: 0, reason }
+    TestLine {
+        name,
+        status: Status::Failed,
+        millis: 0,
+        leaked: 0,
+        kernel: 0,
+        reason,
+    }
 }
 
 #[cfg(test)]
@@ -236,12 +291,15 @@ mod tests {
     use crate::cells;
 
     fn report(name: &str) -> Report {
-        let logs = std::env::temp_dir().join(format!("provost-vm-report-{}-{name}", std::process::id()));
+        let logs =
+            std::env::temp_dir().join(format!("provost-vm-report-{}-{name}", std::process::id()));
         Report::new(cells::select("k61").unwrap()[0], &logs).unwrap()
     }
 
     fn take(report: &mut Report, lines: &[&str]) {
-        lines.iter().for_each(|line| report.take(&Event::parse(line.as_bytes())));
+        lines
+            .iter()
+            .for_each(|line| report.take(&Event::parse(line.as_bytes())));
     }
 
     fn finish(mut report: Report, fate: &Fate) -> Count {
@@ -253,24 +311,66 @@ mod tests {
     #[test]
     fn passes_and_failures_are_counted() {
         let mut report = report("count");
-        take(&mut report, &["@plan a", "@plan b", "@begin a", "|fine", "@test a ok 3 0 0 -"]);
-        take(&mut report, &["@begin b", "|broken", "@note leaked cgroup /x"]);
-        take(&mut report, &["@test b FAILED 4 1 0 leaked", "@test c ignored 0 0 0 -", "@end kernel 101 9"]);
+        take(
+            &mut report,
+            &[
+                "@plan a",
+                "@plan b",
+                "@begin a",
+                "|fine",
+                "@test a ok 3 0 0 -",
+            ],
+        );
+        take(
+            &mut report,
+            &["@begin b", "|broken", "@note leaked cgroup /x"],
+        );
+        take(
+            &mut report,
+            &[
+                "@test b FAILED 4 1 0 leaked",
+                "@test c ignored 0 0 0 -",
+                "@end kernel 101 9",
+            ],
+        );
         let kept = String::from_utf8(report.failures["b"].clone()).unwrap();
         assert_eq!(kept, "broken\nvm: leaked cgroup /x\n");
         let count = finish(report, &Fate::Done(false));
-        assert_eq!(count, Count { passed: 1, failed: 1, ignored: 1 });
+        assert_eq!(
+            count,
+            Count {
+                passed: 1,
+                failed: 1,
+                ignored: 1
+            }
+        );
         assert_eq!(count.line(), "1 passed, 1 failed");
     }
 
     #[test]
     fn a_lost_machine_fails_the_running_test_and_the_rest() {
         let mut report = report("lost");
-        take(&mut report, &["@plan a", "@plan b", "@plan c", "@begin a", "@test a ok 3 0 0 -"]);
+        take(
+            &mut report,
+            &[
+                "@plan a",
+                "@plan b",
+                "@plan c",
+                "@begin a",
+                "@test a ok 3 0 0 -",
+            ],
+        );
         take(&mut report, &["@begin b", "|last words"]);
         let count = finish(report, &Fate::Lost("gone".into()));
         // b, c and the loss itself.
-        assert_eq!(count, Count { passed: 1, failed: 3, ignored: 0 });
+        assert_eq!(
+            count,
+            Count {
+                passed: 1,
+                failed: 3,
+                ignored: 0
+            }
+        );
     }
 
     #[test]
@@ -282,7 +382,13 @@ mod tests {
     #[test]
     fn trouble_outside_of_tests_is_a_failure() {
         let mut noted = report("note");
-        take(&mut noted, &["@note the tests of /t/kernel cannot be listed", "@end kernel 127 1"]);
+        take(
+            &mut noted,
+            &[
+                "@note the tests of /t/kernel cannot be listed",
+                "@end kernel 127 1",
+            ],
+        );
         assert_eq!(finish(noted, &Fate::Done(false)).failed, 1);
         assert_eq!(finish(report("unexplained"), &Fate::Done(false)).failed, 1);
     }

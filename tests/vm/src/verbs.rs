@@ -61,6 +61,30 @@ impl Drop for Temporary {
     }
 }
 
+/// What one boot takes in and where its logs go.
+#[derive(Debug)]
+pub struct Load<'a> {
+    /// Jobs and files.
+    pub payload: &'a Payload,
+    /// The log directory.
+    pub logs: &'a Path,
+    /// Appended to the kernel command line.
+    pub extra_cmdline: &'a str,
+    /// How patient the host is.
+    pub patience: Patience,
+}
+
+impl<'a> Load<'a> {
+    fn new(payload: &'a Payload, logs: &'a Path) -> Self {
+        Self {
+            payload,
+            logs,
+            extra_cmdline: "",
+            patience: Patience::default(),
+        }
+    }
+}
+
 /// One boot: builds the initramfs, starts the machine (with KVM first, if it may work).
 ///
 /// # Errors
@@ -68,13 +92,11 @@ impl Drop for Temporary {
 pub fn boot(
     places: &Places,
     cell: &Cell,
-    payload: &Payload,
-    logs: &Path,
-    setup: (&str, Patience),
+    load: &Load<'_>,
     mut sink: impl FnMut(&Event),
 ) -> Outcome<Fate> {
     let kernel = places.cache.join("kernels").join(cell.kernel);
-    let archive = initramfs::build(cell, payload, &places.tools, &kernel)?;
+    let archive = initramfs::build(cell, load.payload, &places.tools, &kernel)?;
     let name = format!("provost-vm-{}-{}.cpio", std::process::id(), cell.name);
     let initramfs = Temporary(std::env::temp_dir().join(name));
     fs::write(&initramfs.0, archive).map_err(failed("write the initramfs"))?;
@@ -82,9 +104,9 @@ pub fn boot(
         cell,
         cache: &places.cache,
         initramfs: &initramfs.0,
-        logs,
-        extra_cmdline: setup.0,
-        patience: setup.1,
+        logs: load.logs,
+        extra_cmdline: load.extra_cmdline,
+        patience: load.patience,
     };
     let mut fate = Fate::NoBoot("nothing was tried".into());
     for attempt in accel::attempts_here(&places.cache) {
@@ -113,7 +135,11 @@ pub fn test(options: &Options) -> Outcome<i32> {
     let timeout_seconds = options.seconds("timeout", TEST_TIMEOUT)?;
     let mut total = Count::default();
     for cell in &cells {
-        let tier = if cell.image.is_some() { ("tier2", "systemd") } else { ("tier1", "kernel") };
+        let tier = if cell.image.is_some() {
+            ("tier2", "systemd")
+        } else {
+            ("tier1", "kernel")
+        };
         let job = Job {
             kind: Kind::Tests,
             name: tier.1.to_owned(),
@@ -122,7 +148,9 @@ pub fn test(options: &Options) -> Outcome<i32> {
             arguments: filter.clone(),
         };
         let mut payload = shared_payload(&places, options)?;
-        payload.executables.push((options.required(tier.0)?.into(), tier.1.to_owned()));
+        payload
+            .executables
+            .push((options.required(tier.0)?.into(), tier.1.to_owned()));
         payload.jobs.push(job);
         let count = test_cell(&places, cell, &payload)?;
         total.add(count);
@@ -143,7 +171,7 @@ fn test_cell(places: &Places, cell: &Cell, payload: &Payload) -> Outcome<Count> 
         report.open_job_log(&job.name)?;
     }
     let sink = |event: &Event| report.take(event);
-    let fate = boot(places, cell, payload, &logs, ("", Patience::default()), sink)?;
+    let fate = boot(places, cell, &Load::new(payload, &logs), sink)?;
     Ok(report.finish(&fate))
 }
 
@@ -164,8 +192,9 @@ pub fn run(options: &Options) -> Outcome<i32> {
     let mut payload = shared_payload(&places, options)?;
     payload.jobs.push(job);
     for copy in options.values("copy") {
-        let (source, destination) =
-            copy.split_once(':').ok_or_else(|| format!("--copy takes SRC:DST, not {copy:?}"))?;
+        let (source, destination) = copy
+            .split_once(':')
+            .ok_or_else(|| format!("--copy takes SRC:DST, not {copy:?}"))?;
         payload.copies.push((source.into(), destination.to_owned()));
     }
     let mut code = 0;
@@ -181,7 +210,7 @@ fn run_in_cell(places: &Places, cell: &Cell, payload: &Payload) -> Outcome<i32> 
     let mut report = Report::new(cell, &logs)?;
     let mut code = None;
     let mut dmesg = Vec::new();
-    let fate = boot(places, cell, payload, &logs, ("", Patience::default()), |event| {
+    let fate = boot(places, cell, &Load::new(payload, &logs), |event| {
         // The command's own output and nothing else belongs on the standard output.
         match event {
             Event::Output(line) => pass_on(&[line.as_slice(), b"\n"].concat()),
@@ -211,7 +240,9 @@ fn pass_on(bytes: &[u8]) {
 /// The freshly built `provost` and the checkout's directories that tests and the demo use.
 fn shared_payload(places: &Places, options: &Options) -> Outcome<Payload> {
     let mut payload = Payload::default();
-    payload.executables.push((options.required("provost")?.into(), "provost".to_owned()));
+    payload
+        .executables
+        .push((options.required("provost")?.into(), "provost".to_owned()));
     for name in ["config", "systemd", "scripts"] {
         let source = places.checkout.join(name);
         if source.is_dir() {
@@ -247,7 +278,10 @@ pub fn import_kernel(options: &Options) -> Outcome<i32> {
 fn find_image(tree: &Path) -> Outcome<PathBuf> {
     let mut left = vec![tree.to_path_buf()];
     while let Some(directory) = left.pop() {
-        for entry in fs::read_dir(&directory).map_err(failed("list the kernel tree"))?.flatten() {
+        for entry in fs::read_dir(&directory)
+            .map_err(failed("list the kernel tree"))?
+            .flatten()
+        {
             let is_image = entry.file_name().to_string_lossy().starts_with("vmlinuz");
             if is_image && entry.file_type().is_ok_and(|kind| kind.is_file()) {
                 return Ok(entry.path());

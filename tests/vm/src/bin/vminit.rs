@@ -1,10 +1,17 @@
 //! The guest side: PID 1 of the initramfs, or the program of the test service (`--runner`).
-#![allow(clippy::print_stderr, clippy::exit, reason = "nobody else can be told")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    clippy::exit,
+    reason = "nobody else can be told"
+)]
 
 use provost_vm::guest::{boot, sys, systemd};
 
 fn main() {
-    let as_service = std::env::args().nth(1).is_some_and(|argument| argument == "--runner");
+    let as_service = std::env::args()
+        .nth(1)
+        .is_some_and(|argument| argument == "--runner");
     let result = match (as_service, std::process::id()) {
         (true, _) => systemd::run_as_service(),
         (false, 1) => boot::boot(),

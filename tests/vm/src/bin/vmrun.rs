@@ -1,5 +1,6 @@
 //! The host side; `scripts/vm` is its user interface.
 #![allow(
+    clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::exit,

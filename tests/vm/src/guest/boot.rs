@@ -52,14 +52,22 @@ fn mount_cgroups() -> Outcome<()> {
     mount("tmpfs", "/sys/fs/cgroup", "mode=0755")?;
     mount("cgroup2", "/sys/fs/cgroup/unified", CGROUP2_OPTIONS)?;
     controllers.split(',').try_for_each(|controller| {
-        mount("cgroup", &format!("/sys/fs/cgroup/{controller}"), controller)
+        mount(
+            "cgroup",
+            &format!("/sys/fs/cgroup/{controller}"),
+            controller,
+        )
     })
 }
 
 /// Loads what the host put there, in the order of the names.
 fn load_modules() -> Outcome<()> {
-    let mut paths: Vec<_> =
-        fs::read_dir("/modules").into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let mut paths: Vec<_> = fs::read_dir("/modules")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
     paths.sort();
     for path in paths {
         let module = File::open(&path).map_err(failed(format!("open {}", path.display())))?;
@@ -83,6 +91,8 @@ pub fn mount(kind: &str, target: &str, options: &str) -> Outcome<()> {
 #[must_use]
 pub fn parameter(key: &str) -> Option<String> {
     let line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
-    let value = line.split_whitespace().find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
+    let value = line
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
     value.map(str::to_owned)
 }

@@ -32,6 +32,11 @@ pub enum Sign<'a> {
     Alive,
 }
 
+/// The reading end of a program's output. While it lives, what the program left behind can still
+/// write and does not end by a broken pipe before it is noticed.
+#[derive(Debug)]
+pub struct OpenPipe(#[expect(dead_code, reason = "kept open, not used")] PipeReader);
+
 /// Runs the command in a session of its own, both outputs in one pipe.
 ///
 /// # Errors
@@ -40,7 +45,7 @@ pub fn run(
     command: &mut Command,
     timeout: Duration,
     mut sink: impl FnMut(Sign<'_>),
-) -> Outcome<Ending> {
+) -> Outcome<(Ending, OpenPipe)> {
     let what = format!("start {}", command.get_program().to_string_lossy());
     let (reader, writer) = std::io::pipe().map_err(failed("make a pipe"))?;
     let second = writer.try_clone().map_err(failed("make a pipe"))?;
@@ -50,11 +55,15 @@ pub fn run(
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let pid = i32::try_from(child.id()).map_err(failed("read a process id"))?;
     sys::set_nonblocking(reader.as_fd()).map_err(failed("set a pipe up"))?;
-    let mut output = Lines { pipe: reader, pending: Vec::new(), open: true };
+    let mut output = Lines {
+        pipe: reader,
+        pending: Vec::new(),
+        open: true,
+    };
     let ending = wait(pid, timeout, &mut output, &mut sink)?;
     output.pump(&mut sink);
     output.flush(&mut sink);
-    Ok(ending)
+    Ok((ending, OpenPipe(output.pipe)))
 }
 
 fn wait(
@@ -86,7 +95,11 @@ fn wait(
             next_beat += BEAT;
         }
         let watched = [handle.as_fd(), output.pipe.as_fd()];
-        let watched = if output.open { &watched[..] } else { &watched[..1] };
+        let watched = if output.open {
+            &watched[..]
+        } else {
+            &watched[..1]
+        };
         let ready = sys::readable(watched, 100).map_err(failed("wait for a process"))?;
         if ready.get(1) == Some(&true) {
             output.pump(sink);
@@ -114,7 +127,8 @@ impl Lines {
                     return;
                 }
                 Ok(length) => {
-                    self.pending.extend_from_slice(buffer.get(..length).unwrap_or_default());
+                    self.pending
+                        .extend_from_slice(buffer.get(..length).unwrap_or_default());
                     self.emit(sink);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

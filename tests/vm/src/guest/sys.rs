@@ -1,5 +1,8 @@
 //! The system calls of the guest side, and all of its unsafe code.
-#![allow(unsafe_code, reason = "thin wrappers of system calls that std does not offer")]
+#![allow(
+    unsafe_code,
+    reason = "thin wrappers of system calls that std does not offer"
+)]
 
 use crate::{Outcome, failed};
 use std::ffi::CString;
@@ -10,7 +13,11 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
 }
 
 fn c_string(text: &str) -> Outcome<CString> {
@@ -34,7 +41,9 @@ pub fn mount(source: &str, target: &str, kind: &str, flags: u64, options: &str) 
             data.as_ptr().cast(),
         )
     };
-    check(result).map(drop).map_err(failed(format!("mount {kind} on {target}")))
+    check(result)
+        .map(drop)
+        .map_err(failed(format!("mount {kind} on {target}")))
 }
 
 /// chroot(2) into the present directory.
@@ -55,7 +64,11 @@ pub fn load_module(module: &File) -> io::Result<()> {
     // SAFETY: an open descriptor and an empty parameter string.
     let result =
         unsafe { libc::syscall(libc::SYS_finit_module, module.as_raw_fd(), c"".as_ptr(), 0) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }
 
 /// A descriptor that becomes readable when the process ends.
