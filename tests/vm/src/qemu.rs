@@ -2,6 +2,7 @@
 
 use crate::accel::{Accel, Attempt};
 use crate::cells::Cell;
+use crate::guest::sys;
 use crate::protocol::Event;
 use crate::{Outcome, failed};
 use std::fs::{self, File};
@@ -172,6 +173,7 @@ impl Machine<'_> {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(messages);
+        sys::die_with_parent(&mut command);
         let mut qemu = Qemu(
             command
                 .spawn()

@@ -87,6 +87,11 @@ const SCENARIOS: &[Scenario] = &[
         ..PROBE
     },
     Scenario {
+        name: "a program that lists no tests is a failure",
+        program: "/bin/true",
+        ..PROBE
+    },
+    Scenario {
         name: "a machine that does not boot is a failure",
         extra_cmdline: "rdinit=/absent",
         expected: Expected::NoBoot,
@@ -140,6 +145,7 @@ fn play(places: &Places, scenario: &Scenario) -> Outcome<Vec<String>> {
     let logs = places
         .logs("selftest")
         .join(scenario.name.replace([' ', ','], "-"));
+    let _alone = verbs::lock(&logs)?;
     let mut report = Report::new(cell, &logs)?.quietly();
     report
         .open_job_log("probe")

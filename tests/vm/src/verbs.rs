@@ -9,7 +9,7 @@ use crate::protocol::Event;
 use crate::qemu::{Fate, Machine, Patience};
 use crate::report::{Count, Report};
 use crate::{Outcome, failed, kernel, kernel_modules};
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -50,6 +50,21 @@ impl Places {
     pub fn logs(&self, name: &str) -> PathBuf {
         self.checkout.join("target/vm").join(name)
     }
+}
+
+/// Keeps a second harness from the same log directory until the owner ends.
+///
+/// # Errors
+/// When the lock cannot be made.
+pub fn lock(logs: &Path) -> Outcome<File> {
+    let path = logs.with_extension("lock");
+    fs::create_dir_all(path.parent().unwrap_or(logs)).map_err(failed("make the log directory"))?;
+    let lock = File::create(&path).map_err(failed(format!("make {}", path.display())))?;
+    if lock.try_lock().is_err() {
+        eprintln!("vm: waiting for another run in {}", logs.display());
+        lock.lock().map_err(failed("wait for another run"))?;
+    }
+    Ok(lock)
 }
 
 /// A file that goes away with its owner.
@@ -97,8 +112,7 @@ pub fn boot(
 ) -> Outcome<Fate> {
     let kernel = places.cache.join("kernels").join(cell.kernel);
     let archive = initramfs::build(cell, load.payload, &places.tools, &kernel)?;
-    let name = format!("provost-vm-{}-{}.cpio", std::process::id(), cell.name);
-    let initramfs = Temporary(std::env::temp_dir().join(name));
+    let initramfs = Temporary(load.logs.join("initramfs.cpio"));
     fs::write(&initramfs.0, archive).map_err(failed("write the initramfs"))?;
     let machine = Machine {
         cell,
@@ -166,6 +180,7 @@ pub fn test(options: &Options) -> Outcome<i32> {
 
 fn test_cell(places: &Places, cell: &Cell, payload: &Payload) -> Outcome<Count> {
     let logs = places.logs(cell.name);
+    let _alone = lock(&logs)?;
     let mut report = Report::new(cell, &logs)?;
     for job in &payload.jobs {
         report.open_job_log(&job.name)?;
@@ -207,6 +222,7 @@ pub fn run(options: &Options) -> Outcome<i32> {
 
 fn run_in_cell(places: &Places, cell: &Cell, payload: &Payload) -> Outcome<i32> {
     let logs = places.logs(&format!("run/{}", cell.name));
+    let _alone = lock(&logs)?;
     let mut report = Report::new(cell, &logs)?;
     let mut code = None;
     let mut dmesg = Vec::new();

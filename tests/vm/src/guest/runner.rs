@@ -117,6 +117,9 @@ impl Runner {
     fn tests(&mut self, job: &Job) -> Outcome<i32> {
         let ignored = self.list(job, &["--ignored"])?;
         let names = self.list(job, &[])?;
+        if names.is_empty() && job.arguments.is_empty() {
+            return Err(format!("{} lists no tests", job.program));
+        }
         for name in &names {
             self.wire.send(&Event::Plan(name.clone()));
         }

@@ -1,4 +1,4 @@
-//! The system calls of the guest side, and all of its unsafe code.
+//! System calls that std does not offer, and all of the library's unsafe code.
 #![allow(
     unsafe_code,
     reason = "thin wrappers of system calls that std does not offer"
@@ -165,6 +165,16 @@ pub fn separate(command: &mut Command) -> &mut Command {
                 let _closed = libc::close(file);
             }
             Ok(())
+        })
+    }
+}
+
+/// The child is killed when the thread that started it ends, however that happens.
+pub fn die_with_parent(command: &mut Command) -> &mut Command {
+    // SAFETY: between fork and exec only prctl is called, which is async-signal-safe.
+    unsafe {
+        command.pre_exec(|| {
+            check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0)).map(drop)
         })
     }
 }
