@@ -183,8 +183,7 @@ impl Report {
         let console = self.console_tail();
         if let Some(running) = self.running.take() {
             let mut output = running.output;
-            output.extend_from_slice(format!("vm: {why}; the console ends with:\n").as_bytes());
-            output.extend_from_slice(console.as_bytes());
+            output.extend_from_slice(format!("vm: {why}\n").as_bytes());
             self.failures.insert(running.name.clone(), output);
             self.result(lost_line(running.name, "machine-lost"));
         }
@@ -198,7 +197,7 @@ impl Report {
         for name in missing {
             self.result(lost_line(name, "not-run"));
         }
-        self.trouble(format!("{why}; the console ends with:\n{console}"));
+        self.trouble(format!("{why}; the console says:\n{console}"));
     }
 
     fn result(&mut self, test: TestLine) {
@@ -238,14 +237,9 @@ impl Report {
         let console = fs::read(self.logs.join("console.log")).unwrap_or_default();
         let messages = fs::read(self.logs.join("qemu.log")).unwrap_or_default();
         let text = String::from_utf8_lossy(&[console, messages].concat()).into_owned();
-        let lines: Vec<&str> = text
-            .lines()
-            .filter(|line| !line.trim().is_empty())
-            .collect();
-        let tail = lines
-            .get(lines.len().saturating_sub(25)..)
-            .unwrap_or_default();
-        tail.iter()
+        let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
+        telling(&lines)
+            .iter()
             .map(|line| format!("    {}\n", line.trim_end()))
             .collect()
     }
@@ -271,6 +265,15 @@ impl Report {
     pub fn results(&self) -> &[TestLine] {
         &self.results
     }
+}
+
+/// The lines from the kernel's last words on, or the last ones.
+fn telling<'a>(lines: &'a [&'a str]) -> &'a [&'a str] {
+    const LONG_ENOUGH: usize = 25;
+    let panic = lines.iter().position(|line| line.contains("Kernel panic"));
+    let start = panic.unwrap_or(lines.len().saturating_sub(LONG_ENOUGH));
+    let end = lines.len().min(start + LONG_ENOUGH);
+    lines.get(start..end).unwrap_or_default()
 }
 
 fn lost_line(name: String, reason: &str) -> TestLine {
@@ -371,6 +374,16 @@ mod tests {
                 ignored: 0
             }
         );
+    }
+
+    #[test]
+    fn the_console_is_shown_from_the_panic_on() {
+        let numbers: Vec<String> = (0..60).map(|n| n.to_string()).collect();
+        let mut lines: Vec<&str> = numbers.iter().map(String::as_str).collect();
+        assert_eq!(telling(&lines), &lines[35..]);
+        lines[3] = "[ 1.0] Kernel panic - not syncing: why";
+        assert_eq!(telling(&lines), &lines[3..28]);
+        assert!(telling(&[]).is_empty());
     }
 
     #[test]
