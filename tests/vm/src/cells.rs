@@ -1,0 +1,238 @@
+//! The table of cells: which kernel boots with which image, memory, disks and command line.
+//!
+//! Adding a cell is adding a row; `scripts/vm prepare` fetches what the row names.
+
+use crate::Outcome;
+
+/// One virtual machine configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cell {
+    /// The name on the command line, in results and of the log directory.
+    pub name: &'static str,
+    /// Debian suite whose newest cloud kernel boots.
+    pub kernel: &'static str,
+    /// Debian suite of the root image (tier 2); `None` boots the initramfs alone (tier 1).
+    pub image: Option<&'static str>,
+    /// Appended to the kernel command line.
+    pub cmdline: &'static str,
+    /// Memory of the guest in MiB.
+    pub memory_mib: u32,
+    /// Virtual CPUs.
+    pub cpus: u32,
+    /// Whether a second disk, made as swap but not switched on, is there.
+    pub swap: bool,
+    /// Part of the selection `default`.
+    pub default: bool,
+    /// One line for the list.
+    pub about: &'static str,
+}
+
+const TIER1: Cell = Cell {
+    name: "",
+    kernel: "bookworm",
+    image: None,
+    cmdline: "",
+    memory_mib: 512,
+    cpus: 2,
+    swap: false,
+    default: true,
+    about: "",
+};
+
+const TIER2: Cell = Cell {
+    image: Some("bookworm"),
+    memory_mib: 1024,
+    ..TIER1
+};
+
+/// All cells, in the order they run.
+pub const CELLS: &[Cell] = &[
+    Cell {
+        name: "k61",
+        about: "Linux 6.1, no systemd",
+        ..TIER1
+    },
+    Cell {
+        name: "k612",
+        kernel: "trixie",
+        about: "Linux 6.12, no systemd",
+        ..TIER1
+    },
+    Cell {
+        name: "k72",
+        kernel: "sid",
+        about: "the newest Debian kernel, no systemd",
+        ..TIER1
+    },
+    Cell {
+        name: "d12",
+        swap: true,
+        about: "Debian 12: Linux 6.1, systemd 252, swap disk",
+        ..TIER2
+    },
+    Cell {
+        name: "d13",
+        kernel: "trixie",
+        image: Some("trixie"),
+        about: "Debian 13: Linux 6.12, systemd 257",
+        ..TIER2
+    },
+    Cell {
+        name: "k61-nopsi",
+        cmdline: "psi=0",
+        default: false,
+        about: "Linux 6.1 without pressure stall information",
+        ..TIER1
+    },
+    Cell {
+        name: "k61-hybrid",
+        cmdline: "vm.v1=memory,cpu",
+        default: false,
+        about: "Linux 6.1, memory and cpu mounted as cgroup v1",
+        ..TIER1
+    },
+    Cell {
+        name: "k61-nomem",
+        cmdline: "cgroup_disable=memory",
+        default: false,
+        about: "Linux 6.1 without the memory controller",
+        ..TIER1
+    },
+];
+
+impl Cell {
+    /// Guest path of the whole scratch disk.
+    #[must_use]
+    pub fn scratch_device(&self) -> &'static str {
+        if self.image.is_some() {
+            "/dev/vdb"
+        } else {
+            "/dev/vda"
+        }
+    }
+
+    /// Guest path of the swap disk, where the cell has one.
+    #[must_use]
+    pub fn swap_device(&self) -> Option<&'static str> {
+        let path = if self.image.is_some() {
+            "/dev/vdc"
+        } else {
+            "/dev/vdb"
+        };
+        self.swap.then_some(path)
+    }
+
+    /// The guest directory that holds the jobs.
+    #[must_use]
+    pub fn base(&self) -> &'static str {
+        if self.image.is_some() {
+            "/run/vmt"
+        } else {
+            "/t"
+        }
+    }
+}
+
+/// The cells of a selection: `default`, `all`, or names separated by commas.
+///
+/// # Errors
+/// When a name is not in the table.
+pub fn select(selection: &str) -> Outcome<Vec<&'static Cell>> {
+    match selection {
+        "default" => Ok(CELLS.iter().filter(|cell| cell.default).collect()),
+        "all" => Ok(CELLS.iter().collect()),
+        names => names.split(',').map(find).collect(),
+    }
+}
+
+fn find(name: &str) -> Outcome<&'static Cell> {
+    CELLS.iter().find(|cell| cell.name == name).ok_or_else(|| {
+        let known: Vec<&str> = CELLS.iter().map(|cell| cell.name).collect();
+        format!(
+            "no cell is called {name:?}; there are default, all, {}",
+            known.join(", ")
+        )
+    })
+}
+
+/// What the cells need in the cache, one `kind suite` each, without repetition.
+#[must_use]
+pub fn needs(cells: &[&Cell]) -> Vec<String> {
+    let mut needed = Vec::new();
+    for cell in cells {
+        let kernel = Some(format!("kernel {}", cell.kernel));
+        let image = cell.image.map(|suite| format!("image {suite}"));
+        for need in [kernel, image].into_iter().flatten() {
+            if !needed.contains(&need) {
+                needed.push(need);
+            }
+        }
+    }
+    needed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_are_unique_and_fit_a_file_name() {
+        let names: BTreeSet<&str> = CELLS.iter().map(|cell| cell.name).collect();
+        assert_eq!(names.len(), CELLS.len());
+        assert!(names.iter().all(|name| {
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        }));
+    }
+
+    #[test]
+    fn every_row_can_boot() {
+        for cell in CELLS {
+            assert!(cell.memory_mib >= 256 && cell.cpus >= 1, "{}", cell.name);
+            assert!(!cell.about.is_empty(), "{}", cell.name);
+        }
+    }
+
+    #[test]
+    fn selections() {
+        let names = |selection| -> Vec<&str> {
+            select(selection)
+                .unwrap()
+                .iter()
+                .map(|cell| cell.name)
+                .collect()
+        };
+        assert_eq!(names("default"), ["k61", "k612", "k72", "d12", "d13"]);
+        assert_eq!(names("d13,k61"), ["d13", "k61"]);
+        assert_eq!(names("all").len(), CELLS.len());
+        assert!(select("k61,nonsense").unwrap_err().contains("nonsense"));
+    }
+
+    #[test]
+    fn needs_are_listed_once() {
+        let needed = needs(&select("k61,d12,d13").unwrap());
+        assert_eq!(
+            needed,
+            [
+                "kernel bookworm",
+                "image bookworm",
+                "kernel trixie",
+                "image trixie"
+            ]
+        );
+    }
+
+    #[test]
+    fn devices_follow_the_disk_order() {
+        let d12 = find("d12").unwrap();
+        assert_eq!(
+            (d12.scratch_device(), d12.swap_device()),
+            ("/dev/vdb", Some("/dev/vdc"))
+        );
+        let k61 = find("k61").unwrap();
+        assert_eq!(
+            (k61.scratch_device(), k61.swap_device()),
+            ("/dev/vda", None)
+        );
+    }
+}

@@ -1,0 +1,408 @@
+//! Turns the events of a cell into results: prints them as libtest does and keeps the logs.
+
+use crate::failed;
+use crate::protocol::{Event, Status, TestLine};
+use crate::qemu::Fate;
+use crate::{Outcome, cells::Cell};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Results of one cell.
+#[derive(Debug)]
+pub struct Report {
+    cell: &'static str,
+    logs: PathBuf,
+    begun: Instant,
+    output: Option<File>,
+    dmesg: Vec<u8>,
+    planned: Vec<String>,
+    running: Option<Running>,
+    results: Vec<TestLine>,
+    /// Output of failed tests, for the end.
+    failures: BTreeMap<String, Vec<u8>>,
+    /// What went wrong outside of any test.
+    troubles: Vec<String>,
+    quiet: bool,
+}
+
+#[derive(Debug)]
+struct Running {
+    name: String,
+    output: Vec<u8>,
+}
+
+/// How many of each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Passed tests.
+    pub passed: usize,
+    /// Failed tests, and troubles outside of tests.
+    pub failed: usize,
+    /// Tests that the source ignores.
+    pub ignored: usize,
+}
+
+impl Count {
+    /// The line that scripts read.
+    #[must_use]
+    pub fn line(self) -> String {
+        format!("{} passed, {} failed", self.passed, self.failed)
+    }
+
+    /// Adds another cell's.
+    pub fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.ignored += other.ignored;
+    }
+}
+
+impl Report {
+    /// An empty report; the old logs of the cell are removed.
+    ///
+    /// # Errors
+    /// When the log directory cannot be made.
+    pub fn new(cell: &Cell, logs: &Path) -> Outcome<Self> {
+        let _absent = fs::remove_dir_all(logs);
+        fs::create_dir_all(logs).map_err(failed(format!("make {}", logs.display())))?;
+        Ok(Self {
+            cell: cell.name,
+            logs: logs.to_path_buf(),
+            begun: Instant::now(),
+            output: None,
+            dmesg: Vec::new(),
+            planned: Vec::new(),
+            running: None,
+            results: Vec::new(),
+            failures: BTreeMap::new(),
+            troubles: Vec::new(),
+            quiet: false,
+        })
+    }
+
+    /// The same, but nothing is printed.
+    #[must_use]
+    pub fn quietly(mut self) -> Self {
+        self.quiet = true;
+        self
+    }
+
+    fn say(&self, text: &str) {
+        if !self.quiet {
+            println!("{text}");
+        }
+    }
+
+    /// Starts the log of a job; events belong to it until the next call.
+    ///
+    /// # Errors
+    /// When the log cannot be made.
+    pub fn open_job_log(&mut self, name: &str) -> Outcome<()> {
+        let log = File::create(self.logs.join(format!("{name}.log")));
+        self.output = Some(log.map_err(failed("make a job log"))?);
+        Ok(())
+    }
+
+    /// Takes one event in and prints what there is to print.
+    pub fn take(&mut self, event: &Event) {
+        match event {
+            Event::Ready(uptime_ms, release) => self.say(&format!(
+                "cell {}: Linux {release}, first job after {:.1} s ({:.1} s of guest time)",
+                self.cell,
+                self.begun.elapsed().as_secs_f64(),
+                std::time::Duration::from_millis(*uptime_ms).as_secs_f64(),
+            )),
+            Event::Plan(name) => self.planned.push(name.clone()),
+            Event::Begin(name) => {
+                self.log(format!("---- {name}\n").as_bytes());
+                self.running = Some(Running {
+                    name: name.clone(),
+                    output: Vec::new(),
+                });
+            }
+            Event::Output(line) => self.keep(&[line.as_slice(), b"\n"].concat()),
+            Event::Partial(piece) => self.keep(piece),
+            Event::Note(note) if self.running.is_some() => {
+                self.keep(format!("vm: {note}\n").as_bytes());
+            }
+            Event::Note(note) => self.trouble(note.clone()),
+            Event::Test(test) => self.result(test.clone()),
+            Event::End(end) => {
+                self.log(format!("---- {} ended with {}\n", end.name, end.code).as_bytes());
+                self.running = None;
+            }
+            Event::Dmesg(line) => self
+                .dmesg
+                .extend_from_slice(&[line.as_slice(), b"\n"].concat()),
+            Event::Noise(line) => self.log(&[b"noise: ", line.as_slice(), b"\n"].concat()),
+            Event::Boot(_) | Event::Beat | Event::Done(_) => {}
+        }
+    }
+
+    /// Something that went wrong outside of any test; it counts as a failure.
+    pub fn trouble(&mut self, text: String) {
+        self.say(&format!("cell {}: {text}", self.cell));
+        self.troubles.push(text);
+    }
+
+    /// Closes the report with the machine's fate, prints the failures and the count.
+    pub fn finish(&mut self, fate: &Fate) -> Count {
+        if let Fate::NoBoot(why) | Fate::Lost(why) = fate {
+            self.lost(why);
+        }
+        let _no_log = fs::write(self.logs.join("dmesg.log"), &self.dmesg);
+        let seen_failure = self
+            .results
+            .iter()
+            .any(|test| test.status == Status::Failed);
+        if *fate == Fate::Done(false) && !seen_failure && self.troubles.is_empty() {
+            self.trouble("the guest reports a failure, but no test failed".into());
+        }
+        if !self.failures.is_empty() {
+            self.say(&format!(
+                "\nfailures in {} (all logs: {}):",
+                self.cell,
+                self.logs.display()
+            ));
+            for (name, output) in &self.failures {
+                let output = String::from_utf8_lossy(output);
+                self.say(&format!("\n---- {name}\n{}", output.trim_end()));
+            }
+            self.say("");
+        }
+        let count = self.count();
+        self.say(&count.line());
+        count
+    }
+
+    /// The machine is gone: the running test and all that were still to come have failed.
+    fn lost(&mut self, why: &str) {
+        let console = self.console_tail();
+        if let Some(running) = self.running.take() {
+            let mut output = running.output;
+            output.extend_from_slice(format!("vm: {why}\n").as_bytes());
+            self.failures.insert(running.name.clone(), output);
+            self.result(lost_line(running.name, "machine-lost"));
+        }
+        let done: Vec<&str> = self.results.iter().map(|test| test.name.as_str()).collect();
+        let missing: Vec<String> = self
+            .planned
+            .iter()
+            .filter(|name| !done.contains(&name.as_str()))
+            .cloned()
+            .collect();
+        for name in missing {
+            self.result(lost_line(name, "not-run"));
+        }
+        self.trouble(format!("{why}; the console says:\n{console}"));
+    }
+
+    fn result(&mut self, test: TestLine) {
+        let mut line = format!("test {} ... {}", test.name, test.status.word());
+        if test.status != Status::Ignored {
+            line += &format!(" ({} ms)", test.millis);
+        }
+        if test.status == Status::Failed {
+            line += &format!(": {}", test.reason);
+            let output = self
+                .running
+                .take()
+                .map(|running| running.output)
+                .unwrap_or_default();
+            self.failures.entry(test.name.clone()).or_insert(output);
+        }
+        self.say(&line);
+        self.log(format!("{line}\n").as_bytes());
+        self.running = None;
+        self.results.push(test);
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        self.log(bytes);
+        if let Some(running) = &mut self.running {
+            running.output.extend_from_slice(bytes);
+        }
+    }
+
+    fn log(&mut self, bytes: &[u8]) {
+        if let Some(log) = &mut self.output {
+            let _full_disk = log.write_all(bytes);
+        }
+    }
+
+    fn console_tail(&self) -> String {
+        let console = fs::read(self.logs.join("console.log")).unwrap_or_default();
+        let messages = fs::read(self.logs.join("qemu.log")).unwrap_or_default();
+        let text = String::from_utf8_lossy(&[console, messages].concat()).into_owned();
+        let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
+        telling(&lines)
+            .iter()
+            .map(|line| format!("    {}\n", line.trim_end()))
+            .collect()
+    }
+
+    /// How many of each so far.
+    #[must_use]
+    pub fn count(&self) -> Count {
+        let of = |status| {
+            self.results
+                .iter()
+                .filter(|test| test.status == status)
+                .count()
+        };
+        Count {
+            passed: of(Status::Ok),
+            failed: of(Status::Failed) + self.troubles.len(),
+            ignored: of(Status::Ignored),
+        }
+    }
+
+    /// The results so far.
+    #[must_use]
+    pub fn results(&self) -> &[TestLine] {
+        &self.results
+    }
+}
+
+/// The lines from the kernel's last words on, or the last ones.
+fn telling<'a>(lines: &'a [&'a str]) -> &'a [&'a str] {
+    const LONG_ENOUGH: usize = 25;
+    let panic = lines.iter().position(|line| line.contains("Kernel panic"));
+    let start = panic.unwrap_or(lines.len().saturating_sub(LONG_ENOUGH));
+    let end = lines.len().min(start + LONG_ENOUGH);
+    lines.get(start..end).unwrap_or_default()
+}
+
+fn lost_line(name: String, reason: &str) -> TestLine {
+    let reason = reason.to_owned();
+    TestLine {
+        name,
+        status: Status::Failed,
+        millis: 0,
+        leaked: 0,
+        kernel: 0,
+        reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cells;
+
+    fn report(name: &str) -> Report {
+        let logs =
+            std::env::temp_dir().join(format!("provost-vm-report-{}-{name}", std::process::id()));
+        Report::new(cells::select("k61").unwrap()[0], &logs).unwrap()
+    }
+
+    fn take(report: &mut Report, lines: &[&str]) {
+        lines
+            .iter()
+            .for_each(|line| report.take(&Event::parse(line.as_bytes())));
+    }
+
+    fn finish(mut report: Report, fate: &Fate) -> Count {
+        let count = report.finish(fate);
+        fs::remove_dir_all(&report.logs).unwrap();
+        count
+    }
+
+    #[test]
+    fn passes_and_failures_are_counted() {
+        let mut report = report("count");
+        take(
+            &mut report,
+            &[
+                "@plan a",
+                "@plan b",
+                "@begin a",
+                "|fine",
+                "@test a ok 3 0 0 -",
+            ],
+        );
+        take(
+            &mut report,
+            &["@begin b", "|broken", "@note leaked cgroup /x"],
+        );
+        take(
+            &mut report,
+            &[
+                "@test b FAILED 4 1 0 leaked",
+                "@test c ignored 0 0 0 -",
+                "@end kernel 101 9",
+            ],
+        );
+        let kept = String::from_utf8(report.failures["b"].clone()).unwrap();
+        assert_eq!(kept, "broken\nvm: leaked cgroup /x\n");
+        let count = finish(report, &Fate::Done(false));
+        assert_eq!(
+            count,
+            Count {
+                passed: 1,
+                failed: 1,
+                ignored: 1
+            }
+        );
+        assert_eq!(count.line(), "1 passed, 1 failed");
+    }
+
+    #[test]
+    fn a_lost_machine_fails_the_running_test_and_the_rest() {
+        let mut report = report("lost");
+        take(
+            &mut report,
+            &[
+                "@plan a",
+                "@plan b",
+                "@plan c",
+                "@begin a",
+                "@test a ok 3 0 0 -",
+            ],
+        );
+        take(&mut report, &["@begin b", "|last words"]);
+        let count = finish(report, &Fate::Lost("gone".into()));
+        // b, c and the loss itself.
+        assert_eq!(
+            count,
+            Count {
+                passed: 1,
+                failed: 3,
+                ignored: 0
+            }
+        );
+    }
+
+    #[test]
+    fn the_console_is_shown_from_the_panic_on() {
+        let numbers: Vec<String> = (0..60).map(|n| n.to_string()).collect();
+        let mut lines: Vec<&str> = numbers.iter().map(String::as_str).collect();
+        assert_eq!(telling(&lines), &lines[35..]);
+        lines[3] = "[ 1.0] Kernel panic - not syncing: why";
+        assert_eq!(telling(&lines), &lines[3..28]);
+        assert!(telling(&[]).is_empty());
+    }
+
+    #[test]
+    fn no_boot_is_a_failure() {
+        let count = finish(report("boot"), &Fate::NoBoot("nothing".into()));
+        assert_eq!(count.failed, 1);
+    }
+
+    #[test]
+    fn trouble_outside_of_tests_is_a_failure() {
+        let mut noted = report("note");
+        take(
+            &mut noted,
+            &[
+                "@note the tests of /t/kernel cannot be listed",
+                "@end kernel 127 1",
+            ],
+        );
+        assert_eq!(finish(noted, &Fate::Done(false)).failed, 1);
+        assert_eq!(finish(report("unexplained"), &Fate::Done(false)).failed, 1);
+    }
+}
