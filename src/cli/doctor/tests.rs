@@ -18,7 +18,7 @@ const ALL: [&str; 7] = [
     "debian12-no-memory",
     "openrc",
     "bullseye-crowded",
-    "hybrid-container",
+    "hybrid",
 ];
 
 /// A host unpacked from its text file; removed when dropped.
@@ -176,7 +176,7 @@ fn exit_codes_tell_warnings_only_when_asked() {
         "1024 files and no bfq are warnings"
     );
     assert_eq!(of("debian12-no-memory", false), 2);
-    assert_eq!(of("hybrid-container", true), 2);
+    assert_eq!(of("hybrid", true), 2);
 }
 
 #[test]
