@@ -246,18 +246,21 @@ fn keys_in_line(line: &str) -> Vec<String> {
     header.into_iter().flatten().chain(assigned).collect()
 }
 
-/// Field names of the file's structs, as TOML spells them.
+/// Field names of the structs that are read from files, as TOML spells them.
 fn fields(raw: &Source) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
     let mut renamed: Option<String> = None;
+    let mut read_from_files = false;
     let mut inside = false;
     for line in raw.text.lines() {
         let trimmed = line.trim();
         if trimmed.starts_with("#[cfg(test)]") {
             break;
         }
-        if trimmed.contains("struct ") && trimmed.ends_with('{') {
-            inside = true;
+        if trimmed.starts_with("#[derive(") {
+            read_from_files = trimmed.contains("Deserialize");
+        } else if trimmed.contains("struct ") && trimmed.ends_with('{') {
+            inside = std::mem::take(&mut read_from_files);
         } else if line.starts_with('}') {
             inside = false;
         } else if let Some((_, rest)) = trimmed.split_once("rename = \"") {
@@ -372,7 +375,7 @@ fn planted_names_and_keys_are_caught() {
         "fn f() { g(MetricName::Cycles, names::IDLE, MetricName::Moves(1)); }",
     ));
 
-    let raw = "struct Raw {\n    /// The mode.\n    mode: Option<Mode>,\n    #[serde(rename = \"component\")]\n    pub(crate) components: X,\n    on_stop: Y,\n    pub ceiling: Z,\n}\nenum E {\n    A,\n}";
+    let raw = "#[derive(Debug, Deserialize)]\nstruct Raw {\n    /// The mode.\n    mode: Option<Mode>,\n    #[serde(rename = \"component\")]\n    pub(crate) components: X,\n    on_stop: Y,\n    pub ceiling: Z,\n}\nstruct Visitor {\n    seen: bool,\n}\nenum E {\n    A,\n}";
     let keys = |sample: &str| {
         undocumented_keys(&[
             Source::new("src/config/raw.rs", raw),
