@@ -13,6 +13,7 @@
 
 mod code;
 mod layers;
+mod notes;
 mod prose;
 mod shapes;
 mod words;

@@ -180,6 +180,23 @@ fn exit_codes_tell_warnings_only_when_asked() {
 }
 
 #[test]
+fn every_host_gets_the_same_checks_and_every_problem_a_remedy() {
+    let ids = |name: &str| -> Vec<&str> {
+        let host = Host::unpack(name);
+        let found = checks(&Probe::take(&host.roots()));
+        for check in &found {
+            let mended = check.fix.as_ref().is_some_and(|fix| !fix.is_empty());
+            assert_eq!(mended, check.status != Status::Ok, "{name}: {check:?}");
+        }
+        found.iter().map(|check| check.id).collect()
+    };
+    let first = ids("debian12");
+    for name in ALL {
+        assert_eq!(ids(name), first, "{name}");
+    }
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_named() {
     let host = Host::unpack("debian12");
     let swaps = host.root.join("proc/swaps");

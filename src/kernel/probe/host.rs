@@ -4,9 +4,10 @@
 
 use super::read::{Reader, read_text};
 use crate::units::Bytes;
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use std::fmt;
-use std::io;
-use std::os::unix::net::UnixStream;
+use std::os::fd::AsRawFd as _;
 
 /// A kernel release's first two numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -192,12 +193,21 @@ fn version_in_maps(maps: &str) -> Option<u32> {
 }
 
 fn bus(reader: &Reader<'_>) -> BusSocket {
-    let socket = reader.roots.run.join("dbus/system_bus_socket");
-    match UnixStream::connect(&socket) {
-        Ok(_connection) => BusSocket::Reachable,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => BusSocket::Absent,
-        Err(error) => BusSocket::Refused {
-            error: error.to_string(),
+    // Not blocking: a bus that is stopped lets connections pile up, and doctor would wait with them.
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let path = reader.roots.run.join("dbus/system_bus_socket");
+    let answer = UnixAddr::new(&path).and_then(|address| {
+        let own = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+        connect(own.as_raw_fd(), &address)
+    });
+    match answer {
+        Ok(()) => BusSocket::Reachable,
+        Err(Errno::ENOENT | Errno::ENOTDIR) => BusSocket::Absent,
+        Err(Errno::EAGAIN) => BusSocket::Refused {
+            error: "its queue is full".to_owned(),
+        },
+        Err(errno) => BusSocket::Refused {
+            error: errno.desc().to_owned(),
         },
     }
 }

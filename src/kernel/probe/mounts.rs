@@ -48,8 +48,6 @@ pub struct V2Mount {
     pub recursive_protection: bool,
     /// `favordynmods`: moving a process does not wait for a grace period (Linux 6.0).
     pub favor_dynmods: bool,
-    /// `nsdelegate`: cgroup namespaces are delegation boundaries (Linux 4.13).
-    pub ns_delegate: bool,
     /// Whether the mount is read-only.
     pub read_only: bool,
 }
@@ -126,7 +124,6 @@ pub(super) fn probe(reader: &mut Reader<'_>) -> Hierarchy {
             root: mount.root.to_owned(),
             recursive_protection: has(mount.super_options, "memory_recursiveprot"),
             favor_dynmods: has(mount.super_options, "favordynmods"),
-            ns_delegate: has(mount.super_options, "nsdelegate"),
             read_only: has(mount.options, "ro") || has(mount.super_options, "ro"),
         });
     Hierarchy { v2, v1 }

@@ -101,7 +101,15 @@ pub(super) fn namespace(probe: &Probe) -> Check {
     .into_iter()
     .filter_map(|(inside, name)| inside.then_some(name))
     .collect();
-    if inside.is_empty() && spaces.container.is_none() {
+    let part = probe
+        .hierarchy
+        .v2
+        .as_ref()
+        .filter(|mount| mount.root != "/")
+        .map_or_else(String::new, |mount| {
+            format!("; the mount shows only the group {}", mount.root)
+        });
+    if inside.is_empty() && spaces.container.is_none() && part.is_empty() {
         return Check::ok(ID, "in the host's own namespaces");
     }
     let manager = spaces
@@ -110,7 +118,10 @@ pub(super) fn namespace(probe: &Probe) -> Check {
         .map_or_else(String::new, |name| format!(", container manager {name}"));
     Check::warn(
         ID,
-        format!("inside a container: {} namespaces{manager}", list(inside)),
+        format!(
+            "inside a container: namespaces {}{manager}{part}",
+            list(inside)
+        ),
         "run provost on the host to reach all of it",
     )
     .because("only groups and processes of this container can be found and limited")
