@@ -62,7 +62,7 @@ fn count(checks: &[Check], status: Status) -> usize {
 #[must_use]
 pub fn report(probe: &Probe, checks: &[Check], width: usize) -> String {
     let verdict = match worst(checks) {
-        Status::Fail => "provost cannot do its work on this host",
+        Status::Fail => "something that provost needs is missing on this host",
         Status::Warn => "provost works on this host, with less than it could",
         Status::Ok => "this host has all that provost can use",
     };
@@ -79,10 +79,7 @@ pub fn report(probe: &Probe, checks: &[Check], width: usize) -> String {
     }
     text.push('\n');
     text.push_str(&check_table(checks).render(width));
-    for table in [
-        knob_table(&probe.groups.knobs),
-        disk_table(probe, &probe.disks),
-    ] {
+    for table in [knob_table(probe), disk_table(probe, &probe.disks)] {
         if !table.is_empty() {
             text.push('\n');
             text.push_str(&table.render(width));
@@ -112,32 +109,34 @@ fn check_table(checks: &[Check]) -> Table {
     table
 }
 
-fn knob_table(knobs: &[KnobReach]) -> Table {
+fn knob_table(probe: &Probe) -> Table {
     let mut table = Table::new([
         Column::left("KNOB"),
         Column::left("CONTROLLER").rank(2),
         Column::right("SINCE").rank(1),
         Column::left("SEEN IN").wraps(),
     ]);
-    for reach in knobs {
+    for reach in &probe.groups.knobs {
         table.row([
             reach.knob.file,
             reach.knob.controller.map_or("-", |one| one.word()),
             &reach.knob.since.to_string(),
-            &seen_in(reach),
+            &seen_in(reach, probe),
         ]);
     }
     table
 }
 
-fn seen_in(reach: &KnobReach) -> String {
+fn seen_in(reach: &KnobReach, probe: &Probe) -> String {
     if reach.at.is_empty() {
-        let why = match (reach.missing_in, reach.knob.controller) {
-            (0, Some(_)) => "nowhere: no group has the controller",
-            (0, None) => "nowhere: there is no group",
-            _ => "nowhere: not in this kernel",
+        return match (reach.missing_in, reach.knob.controller) {
+            (0, Some(one)) if !probe.groups.offered.contains(&one) => {
+                format!("nowhere: no {} controller in cgroup v2", one.word())
+            }
+            (0, Some(_)) => "nowhere: no group has the controller".to_owned(),
+            (0, None) => "nowhere: there is no group".to_owned(),
+            _ => "nowhere: not in this kernel".to_owned(),
         };
-        return why.to_owned();
     }
     let places: Vec<String> = reach
         .at

@@ -17,7 +17,7 @@ pub use disks::DiskProbe;
 pub use groups::{GroupProbe, KnobReach, ProbedKnob};
 pub use host::{BusSocket, KernelVersion, PsiState, SwapArea, Systemd};
 pub use mounts::{Hierarchy, HierarchyKind, V2Mount};
-pub use process::{Capability, Competitor, Namespaces, ProcessProbe};
+pub use process::{Capability, Competitor, Namespaces, OpenFiles, ProcessProbe};
 
 use crate::model::ReadFault;
 use read::Reader;

@@ -25,7 +25,7 @@ const HOSTS: [&str; 16] = [
 ];
 
 /// Folders that mean the same on every machine; any other folder above the repository belongs to the machine that builds it.
-const COMMON: [&str; 14] = [
+const COMMON: [&str; 15] = [
     "/",
     "/app",
     "/build",
@@ -34,6 +34,7 @@ const COMMON: [&str; 14] = [
     "/home",
     "/mnt",
     "/opt",
+    "/root",
     "/src",
     "/srv",
     "/tmp",
@@ -42,14 +43,19 @@ const COMMON: [&str; 14] = [
     "/workspace",
 ];
 
-/// Every folder above the repository, and the home of whoever builds it.
+/// Every folder above the repository, and the hidden ones of whoever builds it.
 fn machine_paths() -> Vec<String> {
     let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let above = here
         .ancestors()
         .map(|folder| folder.to_string_lossy().into_owned());
+    // A guest has the home /root too; what betrays this one are its caches and tools.
+    let home = option_env!("HOME").into_iter();
+    let tools = home.flat_map(|home| {
+        [".cache", ".cargo", ".local", ".rustup"].map(|tool| format!("{home}/{tool}"))
+    });
     above
-        .chain(option_env!("HOME").map(str::to_owned))
+        .chain(tools)
         .filter(|folder| !COMMON.contains(&folder.as_str()))
         .collect()
 }

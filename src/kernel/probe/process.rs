@@ -70,8 +70,17 @@ pub struct ProcessProbe {
     pub user: Option<u32>,
     /// `CapEff`: its effective capabilities as a bit set.
     pub capabilities: Option<u64>,
-    /// The soft limit of open files.
-    pub open_files: Option<Limit<u64>>,
+    /// How many files it may open.
+    pub open_files: Option<OpenFiles>,
+}
+
+/// Limits of open files (getrlimit(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenFiles {
+    /// What holds now.
+    pub soft: Limit<u64>,
+    /// What it may be raised to.
+    pub hard: Limit<u64>,
 }
 
 /// The namespaces it lives in.
@@ -150,17 +159,20 @@ pub(super) fn probe(reader: &mut Reader<'_>) -> ProcessProbe {
             .and_then(|id| id.parse().ok()),
         capabilities: status_field(&status, "CapEff:")
             .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()),
-        open_files: limits.lines().find_map(|line| {
-            let soft = line
-                .strip_prefix("Max open files")?
-                .split_whitespace()
-                .next()?;
-            if soft == "unlimited" {
-                return Some(Limit::Max);
-            }
-            soft.parse().ok().map(Limit::At)
-        }),
+        open_files: limits.lines().find_map(open_files),
     }
+}
+
+fn open_files(line: &str) -> Option<OpenFiles> {
+    let rest = line.strip_prefix("Max open files")?;
+    let mut limits = rest.split_whitespace().map(|word| match word {
+        "unlimited" => Some(Limit::Max),
+        number => number.parse().ok().map(Limit::At),
+    });
+    Some(OpenFiles {
+        soft: limits.next()??,
+        hard: limits.next()??,
+    })
 }
 
 fn status_field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
@@ -233,6 +245,17 @@ mod tests {
         assert_eq!(names(0), [""; 0]);
         assert_eq!(names(1 << 24 | 1 << 1), ["DAC_OVERRIDE", "SYS_RESOURCE"]);
         assert_eq!(names(u64::MAX).len(), 7);
+    }
+
+    #[test]
+    fn limits_of_files_are_read_with_and_without_numbers() {
+        let limits = |soft, hard| Some(OpenFiles { soft, hard });
+        assert_eq!(
+            open_files("Max open files            1024                 unlimited            files"),
+            limits(Limit::At(1024), Limit::Max)
+        );
+        assert_eq!(open_files("Max processes  1 2 processes"), None);
+        assert_eq!(open_files("Max open files 12"), None);
     }
 
     #[test]

@@ -97,22 +97,28 @@ pub(super) fn capabilities(probe: &Probe) -> Check {
 
 pub(super) fn open_files(probe: &Probe) -> Check {
     const ID: &str = "open-files";
-    match probe.process.open_files {
-        Some(limit) if limit >= Limit::At(FILES) => {
-            Check::ok(ID, format!("{limit} open files allowed"))
-        }
-        Some(limit) => Check::warn(
-            ID,
-            format!("{limit} open files allowed"),
-            format!("LimitNOFILE={FILES} in the unit, or ulimit -n {FILES}"),
-        )
-        .because("enough for some 300 components; three files of each are kept open"),
-        None => Check::warn(
+    let Some(files) = probe.process.open_files else {
+        return Check::warn(
             ID,
             "the limit of open files is not known",
             "make /proc/self/limits readable",
-        ),
+        );
+    };
+    let title = format!("{} open files, at most {}", files.soft, files.hard);
+    if files.hard < Limit::At(FILES) {
+        return Check::warn(
+            ID,
+            title,
+            format!("LimitNOFILE={FILES} in the unit, or ulimit -H -n {FILES}"),
+        )
+        .because("three files of each component are kept open");
     }
+    if files.soft < Limit::At(FILES) {
+        return Check::ok(ID, title).because(
+            "enough for some 300 components when started from here; a unit has limits of its own",
+        );
+    }
+    Check::ok(ID, title)
 }
 
 pub(super) fn competitors(probe: &Probe) -> Check {
