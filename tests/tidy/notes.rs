@@ -1,4 +1,4 @@
-//! Every surprise in docs/kernel-notes.md has the test that shows it.
+//! Every surprise in docs/kernel-notes.md has the test that shows it, or says that it is planned.
 
 use super::code::Source;
 use super::{caught, files, none};
