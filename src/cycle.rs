@@ -69,7 +69,7 @@ pub fn step(policy: &Policy, mut state: State, seen: &Snapshot) -> Step {
     }
     state.ownership.update(seen, policy.override_for);
     let mut decision = decide(policy, &state.ownership, seen);
-    let (mut plan, skipped) = plan(policy, &state.ownership, seen, &decision);
+    let (mut plan, skipped) = plan(&state.ownership, seen, &decision);
     let mut findings = lint(policy, seen, &plan);
     if !findings.is_empty() {
         plan = Plan::default();

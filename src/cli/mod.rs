@@ -1,4 +1,7 @@
-//! One verb each: what a person or a script sees. Verbs return what is to be printed; `main` prints it.
+//! The verbs, and how their results look: the only room that prints.
+//!
+//! A verb takes its arguments and what it needs from the rooms below and returns what is to be printed with an exit code. Nothing here
+//! decides about limits.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -7,6 +10,8 @@
 
 pub mod check;
 pub mod config;
+pub mod doctor;
 mod printout;
+pub mod render;
 
 pub use printout::{EXIT_BAD_CONFIG, EXIT_OK, Printout};

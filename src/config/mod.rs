@@ -34,7 +34,7 @@ pub use policy::{
     Affinity, Backend, Catch, Component, CpuPolicy, IoDevice, IoPolicy, MemoryPolicy, Mode,
     OnLeave, OomPolicy, Pattern, Policy, Reserve, Rule, Strategy,
 };
-pub use protected::{PROTECTED_UNITS, is_protected_unit, is_sealed_unit};
+pub use protected::{PROTECTED_UNITS, is_protected_unit};
 pub use render::{Colour, render};
 pub use schema::{schema, schema_json};
 

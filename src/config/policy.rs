@@ -3,6 +3,7 @@
 //! Everything here has been validated against the host: percentages are absolute amounts, patterns are compiled, and the sum of
 //! all guarantees fits. A reload replaces a `Policy` whole.
 
+use super::protected::is_sealed_unit;
 use crate::model::Priority;
 use crate::units::{Bytes, ComponentName, CpuSet, CpuTime, Limit, Millicpu, Span};
 use globset::GlobMatcher;
@@ -31,6 +32,14 @@ pub struct Policy {
     pub protect: Vec<GlobMatcher>,
     /// The components, by name.
     pub components: BTreeMap<ComponentName, Component>,
+}
+
+impl Policy {
+    /// Whether a unit of this name is never written and nothing inside it is touched: by the built-in list or by `protect`.
+    #[must_use]
+    pub fn seals(&self, unit: &str) -> bool {
+        is_sealed_unit(unit) || self.protect.iter().any(|glob| glob.is_match(unit))
+    }
 }
 
 /// Whether anything is written.

@@ -65,7 +65,7 @@ pub fn is_protected_unit(name: &str) -> bool {
 /// more weight or protection for the sake of a component inside it, never a limit; nor is a user's own manager, which holds
 /// whatever the user runs.
 #[must_use]
-pub fn is_sealed_unit(name: &str) -> bool {
+pub(super) fn is_sealed_unit(name: &str) -> bool {
     let is_open = name.ends_with(".slice") || name.starts_with("user@");
     is_protected_unit(name) && !is_open
 }

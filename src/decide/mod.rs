@@ -22,8 +22,6 @@ mod memory;
 mod place;
 mod tree;
 
-pub(crate) use place::slice;
-
 use crate::config::{Component, Policy};
 use crate::estimate::Ownership;
 use crate::model::{Decision, Home, Knob, KnobKind, Reason, Snapshot, Target};
@@ -79,15 +77,12 @@ pub fn decide(policy: &Policy, ownership: &Ownership, seen: &Snapshot) -> Decisi
     };
     let housed = housed(policy, seen);
     let mut decision = Decision {
-        placements: place::placements(policy, seen),
+        placements: place::placements(&case),
         entitlement: cpu::entitlement(&case),
         ..Decision::default()
     };
     for component in &housed {
-        decision.targets.extend(cpu::targets(component));
-        decision.targets.extend(memory::targets(&case, component));
-        decision.targets.extend(io::targets(&case, component));
-        decision.targets.extend(pids(component));
+        decision.targets.extend(of_component(&case, component));
     }
     decision
         .targets
@@ -106,31 +101,12 @@ pub fn decide(policy: &Policy, ownership: &Ownership, seen: &Snapshot) -> Decisi
     decision
 }
 
-/// The knobs of a home that is about to be made, so that they hold from its first moment.
-#[must_use]
-pub fn knobs_of_new_home(
-    policy: &Policy,
-    seen: &Snapshot,
-    home: &Home,
-    component: &Component,
-) -> Vec<Target> {
-    let ownership = Ownership::default();
-    let case = Case {
-        policy,
-        seen,
-        ownership: &ownership,
-    };
-    let mut homes: Vec<Home> = seen.homes.get(&component.name).cloned().unwrap_or_default();
-    homes.push(home.clone());
-    let housed = Housed {
-        component,
-        homes: &homes,
-    };
-    let mut targets = cpu::targets(&housed);
-    targets.extend(memory::targets(&case, &housed));
-    targets.extend(io::targets(&case, &housed));
-    targets.extend(pids(&housed));
-    targets.retain(|target| target.at == *home.path());
+/// What one component asks of its homes' own knobs.
+fn of_component(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
+    let mut targets = cpu::targets(housed);
+    targets.extend(memory::targets(case, housed));
+    targets.extend(io::targets(case, housed));
+    targets.extend(pids(housed));
     targets
 }
 

@@ -1,51 +1,62 @@
 //! Where loose processes are to live: one scope per component, in the slice of its priority; without systemd one group.
 
-use crate::config::{Component, Policy};
-use crate::model::{HomeKind, Placement, Snapshot, Stray};
-use crate::units::CgroupPath;
+use super::{Case, Housed};
+use crate::config::Component;
+use crate::model::{Home, HomeKind, Placement, Stray, Target};
+use crate::units::{CgroupId, CgroupPath, CgroupRef};
 
 /// The slice, or without systemd the group, below which every home of provost's own lives.
 const ROOT_SLICE: &str = "provost.slice";
 const ROOT_GROUP: &str = "provost";
 
 /// One placement for every component that has loose processes.
-pub(super) fn placements(policy: &Policy, seen: &Snapshot) -> Vec<Placement> {
-    policy
+pub(super) fn placements(case: &Case<'_>) -> Vec<Placement> {
+    let of_component = |component: &Component| {
+        let strays = case
+            .seen
+            .strays
+            .iter()
+            .filter(|stray| stray.component == component.name);
+        let strays: Vec<Stray> = strays.cloned().collect();
+        (!strays.is_empty()).then(|| placement(case, component, strays))
+    };
+    case.policy
         .components
         .values()
-        .filter_map(|component| {
-            let strays: Vec<Stray> = seen
-                .strays
-                .iter()
-                .filter(|stray| stray.component == component.name)
-                .cloned()
-                .collect();
-            (!strays.is_empty()).then(|| placement(component, seen, strays))
-        })
+        .filter_map(of_component)
         .collect()
 }
 
-fn placement(component: &Component, seen: &Snapshot, strays: Vec<Stray>) -> Placement {
-    let existing = seen
+fn placement(case: &Case<'_>, component: &Component, strays: Vec<Stray>) -> Placement {
+    let homes = case
+        .seen
         .homes
         .get(&component.name)
-        .into_iter()
-        .flatten()
-        .find(|home| home.kind.is_own());
-    let (home, path) = match existing {
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let existing = homes.iter().find(|home| home.kind.is_own());
+    let (kind, path) = match existing {
         Some(home) => (home.kind.clone(), home.path().clone()),
-        None => own_home(component, seen.host.systemd),
+        None => own_home(component, case.seen.host.systemd),
     };
+    let targets = if existing.is_some() {
+        Vec::new()
+    } else {
+        of_new_home(case, component, &kind, &path)
+    };
+    let slice = slice(component);
     Placement {
         component: component.name.clone(),
-        home,
+        home: kind,
         path,
+        slice,
+        targets,
         strays,
     }
 }
 
 /// The home of provost's own making for a component's loose processes.
-pub(crate) fn own_home(component: &Component, systemd: bool) -> (HomeKind, CgroupPath) {
+fn own_home(component: &Component, systemd: bool) -> (HomeKind, CgroupPath) {
     let (name, priority) = (&component.name, component.priority);
     if systemd {
         let unit = format!("provost-{name}.scope");
@@ -60,7 +71,39 @@ pub(crate) fn own_home(component: &Component, systemd: bool) -> (HomeKind, Cgrou
     (HomeKind::OwnGroup, path)
 }
 
-/// The slice of a component's priority.
-pub(crate) fn slice(component: &Component) -> String {
+fn slice(component: &Component) -> String {
     format!("provost-{}.slice", component.priority)
+}
+
+/// The knobs of a home that is about to be made. Weights and protection up the tree come with the next look, when it exists.
+fn of_new_home(
+    case: &Case<'_>,
+    component: &Component,
+    kind: &HomeKind,
+    path: &CgroupPath,
+) -> Vec<Target> {
+    // Not yet there, so it has no identity; none of its targets depends on one.
+    let at = CgroupRef {
+        path: path.clone(),
+        id: CgroupId(0),
+    };
+    let mut homes = case
+        .seen
+        .homes
+        .get(&component.name)
+        .cloned()
+        .unwrap_or_default();
+    homes.push(Home {
+        at,
+        kind: kind.clone(),
+    });
+    let mut targets = super::of_component(
+        case,
+        &Housed {
+            component,
+            homes: &homes,
+        },
+    );
+    targets.retain(|target| target.at == *path);
+    targets
 }

@@ -3,7 +3,7 @@
 //!
 //! A missing file answers ENOENT; a file of a removed group answers ENODEV. Both are data ([`Reading`]), not errors.
 
-use super::error::ReadError;
+use super::error::{ErrnoClass, ReadError};
 use super::parse;
 use crate::model::{Controller, Knob, KnobKind, ReadFault, Reading, Usage};
 use crate::units::{Bytes, CgroupId, CgroupPath, CgroupRef, CpuTime, DeviceId};
@@ -237,8 +237,8 @@ impl Sampler {
     /// over their siblings.
     ///
     /// # Errors
-    /// The kernel's answer; ENODEV when the group was removed.
-    pub fn fast(&self, buffer: &mut Buffer, usage: &mut Usage) -> Result<(), Errno> {
+    /// The class of the kernel's answer; `Gone` when the group was removed.
+    pub fn fast(&self, buffer: &mut Buffer, usage: &mut Usage) -> Result<(), ErrnoClass> {
         if let Some(text) = pread_into(self.cpu_stat.as_ref(), buffer)? {
             usage.cpu = parse::flat_keyed(text, "usage_usec").map(CpuTime);
             usage.throttled = parse::flat_keyed(text, "throttled_usec").map(CpuTime);
@@ -274,8 +274,8 @@ impl Sampler {
 fn pread_into<'a>(
     file: Option<&OwnedFd>,
     buffer: &'a mut Buffer,
-) -> Result<Option<&'a [u8]>, Errno> {
+) -> Result<Option<&'a [u8]>, ErrnoClass> {
     let Some(file) = file else { return Ok(None) };
-    let length = pread(file, buffer, 0)?;
+    let length = pread(file, buffer, 0).map_err(ErrnoClass::of)?;
     Ok(buffer.get(..length))
 }

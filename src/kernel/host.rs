@@ -2,26 +2,14 @@
 
 use super::devices;
 use super::parse;
+use super::probe::Roots;
 use crate::model::HostView;
 use crate::units::{Bytes, CpuSet};
 use std::path::Path;
 
-/// Where this host's kernel files are.
-#[derive(Debug, Clone, Copy)]
-pub struct Roots<'a> {
-    /// `/proc`.
-    pub proc: &'a Path,
-    /// `/sys`.
-    pub sys: &'a Path,
-    /// The cgroup v2 mount.
-    pub cgroup: &'a Path,
-    /// `/run`.
-    pub run: &'a Path,
-}
-
 /// The host as decisions need it. What cannot be read is taken as the least: one CPU, no memory.
 #[must_use]
-pub fn view(roots: &Roots<'_>) -> HostView {
+pub fn view(roots: &Roots) -> HostView {
     let meminfo = std::fs::read(roots.proc.join("meminfo")).unwrap_or_default();
     let kibi = |key| {
         Bytes(
@@ -31,12 +19,12 @@ pub fn view(roots: &Roots<'_>) -> HostView {
         )
     };
     HostView {
-        online: online(roots.sys),
+        online: online(&roots.sys),
         memory: kibi("MemTotal"),
         swap: kibi("SwapTotal"),
         page: page(),
         pid_max: number(&roots.proc.join("sys/kernel/pid_max")).unwrap_or(32_768),
-        disks: devices::disks(roots.sys, roots.cgroup),
+        disks: devices::disks(&roots.sys, &roots.cgroup),
         systemd: roots.run.join("systemd/system").is_dir(),
     }
 }

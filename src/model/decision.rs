@@ -104,6 +104,10 @@ pub struct Placement {
     pub home: HomeKind,
     /// Its path, whether or not it exists yet.
     pub path: CgroupPath,
+    /// The slice of the component's priority, for a scope that is to be made.
+    pub slice: String,
+    /// What its knobs are to be from its first moment; empty when it exists already.
+    pub targets: Vec<Target>,
     /// Who moves in.
     pub strays: Vec<Stray>,
 }

@@ -10,6 +10,7 @@ mod finding;
 mod knob;
 mod outcome;
 mod record;
+mod report;
 mod snapshot;
 
 pub use action::{Action, Change, Plan, Via};
@@ -19,6 +20,7 @@ pub use finding::{Finding, FindingKind, Severity};
 pub use knob::{Controller, IoMax, Knob, KnobKind, KnobParseError};
 pub use outcome::{Outcome, OutcomeOf, Verdict};
 pub use record::CycleRecord;
+pub use report::{ActionLine, ComponentReport, Drift, HomeReport, HostReport, KnobReport, Report};
 pub use snapshot::{
     Disk, EscapeTimes, GroupView, HostView, IoWeightBackend, Psi, PsiLine, ReadFault, Reading,
     Refusal, Snapshot, Stray, Usage,

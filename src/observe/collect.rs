@@ -15,12 +15,12 @@ use super::processes::Processes;
 use super::tree::{Tree, managed, via, view};
 use crate::config::{IoDevice, Policy};
 use crate::kernel::group::Buffer;
-use crate::kernel::host::{self, Roots};
+use crate::kernel::host;
+use crate::kernel::probe::Roots;
 use crate::kernel::process::ProcFs;
-use crate::kernel::{CgroupFs, Sampler};
+use crate::kernel::{CgroupFs, ErrnoClass, Sampler};
 use crate::model::{KnobKind, Outcome, OutcomeOf, Snapshot};
 use crate::units::{CgroupPath, DeviceId, ProcId, Span, Tick};
-use nix::errno::Errno;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -52,7 +52,7 @@ pub struct Happened {
 #[derive(Debug)]
 pub struct Collector {
     fs: CgroupFs,
-    roots: [PathBuf; 4],
+    roots: Roots,
     tree: Tree,
     processes: Processes,
     samplers: BTreeMap<CgroupPath, Sampler>,
@@ -65,8 +65,8 @@ pub struct Collector {
 impl Collector {
     /// A collector on the tree `fs`, with the kernel's files at the given roots.
     #[must_use]
-    pub fn new(fs: CgroupFs, roots: &Roots<'_>) -> Self {
-        let proc = ProcFs::at(roots.proc);
+    pub fn new(fs: CgroupFs, roots: &Roots) -> Self {
+        let proc = ProcFs::at(&roots.proc);
         let own = i32::try_from(std::process::id()).unwrap_or(0);
         let agent = proc.identity(own).unwrap_or(ProcId { pid: own, start: 0 });
         let snapshot = Snapshot {
@@ -83,7 +83,7 @@ impl Collector {
         };
         Self {
             fs,
-            roots: [roots.proc, roots.sys, roots.cgroup, roots.run].map(PathBuf::from),
+            roots: roots.clone(),
             tree: Tree::default(),
             processes: Processes::new(proc),
             samplers: BTreeMap::new(),
@@ -182,13 +182,7 @@ impl Collector {
     }
 
     fn reread_host(&mut self) -> bool {
-        let [proc, sys, cgroup, run] = &self.roots;
-        let host = host::view(&Roots {
-            proc,
-            sys,
-            cgroup,
-            run,
-        });
+        let host = host::view(&self.roots);
         let changed = host != self.snapshot.host;
         self.snapshot.host = host;
         changed
@@ -298,7 +292,7 @@ impl Collector {
             };
             match sampler.fast(&mut self.buffer, &mut view.usage) {
                 Ok(()) => {}
-                Err(Errno::ENODEV) => gone = true,
+                Err(ErrnoClass::Gone) => gone = true,
                 // A counter that cannot be read now keeps its last value; rates see no progress and say nothing.
                 Err(_) => {}
             }

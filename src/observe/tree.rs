@@ -1,6 +1,6 @@
 //! The cgroup tree as far as it matters: which groups there are, and views of homes and their ancestors.
 
-use crate::config::{Backend, Policy, is_sealed_unit};
+use crate::config::{Backend, Policy};
 use crate::kernel::{CgroupFs, Group, Sampler};
 use crate::model::{GroupView, Home, Usage, Via};
 use crate::units::{CgroupId, CgroupPath, ComponentName, DeviceId};
@@ -36,10 +36,7 @@ impl Tree {
         policy: &Policy,
         agent: &CgroupPath,
     ) -> bool {
-        let protected = |group: &CgroupPath| {
-            let name = group.name();
-            is_sealed_unit(name) || policy.protect.iter().any(|glob| glob.is_match(name))
-        };
+        let protected = |group: &CgroupPath| policy.seals(group.name());
         path.contains(agent)
             || self
                 .groups

@@ -14,7 +14,7 @@
 //! - **L8** nobody is moved out of a service, nor process 1.
 //! - **L9** no knob of one group is set to two values.
 
-use crate::config::{Policy, is_sealed_unit};
+use crate::config::Policy;
 use crate::model::{
     Action, Change, Finding, FindingKind, Knob, KnobKind, Plan, Reason, Severity, Snapshot,
 };
@@ -71,9 +71,7 @@ impl Linter<'_> {
         if path.is_root() && !enables {
             self.broken("L1", path, "the root group is never written");
         }
-        let protected = path.components().any(|unit| {
-            is_sealed_unit(unit) || self.policy.protect.iter().any(|glob| glob.is_match(unit))
-        });
+        let protected = path.components().any(|unit| self.policy.seals(unit));
         if protected {
             self.broken("L1", path, "it is, or lies inside, a protected unit");
         }

@@ -11,20 +11,14 @@ pub mod show;
 pub use diff::{Drafted, Skipped};
 pub use lint::lint;
 
-use crate::config::Policy;
 use crate::estimate::Ownership;
 use crate::model::{Decision, Plan, Snapshot};
 
 /// The plan, and what was wanted and is not done.
 #[must_use]
-pub fn plan(
-    policy: &Policy,
-    ownership: &Ownership,
-    seen: &Snapshot,
-    decision: &Decision,
-) -> (Plan, Vec<Skipped>) {
+pub fn plan(ownership: &Ownership, seen: &Snapshot, decision: &Decision) -> (Plan, Vec<Skipped>) {
     let Drafted { changes, skipped } = diff::changes(ownership, seen, decision);
-    let mut actions = order::placements(policy, seen, decision);
+    let mut actions = order::placements(seen, decision);
     actions.extend(order::enablings(seen, &changes));
     actions.extend(order::ordered(seen, decision, changes));
     (Plan { actions }, skipped)

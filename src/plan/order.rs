@@ -15,12 +15,11 @@
 //! **Properties.** Protections are raised before any limit is tightened; a quota never falls below its stored burst; order
 //! depends only on the set of changes.
 
-use crate::config::Policy;
-use crate::decide::{knobs_of_new_home, slice};
 use crate::model::{
-    Action, Change, Controller, Decision, Home, HomeKind, Knob, KnobKind, Reading, Snapshot, Via,
+    Action, Change, Controller, Decision, HomeKind, Knob, KnobKind, Placement, Reading, Snapshot,
+    Target, Via,
 };
-use crate::units::{CgroupId, CgroupPath, CgroupRef};
+use crate::units::{CgroupPath, CgroupRef};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,75 +30,62 @@ enum Phase {
 }
 
 /// Moves into homes, and homes to be made.
-pub(super) fn placements(policy: &Policy, seen: &Snapshot, decision: &Decision) -> Vec<Action> {
-    let action = |placement: &crate::model::Placement| {
-        let component = policy.components.get(&placement.component)?;
-        let existing = seen.homes.get(&placement.component).into_iter().flatten();
-        if let Some(home) = existing
-            .into_iter()
-            .find(|home| *home.path() == placement.path)
-        {
-            return Some(Action::Attach {
-                component: placement.component.clone(),
-                home: home.clone(),
-                strays: placement.strays.clone(),
-            });
-        }
-        // Not yet there, so it has no identity; none of the knobs that are worked out depends on one.
-        let at = CgroupRef {
-            path: placement.path.clone(),
-            id: CgroupId(0),
-        };
-        let home = Home {
-            at,
-            kind: placement.home.clone(),
-        };
-        let changes = new_home_changes(policy, seen, &home, component);
-        let (name, path, strays) = (
-            placement.component.clone(),
-            placement.path.clone(),
-            placement.strays.clone(),
-        );
-        match &placement.home {
-            HomeKind::OwnScope { unit } => Some(Action::MakeScope {
-                component: name,
-                unit: unit.clone(),
-                slice: slice(component),
+pub(super) fn placements(seen: &Snapshot, decision: &Decision) -> Vec<Action> {
+    decision
+        .placements
+        .iter()
+        .filter_map(|placement| action(seen, placement))
+        .collect()
+}
+
+fn action(seen: &Snapshot, placement: &Placement) -> Option<Action> {
+    let homes = seen
+        .homes
+        .get(&placement.component)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let component = placement.component.clone();
+    let strays = placement.strays.clone();
+    if let Some(home) = homes.iter().find(|home| *home.path() == placement.path) {
+        return Some(Action::Attach {
+            component,
+            home: home.clone(),
+            strays,
+        });
+    }
+    let change = |target: &Target| Change {
+        component: target.component.clone(),
+        old: Reading::Absent,
+        new: target.knob.clone(),
+        reason: target.reason.clone(),
+    };
+    let changes: Vec<Change> = placement.targets.iter().map(change).collect();
+    let path = placement.path.clone();
+    match &placement.home {
+        HomeKind::OwnScope { unit } => {
+            let (unit, slice) = (unit.clone(), placement.slice.clone());
+            Some(Action::MakeScope {
+                component,
+                unit,
+                slice,
                 path,
                 strays,
                 changes,
-            }),
-            HomeKind::OwnGroup => {
-                let controllers = changes.iter().map(|change| change.new.kind().controller());
-                let controllers = controllers.chain([Controller::Cpu]).collect();
-                Some(Action::MakeGroup {
-                    component: name,
-                    path,
-                    controllers,
-                    strays,
-                    changes,
-                })
-            }
-            HomeKind::Unit { .. } | HomeKind::Container { .. } | HomeKind::Group => None,
+            })
         }
-    };
-    decision.placements.iter().filter_map(action).collect()
-}
-
-fn new_home_changes(
-    policy: &Policy,
-    seen: &Snapshot,
-    home: &Home,
-    component: &crate::config::Component,
-) -> Vec<Change> {
-    let targets = knobs_of_new_home(policy, seen, home, component);
-    let change = |target: crate::model::Target| Change {
-        component: target.component,
-        old: Reading::Absent,
-        new: target.knob,
-        reason: target.reason,
-    };
-    targets.into_iter().map(change).collect()
+        HomeKind::OwnGroup => {
+            let needed = changes.iter().map(|change| change.new.kind().controller());
+            let controllers = needed.chain([Controller::Cpu]).collect();
+            Some(Action::MakeGroup {
+                component,
+                path,
+                controllers,
+                strays,
+                changes,
+            })
+        }
+        HomeKind::Unit { .. } | HomeKind::Container { .. } | HomeKind::Group => None,
+    }
 }
 
 /// Controllers that the parents of own groups must enable before a changed knob's file appears.

@@ -1,6 +1,7 @@
 //! Differences, their order, and the rules a plan must keep.
 
 use super::*;
+use crate::config::Policy;
 use crate::decide::decide;
 use crate::model::{
     Action, FindingKind, Knob, KnobKind, Priority, ReadFault, Reading, Reason, Via,
@@ -12,7 +13,7 @@ const WEB: &str = "system.slice/web.service";
 
 fn plan_for(rules: &Policy, seen: &Snapshot) -> (Plan, Vec<Skipped>) {
     let ownership = Ownership::default();
-    plan(rules, &ownership, seen, &decide(rules, &ownership, seen))
+    plan(&ownership, seen, &decide(rules, &ownership, seen))
 }
 
 fn limited() -> crate::config::Component {

@@ -1,8 +1,7 @@
 //! The report in Prometheus' text format 0.0.4, for node_exporter's textfile collector and anything else that reads it.
 
 use super::names::MetricName;
-use super::report::{ComponentReport, HomeReport, Report};
-use crate::model::{Knob, KnobKind, Severity};
+use crate::model::{ComponentReport, HomeReport, Knob, KnobKind, KnobReport, Report, Severity};
 use crate::units::{CgroupPath, Limit, Span};
 use std::fmt::Write as _;
 
@@ -107,7 +106,7 @@ fn home_samples(name: MetricName, component: &ComponentReport, home: &HomeReport
 }
 
 fn held(home: &HomeReport, kind: KnobKind) -> Option<&Knob> {
-    let own = |knob: &&super::report::KnobReport| knob.at == home.path && knob.kind == kind;
+    let own = |knob: &&KnobReport| knob.at == home.path && knob.kind == kind;
     home.knobs
         .iter()
         .find(own)

@@ -1,14 +1,9 @@
-//! What provost says of itself: the status report that every surface shows, and metrics.
+//! What provost says of itself to other programs: metrics, from the status report.
 //!
-//! Made from policy, snapshot and the cycle's news; reads nothing and writes nothing but the metrics text.
+//! Reads nothing and writes nothing but text.
 
 mod metrics;
 mod names;
-mod report;
 
 pub use metrics::text as metrics_text;
 pub use names::MetricName;
-pub use report::{
-    ActionLine, ComponentReport, Drift, HomeReport, HostReport, KnobReport, Report, ReportInput,
-    report,
-};

@@ -1,6 +1,6 @@
 //! Requests and replies, version 1.
 
-use crate::publish::Report;
+use crate::model::Report;
 use serde::{Deserialize, Serialize};
 
 /// What can be asked.

@@ -1,7 +1,7 @@
 //! Cgroups that rules name: units, paths, containers, and provost's own homes.
 
 use super::{Bindings, GroupFacts, World, matches};
-use crate::config::{Policy, Rule, is_protected_unit, is_sealed_unit};
+use crate::config::{Policy, Rule, is_protected_unit};
 use crate::model::{Home, HomeKind, Refusal};
 use crate::units::{CgroupPath, CgroupRef, ComponentName};
 use std::cmp::Reverse;
@@ -147,8 +147,7 @@ pub(super) fn container_id(name: &str) -> Option<&str> {
 
 /// Why a group must not be touched though a rule names it.
 fn untouchable(policy: &Policy, path: &CgroupPath) -> Option<String> {
-    let sealed =
-        |unit: &&str| is_sealed_unit(unit) || policy.protect.iter().any(|glob| glob.is_match(unit));
+    let sealed = |unit: &&str| policy.seals(unit);
     let protected = path
         .components()
         .find(sealed)

@@ -5,7 +5,7 @@
 //! is locked out; what is started inside a session is loose.
 
 use super::{ProcessFacts, World};
-use crate::config::{Policy, is_sealed_unit};
+use crate::config::Policy;
 use crate::model::Home;
 use crate::units::{CgroupPath, ComponentName};
 use std::collections::BTreeMap;
@@ -63,11 +63,7 @@ pub(super) fn residence(
         return Residence::Home(component.clone());
     }
     let parts: Vec<&str> = process.cgroup.components().collect();
-    let sealed = |unit: &&&str| {
-        let in_session = unit.starts_with("session-");
-        is_sealed_unit(unit) && !in_session
-            || policy.protect.iter().any(|glob| glob.is_match(**unit))
-    };
+    let sealed = |unit: &&&str| !unit.starts_with("session-") && policy.seals(unit);
     // user@1000.service holds a whole user's session: what counts is the innermost unit below it.
     let inner = parts.iter().rev().find(|part| is_unit(part));
     if let Some(unit) = parts.iter().find(|unit| sealed(unit)) {

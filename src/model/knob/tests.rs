@@ -1,0 +1,134 @@
+//! Knobs parse what the kernel prints, and render what it accepts.
+
+use super::*;
+use proptest::prelude::*;
+
+const DISK: DeviceId = DeviceId { major: 8, minor: 0 };
+
+#[test]
+fn reads_what_the_kernel_prints() {
+    let cases = [
+        (
+            KnobKind::CpuWeight,
+            "100\n",
+            Knob::CpuWeight(Weight::DEFAULT),
+        ),
+        (
+            KnobKind::CpuMax,
+            "max 100000\n",
+            Knob::CpuMax(CpuMax::UNLIMITED),
+        ),
+        (
+            KnobKind::IoWeight,
+            "default 100\n8:0 300\n",
+            Knob::IoWeight(Weight::DEFAULT),
+        ),
+        (KnobKind::MemoryHigh, "max\n", Knob::MemoryHigh(Limit::Max)),
+        (
+            KnobKind::MemoryLow,
+            "4096\n",
+            Knob::MemoryLow(Limit::At(Bytes(4096))),
+        ),
+        (
+            KnobKind::CpusetCpus,
+            "\n",
+            Knob::CpusetCpus(CpuSet::default()),
+        ),
+        (
+            KnobKind::IoMax(DISK),
+            "",
+            Knob::IoMax(DISK, IoMax::UNLIMITED),
+        ),
+        (
+            KnobKind::IoMax(DISK),
+            "254:0 rbps=1 wbps=2 riops=3 wiops=4\n8:0 rbps=max wbps=1048576 riops=max wiops=120\n",
+            Knob::IoMax(
+                DISK,
+                IoMax {
+                    wbps: Limit::At(Bytes::mebi(1)),
+                    wiops: Limit::At(120),
+                    ..IoMax::UNLIMITED
+                },
+            ),
+        ),
+    ];
+    for (kind, text, knob) in cases {
+        assert_eq!(Knob::parse(kind, text), Ok(knob), "{text}");
+    }
+}
+
+#[test]
+fn an_unreadable_text_names_the_knob() {
+    let error = Knob::parse(KnobKind::MemoryMax, "lots").unwrap_err();
+    assert_eq!(error.to_string(), "cannot read \"lots\" as memory.max");
+}
+
+#[test]
+fn io_limits_are_rendered_without_suffixes() {
+    let max = IoMax {
+        rbps: Limit::At(Bytes::mebi(1)),
+        ..IoMax::UNLIMITED
+    };
+    assert_eq!(
+        Knob::IoMax(DISK, max).render(),
+        "8:0 rbps=1048576 wbps=max riops=max wiops=max"
+    );
+}
+
+fn any_limit() -> impl Strategy<Value = Limit<u64>> {
+    prop_oneof![any::<u64>().prop_map(Limit::At), Just(Limit::Max)]
+}
+
+fn any_knob() -> impl Strategy<Value = Knob> {
+    let bytes = || any_limit().prop_map(|limit| limit.map(Bytes));
+    prop_oneof![
+        (1u64..=10_000).prop_map(|weight| Knob::CpuWeight(Weight::clamped(weight))),
+        (1u64..=10_000).prop_map(|weight| Knob::IoWeight(Weight::clamped(weight))),
+        (any_limit(), 1000u64..=1_000_000).prop_map(|(quota, period)| {
+            Knob::CpuMax(CpuMax {
+                quota: quota.map(CpuTime),
+                period: CpuTime(period),
+            })
+        }),
+        any::<u64>().prop_map(|burst| Knob::CpuMaxBurst(CpuTime(burst))),
+        proptest::collection::vec(0u32..128, 0..20)
+            .prop_map(|cpus| Knob::CpusetCpus(CpuSet::of(cpus))),
+        bytes().prop_map(Knob::MemoryMin),
+        bytes().prop_map(Knob::MemoryMax),
+        bytes().prop_map(Knob::MemorySwapMax),
+        any::<bool>().prop_map(Knob::MemoryOomGroup),
+        (bytes(), bytes(), any_limit(), any_limit()).prop_map(|(rbps, wbps, riops, wiops)| {
+            Knob::IoMax(
+                DISK,
+                IoMax {
+                    rbps,
+                    wbps,
+                    riops,
+                    wiops,
+                },
+            )
+        }),
+        any_limit().prop_map(Knob::PidsMax),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn every_rendered_knob_parses_back(knob in any_knob()) {
+        prop_assert_eq!(Knob::parse(knob.kind(), &knob.render()), Ok(knob));
+    }
+
+    #[test]
+    fn a_rendered_knob_is_plain_text(knob in any_knob()) {
+        let text = knob.render();
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || " =:,-".contains(c);
+        prop_assert!(text.chars().all(plain), "{}", text);
+    }
+
+    #[test]
+    fn parsing_never_panics(text in "(?s).{0,80}") {
+        for kind in KnobKind::SINGLE.into_iter().chain([KnobKind::IoMax(DISK)]) {
+            let _parsed = Knob::parse(kind, &text);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The status report: one document behind `provost status`, `provost explain` and the metrics.
+
+use super::{EscapeTimes, Finding, HomeKind, Knob, KnobKind, Priority, Usage};
+use crate::units::{Bytes, CgroupPath, ComponentName, Limit, Millicpu, Span, Tick};
+use serde::{Deserialize, Serialize};
+
+/// Everything that is known now. Base units: bytes, thousandths of a core, microseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// `provost/status/v1`.
+    pub schema: String,
+    /// provost's version.
+    pub version: String,
+    /// The daemon's process number; 0 when the report was made without a daemon.
+    pub pid: u32,
+    /// Microseconds since boot.
+    pub at: Tick,
+    /// When the daemon started.
+    pub started: Tick,
+    /// Whether limits are put on processes.
+    pub enforcing: bool,
+    /// The strategy's name.
+    pub strategy: String,
+    /// The host.
+    pub host: HostReport,
+    /// The components, by name.
+    pub components: Vec<ComponentReport>,
+    /// What a person should know, gravest first.
+    pub findings: Vec<Finding>,
+    /// How fast loose processes were placed.
+    pub escape: EscapeTimes,
+    /// How fast lost values were written again.
+    pub drift: Drift,
+    /// The last actions, newest last.
+    pub actions: Vec<ActionLine>,
+}
+
+/// The host's size.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostReport {
+    /// Online CPUs.
+    pub cpu: Millicpu,
+    /// What is kept back of them.
+    pub cpu_reserve: Millicpu,
+    /// `MemTotal`.
+    pub memory: Bytes,
+    /// What is kept back of it.
+    pub memory_reserve: Bytes,
+    /// Whether systemd manages the tree.
+    pub systemd: bool,
+}
+
+/// One component.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComponentReport {
+    /// Its name.
+    pub name: ComponentName,
+    /// Its priority.
+    pub priority: Priority,
+    /// Where it lives.
+    pub homes: Vec<HomeReport>,
+    /// CPU guarantee.
+    pub cpu_guarantee: Millicpu,
+    /// CPU ceiling.
+    pub cpu_ceiling: Limit<Millicpu>,
+    /// What it may count on when everybody wants everything.
+    pub cpu_entitlement: Option<Millicpu>,
+    /// Memory guarantee.
+    pub memory_guarantee: Bytes,
+    /// Memory ceiling.
+    pub memory_ceiling: Limit<Bytes>,
+    /// The most tasks.
+    pub pids_ceiling: Limit<u64>,
+    /// Loose processes that are not in place yet.
+    pub loose: Vec<String>,
+}
+
+/// One cgroup of a component.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HomeReport {
+    /// The cgroup.
+    pub path: CgroupPath,
+    /// What kind of place it is.
+    pub kind: HomeKind,
+    /// CPU used over the last interval.
+    pub cpu_rate: Option<Millicpu>,
+    /// Counters and levels.
+    pub usage: Usage,
+    /// Every knob that is wanted, with what the kernel holds.
+    pub knobs: Vec<KnobReport>,
+}
+
+/// One knob: wanted, held, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnobReport {
+    /// The group.
+    pub at: CgroupPath,
+    /// The knob.
+    pub kind: KnobKind,
+    /// The value in the kernel.
+    pub seen: Option<Knob>,
+    /// The value wanted.
+    pub wanted: Knob,
+    /// Why.
+    pub reason: String,
+    /// Whose the value is now.
+    pub standing: String,
+    /// The value before provost.
+    pub original: Option<Knob>,
+}
+
+/// How fast lost values were written again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drift {
+    /// Values that fell back or were taken, over the daemon's life.
+    pub seen: u64,
+    /// From noticing to having written again: the last.
+    pub last_reassert: Option<Span>,
+    /// From systemd's word that it reloads to having written again: the last.
+    pub last_reload_to_reassert: Option<Span>,
+}
+
+/// One action as people read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionLine {
+    /// When it ended.
+    pub at: Tick,
+    /// The component, `-` for an ancestor.
+    pub component: String,
+    /// The group.
+    pub path: CgroupPath,
+    /// What was done.
+    pub what: String,
+    /// How it ended.
+    pub result: String,
+    /// How long the kernel or systemd took.
+    pub took: Span,
+}
