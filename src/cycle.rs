@@ -56,15 +56,21 @@ pub struct News {
     pub findings: Vec<Finding>,
 }
 
+/// Whether nothing changed since the last planned look and nothing is due. Then [`step`] has no news, and a caller that would copy the
+/// state for it can spare that; the rates are brought up to date here.
+#[must_use]
+pub fn rest(state: &mut State, seen: &Snapshot) -> bool {
+    state.rates.update(seen);
+    seen.outcomes.is_empty()
+        && state.planned.is_some_and(|planned| {
+            planned.generation == seen.generation && planned.again_at.is_none_or(|at| seen.at < at)
+        })
+}
+
 /// Runs one cycle.
 #[must_use]
 pub fn step(policy: &Policy, mut state: State, seen: &Snapshot) -> Step {
-    state.rates.update(seen);
-    let is_steady = seen.outcomes.is_empty()
-        && state.planned.is_some_and(|planned| {
-            planned.generation == seen.generation && planned.again_at.is_none_or(|at| seen.at < at)
-        });
-    if is_steady {
+    if rest(&mut state, seen) {
         return Step { state, news: None };
     }
     state.ownership.update(seen, policy.override_for);
@@ -80,34 +86,21 @@ pub fn step(policy: &Policy, mut state: State, seen: &Snapshot) -> Step {
     findings.extend(above_ceiling(&decision));
     decision.held = skipped.into_iter().map(|skipped| skipped.held).collect();
     let again_at = next_look(&state, seen, &decision, policy);
-    state.planned = Some(Planned {
-        generation: seen.generation,
-        again_at,
-    });
-    Step {
-        state,
-        news: Some(News {
-            decision,
-            plan,
-            findings,
-        }),
-    }
+    state.planned = Some(Planned { generation: seen.generation, again_at });
+    Step { state, news: Some(News { decision, plan, findings }) }
 }
 
 fn finding(skipped: &Skipped) -> Finding {
     let held = &skipped.held;
-    let remaining = held.remaining.map_or_else(String::new, |span| {
-        format!(" ({}s left)", span.0.div_ceil(1_000_000))
-    });
+    let remaining = held
+        .remaining
+        .map_or_else(String::new, |span| format!(" ({}s left)", span.0.div_ceil(1_000_000)));
     Finding {
         severity: skipped.severity,
         kind: skipped.kind,
         component: held.component.clone(),
         at: Some(held.at.clone()),
-        text: format!(
-            "{} of {} is left as it is: {}{remaining}",
-            held.kind, held.at, held.why
-        ),
+        text: format!("{} of {} is left as it is: {}{remaining}", held.kind, held.at, held.why),
     }
 }
 
@@ -162,15 +155,11 @@ fn above_ceiling(decision: &Decision) -> Vec<Finding> {
 
 /// When to plan again though nothing changes: when an override or a refusal runs out, and at every look while a limit follows usage.
 fn next_look(state: &State, seen: &Snapshot, decision: &Decision, policy: &Policy) -> Option<Tick> {
-    let follows = decision
-        .targets
-        .iter()
-        .any(|target| matches!(target.reason, Reason::AboveCeiling { .. }));
+    let follows =
+        decision.targets.iter().any(|target| matches!(target.reason, Reason::AboveCeiling { .. }));
     let follow_at = follows.then(|| seen.at.plus(policy.interval));
-    let held_until = decision
-        .held
-        .iter()
-        .filter_map(|held| held.remaining.map(|span| seen.at.plus(span)));
+    let held_until =
+        decision.held.iter().filter_map(|held| held.remaining.map(|span| seen.at.plus(span)));
     let contested = decision
         .targets
         .iter()

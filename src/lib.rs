@@ -24,6 +24,7 @@ pub mod model;
 pub mod observe;
 pub mod plan;
 pub mod publish;
+pub mod record;
 pub mod serve;
 pub mod units;
 

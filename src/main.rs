@@ -1,2 +1,7 @@
-//! provost
-fn main() {}
+//! The `provost` command: arguments in, exit code out.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    provost::cli::main()
+}

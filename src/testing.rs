@@ -26,10 +26,7 @@ pub(crate) fn policy(components: impl IntoIterator<Item = Component>) -> Policy 
         on_stop: OnLeave::Restore,
         override_for: Span::secs(600),
         backend: Backend::Auto,
-        reserve: Reserve {
-            cpu: Millicpu(250),
-            memory: Bytes::mebi(256),
-        },
+        reserve: Reserve { cpu: Millicpu(250), memory: Bytes::mebi(256) },
         protect: Vec::new(),
         components: components
             .into_iter()
@@ -96,18 +93,13 @@ pub(crate) fn host() -> Snapshot {
         reloaded_at: None,
     };
     add_group(&mut seen, CgroupPath::root());
-    seen.groups
-        .get_mut(&CgroupPath::root())
-        .unwrap()
-        .unmanaged_weight = 300;
+    seen.groups.get_mut(&CgroupPath::root()).unwrap().unmanaged_weight = 300;
     seen
 }
 
 /// A populated group at kernel defaults, made by systemd below its slices and by somebody else elsewhere.
 pub(crate) fn add_group(seen: &mut Snapshot, path: CgroupPath) {
-    let unit = [".service", ".scope", ".slice"]
-        .iter()
-        .any(|suffix| path.name().ends_with(suffix));
+    let unit = [".service", ".scope", ".slice"].iter().any(|suffix| path.name().ends_with(suffix));
     let mut knobs: BTreeMap<KnobKind, Reading<Knob>> = KnobKind::SINGLE
         .into_iter()
         .map(|kind| (kind, Reading::Is(kind.kernel_default())))
@@ -115,21 +107,14 @@ pub(crate) fn add_group(seen: &mut Snapshot, path: CgroupPath) {
     let no_disk_limit = KnobKind::IoMax(DISK).kernel_default();
     knobs.insert(KnobKind::IoMax(DISK), Reading::Is(no_disk_limit));
     let id = CgroupId(1000 + u64::try_from(seen.groups.len()).unwrap());
-    let via = if unit {
-        Via::Unit(path.name().to_owned())
-    } else {
-        Via::File
-    };
+    let via = if unit { Via::Unit(path.name().to_owned()) } else { Via::File };
     let view = GroupView {
         id,
         via,
         controllers: Reading::Is(Controller::ALL.into_iter().collect()),
         populated: true,
         knobs,
-        usage: Usage {
-            memory: Some(Bytes::mebi(10)),
-            ..Usage::default()
-        },
+        usage: Usage { memory: Some(Bytes::mebi(10)), ..Usage::default() },
         unmanaged_weight: 0,
         holds_protected: false,
     };
@@ -144,17 +129,9 @@ pub(crate) fn add_home(seen: &mut Snapshot, component: &Component, path: &str) {
             add_group(seen, group);
         }
     }
-    let at = CgroupRef {
-        id: seen.groups[&path].id,
-        path,
-    };
-    let kind = HomeKind::Unit {
-        unit: at.path.name().to_owned(),
-    };
-    seen.homes
-        .entry(component.name.clone())
-        .or_default()
-        .push(Home { at, kind });
+    let at = CgroupRef { id: seen.groups[&path].id, path };
+    let kind = HomeKind::Unit { unit: at.path.name().to_owned() };
+    seen.homes.entry(component.name.clone()).or_default().push(Home { at, kind });
 }
 
 /// A loose process in a login session.
@@ -175,30 +152,16 @@ pub(crate) fn carry_out(seen: &Snapshot, actions: &[Action]) -> Snapshot {
     after.at = after.at.plus(Span::secs(1));
     after.outcomes.clear();
     for action in actions {
-        if let Action::MakeScope {
-            component,
-            unit,
-            path,
-            strays,
-            ..
-        } = action
-        {
-            let added: Vec<CgroupPath> = std::iter::once(path.clone())
-                .chain(path.ancestors())
-                .collect();
+        if let Action::MakeScope { component, unit, path, strays, .. } = action {
+            let added: Vec<CgroupPath> =
+                std::iter::once(path.clone()).chain(path.ancestors()).collect();
             for group in added {
                 if !after.groups.contains_key(&group) {
                     add_group(&mut after, group);
                 }
             }
-            let at = CgroupRef {
-                path: path.clone(),
-                id: after.groups[path].id,
-            };
-            let home = Home {
-                at,
-                kind: HomeKind::OwnScope { unit: unit.clone() },
-            };
+            let at = CgroupRef { path: path.clone(), id: after.groups[path].id };
+            let home = Home { at, kind: HomeKind::OwnScope { unit: unit.clone() } };
             after.homes.entry(component.clone()).or_default().push(home);
             after.strays.retain(|stray| !strays.contains(stray));
         }
@@ -214,19 +177,12 @@ fn apply(after: &mut Snapshot, path: &CgroupPath, change: &Change) {
     let group = after.groups.get_mut(path).unwrap();
     let kind = change.new.kind();
     let original = group.knob(kind).value().cloned();
-    group
-        .knobs
-        .insert(kind, Reading::Is(change.new.as_kernel_keeps(page)));
+    group.knobs.insert(kind, Reading::Is(change.new.as_kernel_keeps(page)));
     after.outcomes.push(Outcome {
         at: now,
         component: change.component.clone(),
         path: path.clone(),
-        of: OutcomeOf::Knob {
-            knob: kind,
-            asked: change.new.clone(),
-            id: Some(group.id),
-            original,
-        },
+        of: OutcomeOf::Knob { knob: kind, asked: change.new.clone(), id: Some(group.id), original },
         verdict: Verdict::Applied,
         took: Span::ZERO,
     });
@@ -237,4 +193,49 @@ pub(crate) fn set(seen: &mut Snapshot, path: &str, knob: Knob) {
     let group = seen.groups.get_mut(&CgroupPath::new(path)).unwrap();
     group.knobs.insert(knob.kind(), Reading::Is(knob));
     seen.generation += 1;
+}
+
+/// A report with a limited service, a loose component and a warning.
+pub(crate) fn sample_report() -> crate::model::Report {
+    use crate::cycle::{State, step};
+    use crate::daemon::{History, ReportInput, report};
+    let mut web = component("web", Priority::Critical);
+    web.cpu.ceiling = Limit::At(Millicpu(1500));
+    web.memory.guarantee = Bytes::mebi(256);
+    web.memory.ceiling = Limit::At(Bytes::mebi(512));
+    let mut batch = component("batch", Priority::Low);
+    batch.pids = Limit::At(64);
+    let idle = component("idle", Priority::Normal);
+    let rules = policy([web.clone(), batch.clone(), idle]);
+    let mut seen = host();
+    add_home(&mut seen, &web, "system.slice/web.service");
+    add_home(&mut seen, &batch, "provost.slice/provost-low.slice/provost-batch.scope");
+    let first = step(&rules, State::default(), &seen);
+    let after = carry_out(&seen, &first.news.unwrap().plan.actions);
+    let mut after = carry_out(&after, &[]);
+    set(&mut after, "system.slice/web.service", Knob::MemoryMax(Limit::At(Bytes::mebi(300))));
+    let mut state = first.state;
+    let mut applied =
+        carry_out(&seen, &step(&rules, State::default(), &seen).news.unwrap().plan.actions);
+    applied.groups.clone_from(&after.groups);
+    applied.generation += 1;
+    let second = step(&rules, state, &applied);
+    state = second.state;
+    let news = second.news.unwrap();
+    let mut history = History::default();
+    for outcome in &applied.outcomes {
+        history.happened(outcome, None);
+    }
+    report(ReportInput {
+        policy: &rules,
+        state: &state,
+        seen: &applied,
+        news: &news,
+        enforcing: true,
+        pid: 4711,
+        started: Tick::default(),
+        escape: history.escape(),
+        drift: history.drift(),
+        actions: history.lines(),
+    })
 }

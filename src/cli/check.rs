@@ -89,15 +89,9 @@ fn canonical(policy: &Policy) -> Value {
 
 /// The sums of what is guaranteed.
 fn guarantees(policy: &Policy) -> (Millicpu, Bytes) {
-    policy
-        .components
-        .values()
-        .fold((Millicpu::ZERO, Bytes::ZERO), |(cpu, memory), component| {
-            (
-                cpu.plus(component.cpu.guarantee),
-                memory.plus(component.memory.guarantee),
-            )
-        })
+    policy.components.values().fold((Millicpu::ZERO, Bytes::ZERO), |(cpu, memory), component| {
+        (cpu.plus(component.cpu.guarantee), memory.plus(component.memory.guarantee))
+    })
 }
 
 fn summary(policy: &Policy, host: &Capacity<'_>) -> String {
@@ -120,9 +114,8 @@ fn summary(policy: &Policy, host: &Capacity<'_>) -> String {
 /// One row for each component, in columns as wide as their widest cell.
 fn table(out: &mut String, policy: &Policy) {
     let header = ["COMPONENT", "PRIORITY", "CPU", "MEMORY", "PIDS"].map(str::to_owned);
-    let rows: Vec<[String; 5]> = std::iter::once(header)
-        .chain(policy.components.values().map(row))
-        .collect();
+    let rows: Vec<[String; 5]> =
+        std::iter::once(header).chain(policy.components.values().map(row)).collect();
     let mut widths = [0; 5];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -130,11 +123,8 @@ fn table(out: &mut String, policy: &Policy) {
         }
     }
     for row in &rows {
-        let cells: Vec<String> = row
-            .iter()
-            .zip(widths)
-            .map(|(cell, width)| format!("{cell:<width$}"))
-            .collect();
+        let cells: Vec<String> =
+            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         let _infallible = writeln!(out, "  {}", cells.join("  ").trim_end());
     }
 }
@@ -196,10 +186,7 @@ mod tests {
         let good = run(GOOD, Form::Json);
         let bad = run("mode = \"on\"\n", Form::Json);
         assert_eq!((good.exit, bad.exit), (0, 78));
-        insta::assert_snapshot!(
-            "check-json",
-            format!("{}--- bad\n{}", good.stdout, bad.stdout)
-        );
+        insta::assert_snapshot!("check-json", format!("{}--- bad\n{}", good.stdout, bad.stdout));
     }
 
     #[test]

@@ -29,11 +29,7 @@ pub fn show(sources: &Sources, host: &Capacity<'_>, what: What, form: Form) -> P
 /// The JSON schema of the configuration.
 #[must_use]
 pub fn schema() -> Printout {
-    Printout {
-        stdout: schema_json(),
-        stderr: String::new(),
-        exit: EXIT_OK,
-    }
+    Printout { stdout: schema_json(), stderr: String::new(), exit: EXIT_OK }
 }
 
 fn shown(loaded: &Loaded, what: What, form: Form) -> Printout {
@@ -51,11 +47,7 @@ fn shown(loaded: &Loaded, what: What, form: Form) -> Printout {
 
 fn json_document(loaded: &Loaded, what: What) -> String {
     let warnings: Vec<Value> = loaded.warnings.iter().map(ConfigIssue::json).collect();
-    let files: Vec<&str> = loaded
-        .merged
-        .files()
-        .map(|file| file.name.as_str())
-        .collect();
+    let files: Vec<&str> = loaded.merged.files().map(|file| file.name.as_str()).collect();
     let values: Value = match what {
         What::Merged => loaded.merged.to_json(),
         What::Policy => entries(&loaded.policy)
@@ -80,11 +72,7 @@ fn refused(issues: &[ConfigIssue], form: Form) -> Printout {
             (format!("{document:#}\n"), Colour::Never)
         }
     };
-    Printout {
-        stdout,
-        stderr: render(issues, colour),
-        exit: EXIT_BAD_CONFIG,
-    }
+    Printout { stdout, stderr: render(issues, colour), exit: EXIT_BAD_CONFIG }
 }
 
 #[cfg(test)]

@@ -90,11 +90,8 @@ pub fn report(probe: &Probe, checks: &[Check], width: usize) -> String {
 
 /// What needs a person comes first; within a status the order of the checks stays.
 fn check_table(checks: &[Check]) -> Table {
-    let mut table = Table::new([
-        Column::left("STATUS"),
-        Column::left("CHECK"),
-        Column::left("FOUND").wraps(),
-    ]);
+    let mut table =
+        Table::new([Column::left("STATUS"), Column::left("CHECK"), Column::left("FOUND").wraps()]);
     for status in [Status::Fail, Status::Warn, Status::Ok] {
         for check in checks.iter().filter(|check| check.status == status) {
             table.row([status.word(), check.id, check.title.as_str()]);
@@ -164,11 +161,7 @@ fn disk_table(probe: &Probe, disks: &[DiskProbe]) -> Table {
             &disk.device.to_string(),
             disk.scheduler.as_deref().unwrap_or("-"),
             if has_io { "works" } else { "no io controller" },
-            if has_io {
-                weights(disk.weights)
-            } else {
-                "no io controller"
-            },
+            if has_io { weights(disk.weights) } else { "no io controller" },
         ]);
     }
     table

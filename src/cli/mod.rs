@@ -2,16 +2,72 @@
 //!
 //! A verb takes its arguments and what it needs from the rooms below and returns what is to be printed with an exit code. Nothing here
 //! decides about limits.
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "room cli speaks to the terminal"
-)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "room cli speaks to the terminal")]
 
+mod args;
+mod ask;
 pub mod check;
 pub mod config;
 pub mod doctor;
+mod explain;
+mod fail;
+mod plan;
 mod printout;
 pub mod render;
+mod restore;
+mod run;
+mod start;
+mod status;
 
+pub use args::Cli;
 pub use printout::{EXIT_BAD_CONFIG, EXIT_OK, Printout};
+
+use args::{ConfigVerb, Verb};
+use check::Form;
+use clap::{CommandFactory as _, Parser as _};
+use fail::Failure;
+use std::process::ExitCode;
+
+/// Reads the arguments, does the verb, prints, and gives the exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let printout = match verb(&cli) {
+        Ok(printout) => printout,
+        Err(failure) => failure.printout(),
+    };
+    // Nowhere to print to: all that is left to say is the exit code.
+    printout.print().unwrap_or(ExitCode::FAILURE)
+}
+
+fn verb(cli: &Cli) -> Result<Printout, Failure> {
+    let form = if cli.json { Form::Json } else { Form::Text(args::colour()) };
+    match &cli.verb {
+        Verb::Start(args) => start::start(cli, args),
+        Verb::Stop => ask::stop(cli),
+        Verb::Status => status::status(cli),
+        Verb::Plan(args) => plan::plan(cli, args),
+        Verb::Doctor(args) => ask::doctor(cli, *args),
+        Verb::Check { file } => {
+            let sources =
+                file.as_deref().map_or_else(|| cli.sources(), crate::config::Sources::single);
+            Ok(ask::with_capacity(|capacity| check::check(&sources, capacity, form)))
+        }
+        Verb::Config { verb: ConfigVerb::Show { merged } } => {
+            let what = if *merged { config::What::Merged } else { config::What::Policy };
+            Ok(ask::with_capacity(|capacity| config::show(&cli.sources(), capacity, what, form)))
+        }
+        Verb::Config { verb: ConfigVerb::Schema } => Ok(config::schema()),
+        Verb::Run(args) => run::run(cli, args),
+        Verb::Enforce { switch } => ask::enforce(cli, *switch),
+        Verb::Restore(args) => restore::restore(cli, args),
+        Verb::Explain { component } => explain::explain(cli, component),
+        Verb::Reload => ask::reload(cli),
+        Verb::Completion { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "provost", &mut script);
+            Ok(Printout::text(String::from_utf8_lossy(&script).into_owned()))
+        }
+        Verb::Man { folder } => args::man_pages(folder),
+    }
+}

@@ -20,6 +20,12 @@ pub struct Printout {
 }
 
 impl Printout {
+    /// A text on standard output, and all went well.
+    #[must_use]
+    pub const fn text(stdout: String) -> Self {
+        Self { stdout, stderr: String::new(), exit: EXIT_OK }
+    }
+
     /// Prints both and gives the exit code.
     ///
     /// # Errors

@@ -47,21 +47,13 @@ impl Column {
     /// A column of words that is always shown.
     #[must_use]
     pub const fn left(header: &'static str) -> Self {
-        Self {
-            header,
-            align: Align::Left,
-            rank: 0,
-            wraps: false,
-        }
+        Self { header, align: Align::Left, rank: 0, wraps: false }
     }
 
     /// A column of numbers that is always shown.
     #[must_use]
     pub const fn right(header: &'static str) -> Self {
-        Self {
-            align: Align::Right,
-            ..Self::left(header)
-        }
+        Self { align: Align::Right, ..Self::left(header) }
     }
 
     /// The column may be dropped where the width does not suffice; the highest rank goes first, of equal ones the rightmost.
@@ -97,10 +89,7 @@ impl Table {
     /// A table without rows.
     #[must_use]
     pub fn new(columns: impl Into<Vec<Column>>) -> Self {
-        Self {
-            columns: columns.into(),
-            rows: Vec::new(),
-        }
+        Self { columns: columns.into(), rows: Vec::new() }
     }
 
     /// Adds a row. Cells are escaped and cut at 4096 characters; missing ones are empty, surplus ones are ignored.
@@ -109,12 +98,7 @@ impl Table {
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        self.rows.push(
-            cells
-                .into_iter()
-                .map(|cell| inert(cell.as_ref(), LONGEST_CELL))
-                .collect(),
-        );
+        self.rows.push(cells.into_iter().map(|cell| inert(cell.as_ref(), LONGEST_CELL)).collect());
     }
 
     /// Whether there is no row.
@@ -200,11 +184,7 @@ fn write_row(text: &mut String, fitted: &[Fitted<'_>], row: &[&str]) {
         .iter()
         .map(|fit| {
             let cell = row.get(fit.index).copied().unwrap_or_default();
-            if fit.column.wraps {
-                wrap(cell, fit.width)
-            } else {
-                vec![cut(cell, fit.width)]
-            }
+            if fit.column.wraps { wrap(cell, fit.width) } else { vec![cut(cell, fit.width)] }
         })
         .collect();
     let height = columns.iter().map(Vec::len).max().unwrap_or(0);
@@ -379,10 +359,7 @@ mod tests {
     fn a_narrow_terminal_loses_columns_before_it_wraps() {
         let narrow = services().render(84);
         assert!(!narrow.contains("PIDS"), "rank 2 goes first:\n{narrow}");
-        assert!(
-            narrow.contains("UNIT"),
-            "nothing more goes than must:\n{narrow}"
-        );
+        assert!(narrow.contains("UNIT"), "nothing more goes than must:\n{narrow}");
         insta::assert_snapshot!(services().render(44));
     }
 

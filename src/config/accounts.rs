@@ -16,10 +16,7 @@ pub(super) struct Accounts {
 impl Accounts {
     /// Reads both files' lines `name:password:id:…`; a line that is different is passed over.
     pub(super) fn parse(passwd: &str, group: &str) -> Self {
-        Self {
-            users: ids(passwd),
-            groups: ids(group),
-        }
+        Self { users: ids(passwd), groups: ids(group) }
     }
 }
 

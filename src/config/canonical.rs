@@ -24,10 +24,7 @@ pub struct Entry {
 /// All keys of a policy: first the whole, then the components by name. A key at which nothing is limited or set is left out.
 #[must_use]
 pub fn entries(policy: &Policy) -> Vec<Entry> {
-    let mut list = List {
-        component: None,
-        entries: Vec::new(),
-    };
+    let mut list = List { component: None, entries: Vec::new() };
     list.text("mode", mode(policy.mode));
     list.text("strategy", strategy(policy.strategy));
     list.text("interval", policy.interval);
@@ -70,11 +67,7 @@ struct List {
 
 impl List {
     fn raw(&mut self, key: &str, value: String) {
-        self.entries.push(Entry {
-            component: self.component.clone(),
-            key: key.to_owned(),
-            value,
-        });
+        self.entries.push(Entry { component: self.component.clone(), key: key.to_owned(), value });
     }
 
     fn text(&mut self, key: &str, value: impl Display) {
@@ -155,10 +148,7 @@ fn io(policy: &IoPolicy) -> String {
             parts.push(format!("{key} = {}", quoted(&exact(rate))));
         }
     }
-    for (key, count) in [
-        ("read-iops", policy.read_iops),
-        ("write-iops", policy.write_iops),
-    ] {
+    for (key, count) in [("read-iops", policy.read_iops), ("write-iops", policy.write_iops)] {
         if let Limit::At(count) = count {
             parts.push(format!("{key} = {count}"));
         }
@@ -174,8 +164,7 @@ fn rule(rule: &Rule) -> String {
         })
     };
     let numbers = |ids: &Option<Vec<u32>>| {
-        ids.as_ref()
-            .map(|ids| one_or_array(ids.iter().map(ToString::to_string).collect()))
+        ids.as_ref().map(|ids| one_or_array(ids.iter().map(ToString::to_string).collect()))
     };
     let path = rule.pidfile.as_ref();
     let conditions = [
@@ -183,16 +172,10 @@ fn rule(rule: &Rule) -> String {
         ("cgroup", pattern(&rule.cgroup)),
         ("container", pattern(&rule.container)),
         ("exe", pattern(&rule.exe)),
-        (
-            "cmdline",
-            rule.cmdline.as_ref().map(|regex| quoted(regex.as_str())),
-        ),
+        ("cmdline", rule.cmdline.as_ref().map(|regex| quoted(regex.as_str()))),
         ("user", numbers(&rule.users)),
         ("group", numbers(&rule.groups)),
-        (
-            "pidfile",
-            path.map(|path| quoted(&path.display().to_string())),
-        ),
+        ("pidfile", path.map(|path| quoted(&path.display().to_string()))),
         ("parent", pattern(&rule.parent)),
     ];
     let texts: Vec<String> = conditions
@@ -233,11 +216,7 @@ fn quoted(text: &str) -> String {
 /// The canonical form of a size where that is exact, otherwise the bytes.
 fn exact(size: Bytes) -> String {
     let text = size.to_string();
-    if text.parse() == Ok(size) {
-        text
-    } else {
-        size.0.to_string()
-    }
+    if text.parse() == Ok(size) { text } else { size.0.to_string() }
 }
 
 fn mode(mode: Mode) -> &'static str {

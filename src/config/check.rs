@@ -97,10 +97,7 @@ pub(super) fn check_policy(
         accounts,
         complete,
         protect: Vec::new(),
-        reserve_known: ReserveKnown {
-            cpu: true,
-            memory: true,
-        },
+        reserve_known: ReserveKnown { cpu: true, memory: true },
         patterns: 0,
         issues: Vec::new(),
     };
@@ -275,9 +272,9 @@ impl Check<'_> {
                 let place = self.merged.key_place(key);
                 let message = format!("\"{}\" cannot name a component", shorten(name));
                 self.issues.push(
-                    ConfigIssue::error(Code::ComponentName, message)
-                        .mark(place, "this name")
-                        .help("use 1 to 63 of a-z, 0-9, \"_\" and \"-\", starting with a letter or digit"),
+                    ConfigIssue::error(Code::ComponentName, message).mark(place, "this name").help(
+                        "use 1 to 63 of a-z, 0-9, \"_\" and \"-\", starting with a letter or digit",
+                    ),
                 );
                 None
             }

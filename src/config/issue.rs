@@ -196,10 +196,7 @@ impl ConfigIssue {
     /// A warning of the given kind.
     #[must_use]
     pub fn warning(code: Code, message: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Warning,
-            ..Self::error(code, message)
-        }
+        Self { severity: Severity::Warning, ..Self::error(code, message) }
     }
 
     /// The same with a way to mend it.
@@ -230,10 +227,7 @@ impl ConfigIssue {
             let (line, column) = mark.place.file.line_column(mark.place.range.start);
             format!("{}:{line}:{column}: ", mark.place.file.name)
         });
-        let help = self
-            .help
-            .as_ref()
-            .map_or_else(String::new, |help| format!(" ({help})"));
+        let help = self.help.as_ref().map_or_else(String::new, |help| format!(" ({help})"));
         format!("{place}{}{help}", self.message)
     }
 

@@ -27,12 +27,7 @@ const MAX_ACCOUNT_BYTES: u64 = 16 << 20;
 
 /// Where drop-ins and the main file are looked for, the weakest first: what the vendor ships, what `set-quota` keeps, what lasts
 /// until the next boot, what the administrator wrote.
-const DIRECTORIES: [&str; 4] = [
-    "usr/lib/provost",
-    "var/lib/provost",
-    "run/provost",
-    "etc/provost",
-];
+const DIRECTORIES: [&str; 4] = ["usr/lib/provost", "var/lib/provost", "run/provost", "etc/provost"];
 
 /// Which files make up the configuration.
 #[derive(Debug, Clone)]
@@ -71,11 +66,7 @@ impl Sources {
     /// The files of this host. Run as root, they must be root's and closed to others.
     #[must_use]
     pub fn host() -> Self {
-        let trust = if nix::unistd::geteuid().is_root() {
-            Trust::RootOnly
-        } else {
-            Trust::Anyone
-        };
+        let trust = if nix::unistd::geteuid().is_root() { Trust::RootOnly } else { Trust::Anyone };
         Self::below(Path::new("/"), trust)
     }
 
@@ -95,10 +86,7 @@ impl Sources {
     /// One file alone, whoever owns it, with this host's account files.
     #[must_use]
     pub fn single(file: &Path) -> Self {
-        Self {
-            files: Files::Single(file.to_owned()),
-            ..Self::below(Path::new("/"), Trust::Anyone)
-        }
+        Self { files: Files::Single(file.to_owned()), ..Self::below(Path::new("/"), Trust::Anyone) }
     }
 
     /// A text in memory that is called `name` in messages, with this host's account files.
@@ -126,18 +114,12 @@ impl Sources {
             Files::Directories(directories) => directories.as_slice(),
             Files::Single(_) | Files::Text(_) => &[],
         };
-        directories
-            .iter()
-            .flat_map(|directory| [directory.clone(), directory.join("conf.d")])
+        directories.iter().flat_map(|directory| [directory.clone(), directory.join("conf.d")])
     }
 
     /// Reads the files, the weakest first, and tells what could not be read.
     pub(super) fn read(&self) -> (Vec<Arc<SourceFile>>, Vec<ConfigIssue>) {
-        let mut reading = Reading {
-            trust: self.trust,
-            files: Vec::new(),
-            issues: Vec::new(),
-        };
+        let mut reading = Reading { trust: self.trust, files: Vec::new(), issues: Vec::new() };
         match &self.files {
             Files::Text(file) => reading.files.push(Arc::clone(file)),
             Files::Single(file) => reading.file(file, true),
@@ -152,10 +134,7 @@ impl Sources {
             let mut bytes = Vec::new();
             let opened = open(path);
             let read = opened.and_then(|file| file.take(MAX_ACCOUNT_BYTES).read_to_end(&mut bytes));
-            read.map_or_else(
-                |_| String::new(),
-                |_| String::from_utf8_lossy(&bytes).into(),
-            )
+            read.map_or_else(|_| String::new(), |_| String::from_utf8_lossy(&bytes).into())
         };
         Accounts::parse(&text(&self.accounts.passwd), &text(&self.accounts.group))
     }
@@ -243,8 +222,7 @@ impl Reading {
         }
         if !about.is_file() {
             let message = format!("{} is no regular file", path.display());
-            self.issues
-                .push(ConfigIssue::error(Code::Unreadable, message));
+            self.issues.push(ConfigIssue::error(Code::Unreadable, message));
             return;
         }
         if self.trust == Trust::RootOnly {
@@ -255,10 +233,7 @@ impl Reading {
             return self.unreadable(path, &error);
         }
         if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_FILE_BYTES) {
-            let message = format!(
-                "{} is larger than 1M, the most that is read",
-                path.display()
-            );
+            let message = format!("{} is larger than 1M, the most that is read", path.display());
             self.issues.push(
                 ConfigIssue::error(Code::TooLarge, message)
                     .help("split it into several files in conf.d"),
@@ -276,10 +251,8 @@ impl Reading {
                 let start = error.utf8_error().valid_up_to();
                 // Each bad byte becomes three, after the place that is shown.
                 let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-                let place = Place {
-                    file: Arc::new(SourceFile { name, text }),
-                    range: start..start,
-                };
+                let place =
+                    Place { file: Arc::new(SourceFile { name, text }), range: start..start };
                 self.issues.push(
                     ConfigIssue::error(Code::NotText, "the file is not UTF-8")
                         .mark(Some(place), "this byte")
@@ -312,14 +285,12 @@ impl Reading {
         } else {
             return;
         };
-        self.issues
-            .push(ConfigIssue::error(Code::Untrusted, problem).help(format!("run: {cure}")));
+        self.issues.push(ConfigIssue::error(Code::Untrusted, problem).help(format!("run: {cure}")));
     }
 
     fn unreadable(&mut self, path: &Path, error: &io::Error) {
         let message = format!("failed to read {}: {error}", path.display());
-        self.issues
-            .push(ConfigIssue::error(Code::Unreadable, message));
+        self.issues.push(ConfigIssue::error(Code::Unreadable, message));
     }
 }
 

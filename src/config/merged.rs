@@ -94,16 +94,15 @@ impl Merged {
 
     pub(super) fn node(&self, key: &Key) -> Option<&Node> {
         let (first, rest) = key.0.split_first()?;
-        rest.iter()
-            .try_fold(self.root.get(first)?, |node, part| match &node.content {
-                Content::Table(entries) => entries.get(part),
-                Content::Array(items) => items.get(part.parse::<usize>().ok()?),
-                Content::String(_)
-                | Content::Integer(_)
-                | Content::Float(_)
-                | Content::Boolean(_)
-                | Content::Datetime(_) => None,
-            })
+        rest.iter().try_fold(self.root.get(first)?, |node, part| match &node.content {
+            Content::Table(entries) => entries.get(part),
+            Content::Array(items) => items.get(part.parse::<usize>().ok()?),
+            Content::String(_)
+            | Content::Integer(_)
+            | Content::Float(_)
+            | Content::Boolean(_)
+            | Content::Datetime(_) => None,
+        })
     }
 
     /// Where the value of `key` is written.
@@ -169,16 +168,9 @@ impl Merged {
 }
 
 fn syntax_issue(file: &Arc<SourceFile>, error: &toml::de::Error) -> ConfigIssue {
-    let place = Place {
-        file: Arc::clone(file),
-        range: error.span().unwrap_or_default(),
-    };
+    let place = Place { file: Arc::clone(file), range: error.span().unwrap_or_default() };
     let duplicate = error.message() == "duplicate key";
-    let label = if duplicate {
-        "this is already written above"
-    } else {
-        "here"
-    };
+    let label = if duplicate { "this is already written above" } else { "here" };
     let issue = ConfigIssue::error(Code::Syntax, error.message()).mark(Some(place), label);
     if duplicate {
         return issue
@@ -188,23 +180,18 @@ fn syntax_issue(file: &Arc<SourceFile>, error: &toml::de::Error) -> ConfigIssue 
 }
 
 fn table(file: &Arc<SourceFile>, table: &DeTable<'_>) -> BTreeMap<String, Node> {
-    let place = |range| Place {
-        file: Arc::clone(file),
-        range,
-    };
+    let place = |range| Place { file: Arc::clone(file), range };
     table
         .iter()
-        .map(
-            |(key, value): (&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| {
-                let node = Node {
-                    content: content(file, value.get_ref(), &place(key.span())),
-                    key: place(key.span()),
-                    at: place(value.span()),
-                    usable: true,
-                };
-                (key.get_ref().to_string(), node)
-            },
-        )
+        .map(|(key, value): (&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| {
+            let node = Node {
+                content: content(file, value.get_ref(), &place(key.span())),
+                key: place(key.span()),
+                at: place(value.span()),
+                usable: true,
+            };
+            (key.get_ref().to_string(), node)
+        })
         .collect()
 }
 
@@ -224,10 +211,7 @@ fn content(file: &Arc<SourceFile>, value: &DeValue<'_>, key: &Place) -> Content 
                 .map(|item| Node {
                     content: content(file, item.get_ref(), key),
                     key: key.clone(),
-                    at: Place {
-                        file: Arc::clone(file),
-                        range: item.span(),
-                    },
+                    at: Place { file: Arc::clone(file), range: item.span() },
                     usable: true,
                 })
                 .collect(),
@@ -240,14 +224,8 @@ fn merge(into: &mut BTreeMap<String, Node>, from: BTreeMap<String, Node>) {
     for (key, node) in from {
         match (into.get_mut(&key), node) {
             (
-                Some(Node {
-                    content: Content::Table(below),
-                    ..
-                }),
-                Node {
-                    content: Content::Table(above),
-                    ..
-                },
+                Some(Node { content: Content::Table(below), .. }),
+                Node { content: Content::Table(above), .. },
             ) => merge(below, above),
             (Some(_) | None, node) => {
                 into.insert(key, node);
@@ -270,13 +248,9 @@ fn toml_value(node: &Node) -> toml::Value {
         Content::Integer(number) => toml::Value::Integer(number.unwrap_or(i64::MAX)),
         Content::Float(number) => toml::Value::Float(*number),
         Content::Boolean(value) => toml::Value::Boolean(*value),
-        Content::Array(items) => toml::Value::Array(
-            items
-                .iter()
-                .filter(|item| item.usable)
-                .map(toml_value)
-                .collect(),
-        ),
+        Content::Array(items) => {
+            toml::Value::Array(items.iter().filter(|item| item.usable).map(toml_value).collect())
+        }
         Content::Table(entries) => toml::Value::Table(usable_table(entries)),
     }
 }

@@ -77,11 +77,7 @@ pub fn load(sources: &Sources, host: &Capacity<'_>) -> Result<Loaded, Vec<Config
         sort(&mut issues, &merged);
         return Err(issues);
     }
-    Ok(Loaded {
-        policy,
-        merged,
-        warnings: issues,
-    })
+    Ok(Loaded { policy, merged, warnings: issues })
 }
 
 /// Keeps the most problems that are told, and says that there are more.
@@ -107,10 +103,7 @@ fn misread(error: &Place) -> Range<usize> {
     let mut lines = after.split_inclusive('\n');
     let mut end = at + lines.next().map_or(0, str::len);
     if broken_header {
-        end += lines
-            .take_while(|line| !is_header(line))
-            .map(str::len)
-            .sum::<usize>();
+        end += lines.take_while(|line| !is_header(line)).map(str::len).sum::<usize>();
     }
     start..end.max(at + 1)
 }

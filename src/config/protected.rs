@@ -74,9 +74,7 @@ pub(super) fn is_sealed_unit(name: &str) -> bool {
 fn fits(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,
-        Some((head, tail)) => name
-            .strip_prefix(head)
-            .is_some_and(|rest| rest.ends_with(tail)),
+        Some((head, tail)) => name.strip_prefix(head).is_some_and(|rest| rest.ends_with(tail)),
     }
 }
 
@@ -102,12 +100,7 @@ mod tests {
 
     #[test]
     fn slices_and_users_managers_are_not_sealed() {
-        for name in [
-            "system.slice",
-            "user-1000.slice",
-            "user@1000.service",
-            "nginx.service",
-        ] {
+        for name in ["system.slice", "user-1000.slice", "user@1000.service", "nginx.service"] {
             assert!(!is_sealed_unit(name), "{name}");
         }
         assert!(is_sealed_unit("ssh.service") && is_sealed_unit("session-3.scope"));

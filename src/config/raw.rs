@@ -368,10 +368,7 @@ struct OneOrManyVisitor<T>(PhantomData<T>);
 
 impl<T> OneOrManyVisitor<T> {
     fn one<E>(value: Result<T, E>) -> Result<OneOrMany<T>, E> {
-        value.map(|value| OneOrMany {
-            values: vec![value],
-            listed: false,
-        })
+        value.map(|value| OneOrMany { values: vec![value], listed: false })
     }
 }
 
@@ -397,10 +394,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrManyVisitor<T> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
         let values = Vec::deserialize(SeqAccessDeserializer::new(list))?;
-        Ok(OneOrMany {
-            values,
-            listed: true,
-        })
+        Ok(OneOrMany { values, listed: true })
     }
 }
 

@@ -46,13 +46,10 @@ fn count(issues: &[ConfigIssue]) -> String {
         1 => Some(format!("1 {word}")),
         count => Some(format!("{count} {word}s")),
     };
-    let parts: Vec<String> = [
-        plural(errors, "error"),
-        plural(issues.len() - errors, "warning"),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+    let parts: Vec<String> = [plural(errors, "error"), plural(issues.len() - errors, "warning")]
+        .into_iter()
+        .flatten()
+        .collect();
     if parts.is_empty() {
         return String::new();
     }
@@ -65,9 +62,7 @@ fn groups(issue: &ConfigIssue) -> Vec<Group<'_>> {
         Severity::Warning => Level::WARNING,
         Severity::Info => Level::INFO,
     };
-    let title = level
-        .primary_title(issue.message.as_str())
-        .id(issue.code.word());
+    let title = level.primary_title(issue.message.as_str()).id(issue.code.word());
     let mut group = Group::with_title(title);
     for (number, marks) in by_file(&issue.marks).into_iter().enumerate() {
         group = place_in(group, &marks, number == 0);
@@ -83,9 +78,7 @@ fn by_file(marks: &[Mark]) -> Vec<Vec<&Mark>> {
     let mut files: Vec<Vec<&Mark>> = Vec::new();
     for mark in marks {
         let same = files.iter_mut().find(|others| {
-            others
-                .first()
-                .is_some_and(|other| Arc::ptr_eq(&other.place.file, &mark.place.file))
+            others.first().is_some_and(|other| Arc::ptr_eq(&other.place.file, &mark.place.file))
         });
         match same {
             Some(others) => others.push(mark),
@@ -103,9 +96,7 @@ fn place_in<'a>(group: Group<'a>, marks: &[&'a Mark], has_primary: bool) -> Grou
     let (start, excerpt) = excerpt(file, marks);
     let (line, column) = file.line_column(first.place.range.start);
     if excerpt.len() > LONGEST_EXCERPT {
-        let origin = Origin::path(file.name.as_str())
-            .line(line)
-            .char_column(column);
+        let origin = Origin::path(file.name.as_str()).line(line).char_column(column);
         return group.element(origin);
     }
     let annotations = marks.iter().enumerate().map(|(number, mark)| {
@@ -131,13 +122,9 @@ fn excerpt<'a>(file: &'a SourceFile, marks: &[&Mark]) -> (usize, &'a str) {
     let first = marks.iter().map(|mark| mark.place.range.start).min();
     let last = marks.iter().map(|mark| mark.place.range.end).max();
     let first = text.floor_char_boundary(first.unwrap_or_default());
-    let last = text
-        .floor_char_boundary(last.unwrap_or_default())
-        .max(first);
-    let start = text
-        .get(..first)
-        .and_then(|before| before.rfind('\n'))
-        .map_or(0, |newline| newline + 1);
+    let last = text.floor_char_boundary(last.unwrap_or_default()).max(first);
+    let start =
+        text.get(..first).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
     let end = text
         .get(last..)
         .and_then(|after| after.find('\n'))

@@ -19,10 +19,8 @@ pub(super) fn check_shape(merged: &mut Merged) -> Vec<ConfigIssue> {
     let Some(root) = schema.as_object() else {
         return vec![ConfigIssue::error(Code::Defect, "the schema is no object")];
     };
-    let mut shape = Shape {
-        definitions: root.get("$defs").and_then(Value::as_object),
-        issues: Vec::new(),
-    };
+    let mut shape =
+        Shape { definitions: root.get("$defs").and_then(Value::as_object), issues: Vec::new() };
     shape.table(root, &mut merged.root, "");
     shape.issues
 }
@@ -52,9 +50,7 @@ impl<'s> Shape<'s> {
         path: &str,
     ) {
         let properties = schema.get("properties").and_then(Value::as_object);
-        let others = schema
-            .get("additionalProperties")
-            .filter(|others| others.is_object());
+        let others = schema.get("additionalProperties").filter(|others| others.is_object());
         for (key, node) in entries.iter_mut() {
             let below = format!("{path}{key}.");
             match properties.and_then(|known| known.get(key)).or(others) {
@@ -152,10 +148,7 @@ fn takes(schema: &Map<String, Value>, content: &Content) -> bool {
 }
 
 fn wanted_type(schema: &Map<String, Value>) -> &str {
-    schema
-        .get("type")
-        .and_then(Value::as_str)
-        .unwrap_or("string")
+    schema.get("type").and_then(Value::as_str).unwrap_or("string")
 }
 
 /// The words a schema accepts, where it is a list of words.
@@ -164,12 +157,7 @@ fn words(schema: &Map<String, Value>) -> Option<Vec<&str>> {
         return Some(words.iter().filter_map(Value::as_str).collect());
     }
     let choices = schema.get("oneOf")?.as_array()?;
-    Some(
-        choices
-            .iter()
-            .filter_map(|choice| choice.get("const")?.as_str())
-            .collect(),
-    )
+    Some(choices.iter().filter_map(|choice| choice.get("const")?.as_str()).collect())
 }
 
 fn unknown_key(
@@ -178,9 +166,8 @@ fn unknown_key(
     path: &str,
     known: Option<&Map<String, Value>>,
 ) -> ConfigIssue {
-    let known: Vec<&str> = known
-        .map(|known| known.keys().map(String::as_str).collect())
-        .unwrap_or_default();
+    let known: Vec<&str> =
+        known.map(|known| known.keys().map(String::as_str).collect()).unwrap_or_default();
     let shown = shorten(key);
     let place = path.trim_end_matches('.');
     let message = if place.is_empty() {
@@ -265,11 +252,7 @@ fn wrong_word(
     let more = if has_numbers { ", or a number" } else { "" };
     let issue = ConfigIssue::error(
         Code::UnknownWord,
-        format!(
-            "`{}` must be {}{more}",
-            path.trim_end_matches('.'),
-            quoted(&words)
-        ),
+        format!("`{}` must be {}{more}", path.trim_end_matches('.'), quoted(&words)),
     );
     let issue = issue.mark(Some(node.at.clone()), "not one of these");
     Some(match closest(text, words.iter().copied()) {
@@ -300,9 +283,7 @@ fn out_of_range(schema: &Map<String, Value>, node: &Node, path: &str) -> Option<
     let fits = match node.content {
         Content::Integer(None) => false,
         Content::Integer(Some(number)) => {
-            let number = serde_json::Number::from(number)
-                .as_f64()
-                .unwrap_or(f64::NAN);
+            let number = serde_json::Number::from(number).as_f64().unwrap_or(f64::NAN);
             bound(least).is_none_or(|least| number >= least)
                 && bound(most).is_none_or(|most| number <= most)
         }

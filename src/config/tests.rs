@@ -1,8 +1,5 @@
 //! Tests of the whole room: golden diagnostics, precedence and merging, canonical forms, and that no bytes can hurt.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "test code: fixtures are read and folders are made"
-)]
+#![allow(clippy::disallowed_methods, reason = "test code: fixtures are read and folders are made")]
 
 mod golden;
 mod precedence;
@@ -17,10 +14,7 @@ use std::path::{Path, PathBuf};
 fn resolve(path: &Path) -> Result<Vec<DeviceId>, String> {
     match path.to_str() {
         Some("/dev/sda" | "/var/lib") => Ok(vec![DeviceId { major: 8, minor: 0 }]),
-        Some("/dev/nvme0n1") => Ok(vec![DeviceId {
-            major: 259,
-            minor: 0,
-        }]),
+        Some("/dev/nvme0n1") => Ok(vec![DeviceId { major: 259, minor: 0 }]),
         Some("/proc") => Ok(Vec::new()),
         Some(_) | None => Err("no such file or directory".to_owned()),
     }
@@ -38,10 +32,7 @@ fn host() -> Capacity<'static> {
 
 fn load_text(name: &str, text: &str) -> Result<Loaded, Vec<ConfigIssue>> {
     let accounts = Path::new("tests/fixtures/config/root");
-    load(
-        &Sources::text(name, text).with_accounts_below(accounts),
-        &host(),
-    )
+    load(&Sources::text(name, text).with_accounts_below(accounts), &host())
 }
 
 /// The `.toml` files of a folder, by name.

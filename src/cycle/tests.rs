@@ -39,9 +39,7 @@ fn enforced(rules: &Policy, component: &Component) -> (State, Snapshot) {
 
 fn plans_memory_max(news: &News) -> bool {
     let changes = news.plan.actions.iter().flat_map(Action::changes);
-    changes
-        .into_iter()
-        .any(|change| change.new.kind() == KnobKind::MemoryMax)
+    changes.into_iter().any(|change| change.new.kind() == KnobKind::MemoryMax)
 }
 
 #[test]
@@ -100,12 +98,7 @@ fn after_two_fights_it_steps_aside_until_a_reload() {
     seen.at = seen.at.plus(Span::secs(3600));
     let (mut state, contested) = news(step(&rules, state, &seen));
     assert!(!plans_memory_max(&contested));
-    assert!(
-        contested
-            .findings
-            .iter()
-            .any(|finding| finding.kind == FindingKind::Contested)
-    );
+    assert!(contested.findings.iter().any(|finding| finding.kind == FindingKind::Contested));
     state.ownership.forgive();
     state.replan();
     let (_, forgiven) = news(step(&rules, state, &seen));
@@ -141,10 +134,7 @@ fn a_restarted_unit_is_limited_anew() {
     let home = seen.homes.get_mut(&web.name).unwrap();
     home[0].at.id = crate::units::CgroupId(99_999);
     let (_, news) = news(step(&rules, state, &seen));
-    assert!(
-        plans_memory_max(&news),
-        "a value in a new group is nobody's override"
-    );
+    assert!(plans_memory_max(&news), "a value in a new group is nobody's override");
 }
 
 #[test]
@@ -170,23 +160,12 @@ fn a_broken_rule_drops_the_whole_plan() {
     add_home(&mut seen, &web, WEB);
     let (_, news) = news(step(&policy([web]), State::default(), &seen));
     assert!(news.plan.is_empty());
-    assert!(
-        news.findings
-            .iter()
-            .any(|finding| finding.kind == FindingKind::Lint)
-    );
+    assert!(news.findings.iter().any(|finding| finding.kind == FindingKind::Lint));
 }
 
 fn any_component(name: &'static str) -> impl Strategy<Value = Component> {
-    let cpu = (
-        0u64..400,
-        prop_oneof![Just(None), (10u64..2000).prop_map(Some)],
-    );
-    let memory = (
-        0u64..200,
-        prop_oneof![Just(None), (200u64..1000).prop_map(Some)],
-        any::<bool>(),
-    );
+    let cpu = (0u64..400, prop_oneof![Just(None), (10u64..2000).prop_map(Some)]);
+    let memory = (0u64..200, prop_oneof![Just(None), (200u64..1000).prop_map(Some)], any::<bool>());
     let rest = (
         0usize..4,
         10u64..1000,
@@ -200,14 +179,8 @@ fn any_component(name: &'static str) -> impl Strategy<Value = Component> {
         made.cpu.guarantee = Millicpu(cpu.0.min(cpu.1.unwrap_or(u64::MAX)));
         made.cpu.ceiling = cpu.1.map_or(Limit::Max, |value| Limit::At(Millicpu(value)));
         made.memory.guarantee = Bytes::mebi(memory.0);
-        made.memory.ceiling = memory
-            .1
-            .map_or(Limit::Max, |value| Limit::At(Bytes::mebi(value)));
-        made.memory.oom = if memory.2 {
-            OomPolicy::Group
-        } else {
-            OomPolicy::Unset
-        };
+        made.memory.ceiling = memory.1.map_or(Limit::Max, |value| Limit::At(Bytes::mebi(value)));
+        made.memory.oom = if memory.2 { OomPolicy::Group } else { OomPolicy::Unset };
         if rest.3 {
             made.cpu.affinity = Affinity::Cpus(CpuSet::of([1]));
         }
@@ -217,24 +190,16 @@ fn any_component(name: &'static str) -> impl Strategy<Value = Component> {
 
 fn any_world() -> impl Strategy<Value = (Policy, Snapshot)> {
     let places = proptest::collection::vec((0usize..6, 0u64..1500, 0u64..500), 4);
-    let components = (
-        any_component("a"),
-        any_component("b"),
-        any_component("c"),
-        any_component("d"),
-    );
+    let components =
+        (any_component("a"), any_component("b"), any_component("c"), any_component("d"));
     (components, places).prop_map(|((a, b, c, d), places)| {
         let mut seen = host();
         let components = [a, b, c, d];
-        let paths = [
-            "system.slice/S",
-            "apps.slice/inner.slice/S",
-            "provost.slice/provost-low.slice/S",
-        ];
+        let paths =
+            ["system.slice/S", "apps.slice/inner.slice/S", "provost.slice/provost-low.slice/S"];
         for (component, (place, usage, unmanaged)) in components.iter().zip(places) {
             let Some(pattern) = paths.get(place) else {
-                seen.strays
-                    .push(stray(component, 4000 + i32::try_from(usage).unwrap()));
+                seen.strays.push(stray(component, 4000 + i32::try_from(usage).unwrap()));
                 continue;
             };
             let path = pattern.replace('S', &format!("{}.service", component.name));

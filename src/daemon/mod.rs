@@ -1,5 +1,22 @@
 //! The daemon: owns the loop, the threads, signals, reload and the watchdog.
+//!
+//! Three threads: the control loop (this one, on plain epoll), the worker (`enforce`), and the talking thread (tokio: control socket and
+//! systemd's signals). Nothing the others do can stall the loop.
+#![allow(clippy::disallowed_methods, reason = "room daemon/ owns its run and state folders")]
 
+mod enter;
+mod history;
+mod instance;
 mod report;
+mod run;
+mod start;
+mod talk;
 
+pub use enter::{Entered, enter};
+pub use history::History;
+pub use instance::{Instance, InstanceError, Paths};
 pub use report::{ReportInput, report};
+pub use run::{account_text, run};
+pub use start::{
+    Options, Setup, StartError, adopted, capacity, kept, load_policy, open_tree, restorer,
+};

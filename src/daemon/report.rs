@@ -49,9 +49,7 @@ pub fn report(input: ReportInput<'_>) -> Report {
         enforcing: input.enforcing,
         strategy: strategy(input.policy.strategy).to_owned(),
         host: host(input.policy, input.seen),
-        components: components
-            .map(|component| component_report(&input, component))
-            .collect(),
+        components: components.map(|component| component_report(&input, component)).collect(),
         findings,
         escape: input.escape.clone(),
         drift: input.drift.clone(),
@@ -79,35 +77,19 @@ fn host(policy: &Policy, seen: &Snapshot) -> HostReport {
 }
 
 fn component_report(input: &ReportInput<'_>, component: &Component) -> ComponentReport {
-    let homes = input
-        .seen
-        .homes
-        .get(&component.name)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    let loose = input
-        .seen
-        .strays
-        .iter()
-        .filter(|stray| stray.component == component.name);
+    let homes = input.seen.homes.get(&component.name).map(Vec::as_slice).unwrap_or_default();
+    let loose = input.seen.strays.iter().filter(|stray| stray.component == component.name);
     ComponentReport {
         name: component.name.clone(),
         priority: component.priority,
         homes: homes.iter().map(|home| home_report(input, home)).collect(),
         cpu_guarantee: component.cpu.guarantee,
         cpu_ceiling: component.cpu.ceiling,
-        cpu_entitlement: input
-            .news
-            .decision
-            .entitlement
-            .get(&component.name)
-            .copied(),
+        cpu_entitlement: input.news.decision.entitlement.get(&component.name).copied(),
         memory_guarantee: component.memory.guarantee,
         memory_ceiling: component.memory.ceiling,
         pids_ceiling: component.pids,
-        loose: loose
-            .map(|stray| format!("{} ({})", stray.process, stray.comm))
-            .collect(),
+        loose: loose.map(|stray| format!("{} ({})", stray.process, stray.comm)).collect(),
     }
 }
 
@@ -125,10 +107,7 @@ fn home_report(input: &ReportInput<'_>, home: &Home) -> HomeReport {
             .get(home.path())
             .map(|group| group.usage.clone())
             .unwrap_or_default(),
-        knobs: targets
-            .filter(concerns)
-            .map(|target| knob_report(input, target))
-            .collect(),
+        knobs: targets.filter(concerns).map(|target| knob_report(input, target)).collect(),
     }
 }
 
@@ -147,10 +126,7 @@ fn knob_report(input: &ReportInput<'_>, target: &Target) -> KnobReport {
         Standing::Fresh => "not written yet".to_owned(),
         Standing::Reset => "fell back, to be written again".to_owned(),
         Standing::Overridden { remaining, .. } => {
-            format!(
-                "another writer's for {}s more",
-                remaining.0.div_ceil(1_000_000)
-            )
+            format!("another writer's for {}s more", remaining.0.div_ceil(1_000_000))
         }
         Standing::Expired => "another writer's, to be written again".to_owned(),
         Standing::Contested => "contested: provost stepped aside".to_owned(),
@@ -163,8 +139,6 @@ fn knob_report(input: &ReportInput<'_>, target: &Target) -> KnobReport {
         wanted: target.knob.clone(),
         reason: target.reason.to_string(),
         standing: text,
-        original: ownership
-            .record(&target.at, kind)
-            .and_then(|record| record.original.clone()),
+        original: ownership.record(&target.at, kind).and_then(|record| record.original.clone()),
     }
 }

@@ -25,25 +25,15 @@ const LEAST_QUOTA: CpuTime = CpuTime(1000);
 /// What each component with a home is entitled to.
 pub(super) fn entitlement(case: &Case<'_>) -> BTreeMap<ComponentName, Millicpu> {
     let capacity = capacity(case);
-    let components: Vec<&Component> = super::housed(case.policy, case.seen)
-        .into_iter()
-        .map(|housed| housed.component)
-        .collect();
+    let components: Vec<&Component> =
+        super::housed(case.policy, case.seen).into_iter().map(|housed| housed.component).collect();
     let claims: Vec<Claim> = components
         .iter()
         .map(|component| {
-            let ceiling = component
-                .cpu
-                .ceiling
-                .value()
-                .unwrap_or(capacity)
-                .min(capacity);
+            let ceiling = component.cpu.ceiling.value().unwrap_or(capacity).min(capacity);
             Claim {
                 priority: component.priority,
-                weight: component
-                    .priority
-                    .share()
-                    .saturating_mul(component.share_percent),
+                weight: component.priority.share().saturating_mul(component.share_percent),
                 floor: component.cpu.guarantee.0,
                 want: ceiling.0,
                 max: ceiling.0,
@@ -79,21 +69,11 @@ pub(super) fn targets(housed: &Housed<'_>) -> Vec<Target> {
         let Limit::At(ceiling) = cpu.ceiling else {
             continue;
         };
-        let quota = Millicpu(ceiling.0 / housed.parts())
-            .quota_in(cpu.period)
-            .max(LEAST_QUOTA);
-        let max = CpuMax {
-            quota: Limit::At(quota),
-            period: cpu.period,
-        };
+        let quota = Millicpu(ceiling.0 / housed.parts()).quota_in(cpu.period).max(LEAST_QUOTA);
+        let max = CpuMax { quota: Limit::At(quota), period: cpu.period };
         targets.push(housed.configured(home, Knob::CpuMax(max), "cpu.ceiling"));
         let (burst, reason) = match cpu.burst {
-            Some(burst) => (
-                burst.min(quota),
-                Reason::Configured {
-                    key: "cpu.burst".to_owned(),
-                },
-            ),
+            Some(burst) => (burst.min(quota), Reason::Configured { key: "cpu.burst".to_owned() }),
             None if housed.component.priority.is_protected() => (quota, Reason::BurstForProtected),
             None => continue,
         };

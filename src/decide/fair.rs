@@ -47,10 +47,7 @@ pub enum Mode {
 /// Divides `amount` among `claims`; the result is in the order of the claims.
 #[must_use]
 pub fn allocate(amount: u64, claims: &[Claim], mode: Mode) -> Vec<u64> {
-    let floors: Vec<u64> = claims
-        .iter()
-        .map(|claim| claim.floor.min(claim.max))
-        .collect();
+    let floors: Vec<u64> = claims.iter().map(|claim| claim.floor.min(claim.max)).collect();
     let floor_sum: u128 = floors.iter().copied().map(u128::from).sum();
     if floor_sum > u128::from(amount) {
         return floors_by_tier(amount, claims, &floors);
@@ -59,12 +56,9 @@ pub fn allocate(amount: u64, claims: &[Claim], mode: Mode) -> Vec<u64> {
     let mut rest = amount.saturating_sub(given.iter().sum());
     let tiers: &[&[Priority]] = match mode {
         Mode::Weighted => &[&Priority::ALL],
-        Mode::Strict => &[
-            &[Priority::Critical],
-            &[Priority::High],
-            &[Priority::Normal],
-            &[Priority::Low],
-        ],
+        Mode::Strict => {
+            &[&[Priority::Critical], &[Priority::High], &[Priority::Normal], &[Priority::Low]]
+        }
     };
     for tier in tiers {
         let needs: Vec<Need> = claims
@@ -73,10 +67,7 @@ pub fn allocate(amount: u64, claims: &[Claim], mode: Mode) -> Vec<u64> {
             .map(|(claim, &has)| {
                 let in_tier = tier.contains(&claim.priority);
                 let amount = claim.want.min(claim.max).saturating_sub(has);
-                Need {
-                    amount: if in_tier { amount } else { 0 },
-                    weight: claim.weight.max(1),
-                }
+                Need { amount: if in_tier { amount } else { 0 }, weight: claim.weight.max(1) }
             })
             .collect();
         for (has, more) in given.iter_mut().zip(fill(rest, &needs)) {
@@ -98,10 +89,7 @@ fn floors_by_tier(amount: u64, claims: &[Claim], floors: &[u64]) -> Vec<u64> {
             .zip(floors)
             .map(|(claim, &floor)| {
                 let amount = if claim.priority == tier { floor } else { 0 };
-                Need {
-                    amount,
-                    weight: floor.max(1),
-                }
+                Need { amount, weight: floor.max(1) }
             })
             .collect();
         for (has, more) in given.iter_mut().zip(fill(rest, &needs)) {
@@ -122,12 +110,8 @@ struct Need {
 /// Pours `amount` over `needs` by weight; each gets at most its need, and all is poured while anybody needs.
 fn fill(amount: u64, needs: &[Need]) -> Vec<u64> {
     let mut poured = vec![0; needs.len()];
-    let mut open: Vec<(usize, Need)> = needs
-        .iter()
-        .copied()
-        .enumerate()
-        .filter(|(_, need)| need.amount > 0)
-        .collect();
+    let mut open: Vec<(usize, Need)> =
+        needs.iter().copied().enumerate().filter(|(_, need)| need.amount > 0).collect();
     // need_a / weight_a <= need_b / weight_b, without division
     let fullness = |need: &Need, other: &Need| u128::from(need.amount) * u128::from(other.weight);
     open.sort_by(|(a_at, a), (b_at, b)| fullness(a, b).cmp(&fullness(b, a)).then(a_at.cmp(b_at)));
@@ -184,45 +168,27 @@ mod tests {
     use proptest::prelude::*;
 
     fn claim(priority: Priority, floor: u64, want: u64) -> Claim {
-        Claim {
-            priority,
-            weight: priority.share(),
-            floor,
-            want,
-            max: u64::MAX,
-        }
+        Claim { priority, weight: priority.share(), floor, want, max: u64::MAX }
     }
 
     #[test]
     fn divides_by_weight_when_everybody_wants_everything() {
         let claims = [
-            Claim {
-                weight: 10,
-                ..claim(Priority::Normal, 0, 2000)
-            },
-            Claim {
-                weight: 1,
-                ..claim(Priority::Normal, 0, 2000)
-            },
+            Claim { weight: 10, ..claim(Priority::Normal, 0, 2000) },
+            Claim { weight: 1, ..claim(Priority::Normal, 0, 2000) },
         ];
         assert_eq!(allocate(1100, &claims, Mode::Weighted), [1000, 100]);
     }
 
     #[test]
     fn a_small_want_leaves_its_rest_to_the_others() {
-        let claims = [
-            claim(Priority::Critical, 0, 50),
-            claim(Priority::Low, 0, 1000),
-        ];
+        let claims = [claim(Priority::Critical, 0, 50), claim(Priority::Low, 0, 1000)];
         assert_eq!(allocate(1000, &claims, Mode::Weighted), [50, 950]);
     }
 
     #[test]
     fn strict_serves_the_upper_tier_first() {
-        let claims = [
-            claim(Priority::Low, 100, 1000),
-            claim(Priority::High, 0, 1000),
-        ];
+        let claims = [claim(Priority::Low, 100, 1000), claim(Priority::High, 0, 1000)];
         assert_eq!(allocate(1000, &claims, Mode::Strict), [100, 900]);
     }
 
@@ -251,11 +217,7 @@ mod tests {
 
     fn any_case() -> impl Strategy<Value = (u64, Vec<Claim>, Mode)> {
         let mode = prop_oneof![Just(Mode::Weighted), Just(Mode::Strict)];
-        (
-            0u64..20_000,
-            proptest::collection::vec(any_claim(), 0..8),
-            mode,
-        )
+        (0u64..20_000, proptest::collection::vec(any_claim(), 0..8), mode)
     }
 
     fn cap(claim: &Claim) -> u64 {

@@ -34,13 +34,7 @@ fn per_disk(case: &Case<'_>, entries: &[IoPolicy]) -> BTreeMap<DeviceId, IoMax> 
     let mut limits = BTreeMap::new();
     for entry in entries {
         let devices: Vec<DeviceId> = match &entry.device {
-            IoDevice::All => case
-                .seen
-                .host
-                .disks
-                .iter()
-                .map(|disk| disk.device)
-                .collect(),
+            IoDevice::All => case.seen.host.disks.iter().map(|disk| disk.device).collect(),
             IoDevice::Path { disks, .. } => disks.clone(),
         };
         for device in devices {
@@ -57,11 +51,7 @@ fn per_disk(case: &Case<'_>, entries: &[IoPolicy]) -> BTreeMap<DeviceId, IoMax> 
 }
 
 fn or<T>(later: Limit<T>, earlier: Limit<T>) -> Limit<T> {
-    if matches!(later, Limit::Max) {
-        earlier
-    } else {
-        later
-    }
+    if matches!(later, Limit::Max) { earlier } else { later }
 }
 
 fn divided(max: IoMax, parts: u64) -> IoMax {

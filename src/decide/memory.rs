@@ -25,11 +25,7 @@ const RATCHET_ROOM: Bytes = Bytes::mebi(4);
 /// Protection and limits of each home.
 pub(super) fn targets(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
     let memory = &housed.component.memory;
-    let part = |bytes: Bytes| {
-        bytes
-            .scaled(1, housed.parts())
-            .page_floor(case.seen.host.page)
-    };
+    let part = |bytes: Bytes| bytes.scaled(1, housed.parts()).page_floor(case.seen.host.page);
     let part_of = |limit: Limit<Bytes>| limit.map(part);
     let mut targets = Vec::new();
     for home in housed.homes {
@@ -77,17 +73,9 @@ fn least_protection(case: &Case<'_>, guarantee: Bytes) -> Bytes {
             sum
         }
     };
-    let sum = case
-        .policy
-        .components
-        .values()
-        .fold(Bytes::ZERO, of_critical);
+    let sum = case.policy.components.values().fold(Bytes::ZERO, of_critical);
     let half = Bytes(case.seen.host.memory.0 / 2);
-    if sum <= half {
-        guarantee
-    } else {
-        guarantee.scaled(half.0, sum.0)
-    }
+    if sum <= half { guarantee } else { guarantee.scaled(half.0, sum.0) }
 }
 
 fn max_target(case: &Case<'_>, housed: &Housed<'_>, home: &Home, ceiling: Bytes) -> Target {
@@ -110,9 +98,5 @@ fn max_target(case: &Case<'_>, housed: &Housed<'_>, home: &Home, ceiling: Bytes)
         }
         Some(_) | None => follow,
     };
-    housed.target(
-        home,
-        Knob::MemoryMax(Limit::At(limit)),
-        Reason::AboveCeiling { ceiling, usage },
-    )
+    housed.target(home, Knob::MemoryMax(Limit::At(limit)), Reason::AboveCeiling { ceiling, usage })
 }

@@ -48,33 +48,18 @@ impl Housed<'_> {
 
     fn target(&self, home: &Home, knob: Knob, reason: Reason) -> Target {
         let component = Some(self.component.name.clone());
-        Target {
-            component,
-            at: home.path().clone(),
-            knob,
-            reason,
-        }
+        Target { component, at: home.path().clone(), knob, reason }
     }
 
     fn configured(&self, home: &Home, knob: Knob, key: &str) -> Target {
-        self.target(
-            home,
-            knob,
-            Reason::Configured {
-                key: key.to_owned(),
-            },
-        )
+        self.target(home, knob, Reason::Configured { key: key.to_owned() })
     }
 }
 
 /// What is wanted now.
 #[must_use]
 pub fn decide(policy: &Policy, ownership: &Ownership, seen: &Snapshot) -> Decision {
-    let case = Case {
-        policy,
-        seen,
-        ownership,
-    };
+    let case = Case { policy, seen, ownership };
     let housed = housed(policy, seen);
     let mut decision = Decision {
         placements: place::placements(&case),
@@ -84,9 +69,7 @@ pub fn decide(policy: &Policy, ownership: &Ownership, seen: &Snapshot) -> Decisi
     for component in &housed {
         decision.targets.extend(of_component(&case, component));
     }
-    decision
-        .targets
-        .extend(tree::weights(&case, &housed, &decision.entitlement));
+    decision.targets.extend(tree::weights(&case, &housed, &decision.entitlement));
     let protections = tree::protections(&case, &decision.targets);
     decision.targets.extend(protections);
     let returned = no_longer_asked_for(&case, &decision.targets);
@@ -112,10 +95,7 @@ fn of_component(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
 
 fn housed<'a>(policy: &'a Policy, seen: &'a Snapshot) -> Vec<Housed<'a>> {
     let with_homes = |component: &'a Component| {
-        let homes = seen
-            .homes
-            .get(&component.name)
-            .filter(|homes| !homes.is_empty())?;
+        let homes = seen.homes.get(&component.name).filter(|homes| !homes.is_empty())?;
         Some(Housed { component, homes })
     };
     policy.components.values().filter_map(with_homes).collect()
@@ -133,9 +113,7 @@ fn pids(housed: &Housed<'_>) -> Vec<Target> {
 /// Knobs that provost wrote and that nothing asks for any more: back to what was there before.
 fn no_longer_asked_for(case: &Case<'_>, targets: &[Target]) -> Vec<Target> {
     let asked = |path: &CgroupPath, kind: KnobKind| {
-        targets
-            .iter()
-            .any(|target| target.at == *path && target.knob.kind() == kind)
+        targets.iter().any(|target| target.at == *path && target.knob.kind() == kind)
     };
     let mut returned = Vec::new();
     for (path, kind, record) in case.ownership.records() {

@@ -12,47 +12,24 @@ const ROOT_GROUP: &str = "provost";
 /// One placement for every component that has loose processes.
 pub(super) fn placements(case: &Case<'_>) -> Vec<Placement> {
     let of_component = |component: &Component| {
-        let strays = case
-            .seen
-            .strays
-            .iter()
-            .filter(|stray| stray.component == component.name);
+        let strays = case.seen.strays.iter().filter(|stray| stray.component == component.name);
         let strays: Vec<Stray> = strays.cloned().collect();
         (!strays.is_empty()).then(|| placement(case, component, strays))
     };
-    case.policy
-        .components
-        .values()
-        .filter_map(of_component)
-        .collect()
+    case.policy.components.values().filter_map(of_component).collect()
 }
 
 fn placement(case: &Case<'_>, component: &Component, strays: Vec<Stray>) -> Placement {
-    let homes = case
-        .seen
-        .homes
-        .get(&component.name)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let homes = case.seen.homes.get(&component.name).map(Vec::as_slice).unwrap_or_default();
     let existing = homes.iter().find(|home| home.kind.is_own());
     let (kind, path) = match existing {
         Some(home) => (home.kind.clone(), home.path().clone()),
         None => own_home(component, case.seen.host.systemd),
     };
-    let targets = if existing.is_some() {
-        Vec::new()
-    } else {
-        of_new_home(case, component, &kind, &path)
-    };
+    let targets =
+        if existing.is_some() { Vec::new() } else { of_new_home(case, component, &kind, &path) };
     let slice = slice(component);
-    Placement {
-        component: component.name.clone(),
-        home: kind,
-        path,
-        slice,
-        targets,
-        strays,
-    }
+    Placement { component: component.name.clone(), home: kind, path, slice, targets, strays }
 }
 
 /// The home of provost's own making for a component's loose processes.
@@ -60,14 +37,10 @@ fn own_home(component: &Component, systemd: bool) -> (HomeKind, CgroupPath) {
     let (name, priority) = (&component.name, component.priority);
     if systemd {
         let unit = format!("provost-{name}.scope");
-        let path = CgroupPath::new(ROOT_SLICE)
-            .child(&slice(component))
-            .child(&unit);
+        let path = CgroupPath::new(ROOT_SLICE).child(&slice(component)).child(&unit);
         return (HomeKind::OwnScope { unit }, path);
     }
-    let path = CgroupPath::new(ROOT_GROUP)
-        .child(priority.word())
-        .child(name.as_str());
+    let path = CgroupPath::new(ROOT_GROUP).child(priority.word()).child(name.as_str());
     (HomeKind::OwnGroup, path)
 }
 
@@ -83,27 +56,10 @@ fn of_new_home(
     path: &CgroupPath,
 ) -> Vec<Target> {
     // Not yet there, so it has no identity; none of its targets depends on one.
-    let at = CgroupRef {
-        path: path.clone(),
-        id: CgroupId(0),
-    };
-    let mut homes = case
-        .seen
-        .homes
-        .get(&component.name)
-        .cloned()
-        .unwrap_or_default();
-    homes.push(Home {
-        at,
-        kind: kind.clone(),
-    });
-    let mut targets = super::of_component(
-        case,
-        &Housed {
-            component,
-            homes: &homes,
-        },
-    );
+    let at = CgroupRef { path: path.clone(), id: CgroupId(0) };
+    let mut homes = case.seen.homes.get(&component.name).cloned().unwrap_or_default();
+    homes.push(Home { at, kind: kind.clone() });
+    let mut targets = super::of_component(case, &Housed { component, homes: &homes });
     targets.retain(|target| target.at == *path);
     targets
 }

@@ -8,10 +8,8 @@ use crate::units::{Bytes, CpuMax, CpuSet, CpuTime, Millicpu, Weight};
 
 fn wanted(decision: &Decision, path: &str, kind: KnobKind) -> Option<Knob> {
     let path = CgroupPath::new(path);
-    let found = decision
-        .targets
-        .iter()
-        .find(|target| target.at == path && target.knob.kind() == kind);
+    let found =
+        decision.targets.iter().find(|target| target.at == path && target.knob.kind() == kind);
     found.map(|target| target.knob.clone())
 }
 
@@ -28,12 +26,7 @@ fn a_component_without_limits_gets_a_weight_and_nothing_else() {
     let mut seen = host();
     add_home(&mut seen, &web, "system.slice/web.service");
     let decision = decide(&policy([web]), &Ownership::default(), &seen);
-    assert!(
-        decision
-            .targets
-            .iter()
-            .all(|target| target.knob.kind() == KnobKind::CpuWeight)
-    );
+    assert!(decision.targets.iter().all(|target| target.knob.kind() == KnobKind::CpuWeight));
 }
 
 #[test]
@@ -68,14 +61,8 @@ fn a_guarantee_holds_through_a_slice_that_is_shared_with_others() {
     db.cpu.guarantee = Millicpu(1000);
     let mut seen = host();
     add_home(&mut seen, &db, "system.slice/db.service");
-    seen.groups
-        .get_mut(&CgroupPath::new("system.slice"))
-        .unwrap()
-        .unmanaged_weight = 2000;
-    seen.groups
-        .get_mut(&CgroupPath::root())
-        .unwrap()
-        .unmanaged_weight = 200;
+    seen.groups.get_mut(&CgroupPath::new("system.slice")).unwrap().unmanaged_weight = 2000;
+    seen.groups.get_mut(&CgroupPath::root()).unwrap().unmanaged_weight = 200;
     let decision = decide(&policy([db]), &Ownership::default(), &seen);
     let slice = f64::from(weight(&decision, "system.slice"));
     let service = f64::from(weight(&decision, "system.slice/db.service"));
@@ -95,31 +82,15 @@ fn ceilings_become_limits_and_are_divided_among_homes() {
     add_home(&mut seen, &batch, "system.slice/batch@2.service");
     let decision = decide(&policy([batch]), &Ownership::default(), &seen);
     let home = "system.slice/batch@2.service";
-    let quota = CpuMax {
-        quota: Limit::At(CpuTime::millis(25)),
-        period: CpuMax::DEFAULT_PERIOD,
-    };
-    assert_eq!(
-        wanted(&decision, home, KnobKind::CpuMax),
-        Some(Knob::CpuMax(quota))
-    );
+    let quota = CpuMax { quota: Limit::At(CpuTime::millis(25)), period: CpuMax::DEFAULT_PERIOD };
+    assert_eq!(wanted(&decision, home, KnobKind::CpuMax), Some(Knob::CpuMax(quota)));
     assert_eq!(
         wanted(&decision, home, KnobKind::MemoryMax),
         Some(Knob::MemoryMax(Limit::At(Bytes::mebi(128))))
     );
-    assert_eq!(
-        wanted(&decision, home, KnobKind::PidsMax),
-        Some(Knob::PidsMax(Limit::At(50)))
-    );
-    assert_eq!(
-        wanted(&decision, home, KnobKind::MemoryOomGroup),
-        Some(Knob::MemoryOomGroup(true))
-    );
-    assert_eq!(
-        wanted(&decision, home, KnobKind::CpuMaxBurst),
-        None,
-        "low is not protected"
-    );
+    assert_eq!(wanted(&decision, home, KnobKind::PidsMax), Some(Knob::PidsMax(Limit::At(50))));
+    assert_eq!(wanted(&decision, home, KnobKind::MemoryOomGroup), Some(Knob::MemoryOomGroup(true)));
+    assert_eq!(wanted(&decision, home, KnobKind::CpuMaxBurst), None, "low is not protected");
 }
 
 #[test]
@@ -146,14 +117,8 @@ fn protection_is_carried_through_every_ancestor_below_the_root() {
     add_home(&mut seen, &db, "system.slice/db.service");
     let decision = decide(&policy([web, db]), &Ownership::default(), &seen);
     let low = |mebi| Some(Knob::MemoryLow(Limit::At(Bytes::mebi(mebi))));
-    assert_eq!(
-        wanted(&decision, "system.slice", KnobKind::MemoryLow),
-        low(150)
-    );
-    assert_eq!(
-        wanted(&decision, "system.slice/inner.slice", KnobKind::MemoryLow),
-        low(100)
-    );
+    assert_eq!(wanted(&decision, "system.slice", KnobKind::MemoryLow), low(150));
+    assert_eq!(wanted(&decision, "system.slice/inner.slice", KnobKind::MemoryLow), low(100));
     assert_eq!(
         wanted(&decision, "system.slice", KnobKind::MemoryMin),
         Some(Knob::MemoryMin(Limit::At(Bytes::mebi(100)))),
@@ -171,11 +136,8 @@ fn memory_max_follows_usage_down_instead_of_killing() {
     let path = CgroupPath::new("system.slice/hog.service");
     seen.groups.get_mut(&path).unwrap().usage.memory = Some(Bytes::mebi(200));
     let decision = decide(&policy([hog.clone()]), &Ownership::default(), &seen);
-    let target = decision
-        .targets
-        .iter()
-        .find(|target| target.knob.kind() == KnobKind::MemoryMax)
-        .unwrap();
+    let target =
+        decision.targets.iter().find(|target| target.knob.kind() == KnobKind::MemoryMax).unwrap();
     assert!(matches!(target.reason, Reason::AboveCeiling { .. }));
     assert!(target.knob > Knob::MemoryMax(Limit::At(Bytes::mebi(200))));
     hog.memory.hard = true;
@@ -197,10 +159,7 @@ fn a_later_disk_limit_overrides_key_by_key() {
         write_iops: Limit::Max,
     };
     let one = IoPolicy {
-        device: IoDevice::Path {
-            path: "/dev/sda".into(),
-            disks: vec![DISK],
-        },
+        device: IoDevice::Path { path: "/dev/sda".into(), disks: vec![DISK] },
         read: Limit::At(Bytes::mebi(50)),
         write: Limit::Max,
         ..all.clone()
@@ -215,11 +174,7 @@ fn a_later_disk_limit_overrides_key_by_key() {
         ..IoMax::UNLIMITED
     };
     assert_eq!(
-        wanted(
-            &decision,
-            "system.slice/batch.service",
-            KnobKind::IoMax(DISK)
-        ),
+        wanted(&decision, "system.slice/batch.service", KnobKind::IoMax(DISK)),
         Some(Knob::IoMax(DISK, max))
     );
 }
@@ -231,10 +186,7 @@ fn io_weight_is_written_only_where_a_disk_heeds_it() {
     add_home(&mut seen, &web, "system.slice/web.service");
     let rules = policy([web]);
     let without = decide(&rules, &Ownership::default(), &seen);
-    assert_eq!(
-        wanted(&without, "system.slice/web.service", KnobKind::IoWeight),
-        None
-    );
+    assert_eq!(wanted(&without, "system.slice/web.service", KnobKind::IoWeight), None);
     seen.host.disks[0].weights = IoWeightBackend::Bfq;
     let with = decide(&rules, &Ownership::default(), &seen);
     assert!(wanted(&with, "system.slice/web.service", KnobKind::IoWeight).is_some());
@@ -267,10 +219,7 @@ fn loose_processes_go_to_a_scope_in_the_slice_of_their_priority() {
     );
     seen.host.systemd = false;
     let decision = decide(&rules, &Ownership::default(), &seen);
-    assert_eq!(
-        decision.placements[0].path,
-        CgroupPath::new("provost/low/sync")
-    );
+    assert_eq!(decision.placements[0].path, CgroupPath::new("provost/low/sync"));
 }
 
 #[test]
@@ -279,10 +228,7 @@ fn weights_stay_within_the_kernels_range_on_a_large_host() {
     let tiny = component("tiny", Priority::Low);
     let mut seen = host();
     seen.host.online = CpuSet::of(0..512);
-    seen.groups
-        .get_mut(&CgroupPath::root())
-        .unwrap()
-        .unmanaged_weight = 100_000;
+    seen.groups.get_mut(&CgroupPath::root()).unwrap().unmanaged_weight = 100_000;
     add_home(&mut seen, &web, "provost.slice/web.scope");
     add_home(&mut seen, &tiny, "provost.slice/tiny.scope");
     let decision = decide(&policy([web, tiny]), &Ownership::default(), &seen);

@@ -66,17 +66,10 @@ pub(super) fn weights(
             .filter(|(path, _)| path.parent().as_ref() == Some(&parent))
             .map(|(path, node)| (path, node, amount(path, node)))
             .collect();
-        let unmanaged = case
-            .seen
-            .groups
-            .get(&parent)
-            .map_or(0, |group| group.unmanaged_weight);
+        let unmanaged = case.seen.groups.get(&parent).map_or(0, |group| group.unmanaged_weight);
         let values = sibling_weights(&siblings, u128::from(unmanaged), place_rest);
         for ((path, node, _), weight) in siblings.into_iter().zip(values) {
-            let reason = Reason::Entitlement {
-                share: Millicpu(node.entitled),
-                of,
-            };
+            let reason = Reason::Entitlement { share: Millicpu(node.entitled), of };
             targets.extend(weight_targets(case, path, node, (weight, reason)));
         }
     }
@@ -105,9 +98,7 @@ fn nodes(
 }
 
 fn holds_node(nodes: &BTreeMap<CgroupPath, Node>, path: &CgroupPath) -> bool {
-    nodes
-        .keys()
-        .any(|node| node.parent().as_ref() == Some(path))
+    nodes.keys().any(|node| node.parent().as_ref() == Some(path))
 }
 
 fn sibling_weights(
@@ -115,12 +106,7 @@ fn sibling_weights(
     unmanaged: u128,
     place_rest: u128,
 ) -> Vec<Weight> {
-    let largest = siblings
-        .iter()
-        .map(|(_, _, amount)| *amount)
-        .max()
-        .unwrap_or(1)
-        .max(1);
+    let largest = siblings.iter().map(|(_, _, amount)| *amount).max().unwrap_or(1).max(1);
     // weight = amount * numerator / denominator
     let (numerator, denominator) = if unmanaged > 0 && place_rest > 0 {
         (unmanaged, place_rest)
@@ -128,11 +114,8 @@ fn sibling_weights(
         (LARGEST_ALONE, largest)
     };
     let too_large = largest * numerator > LARGEST * denominator;
-    let (numerator, denominator) = if too_large {
-        (LARGEST, largest)
-    } else {
-        (numerator, denominator)
-    };
+    let (numerator, denominator) =
+        if too_large { (LARGEST, largest) } else { (numerator, denominator) };
     siblings
         .iter()
         .map(|(_, _, amount)| {
@@ -155,12 +138,7 @@ fn weight_targets(
         reason: reason.clone(),
     };
     let mut targets = vec![target(Knob::CpuWeight(weight))];
-    let heeded = case
-        .seen
-        .host
-        .disks
-        .iter()
-        .any(|disk| disk.weights != IoWeightBackend::None);
+    let heeded = case.seen.host.disks.iter().any(|disk| disk.weights != IoWeightBackend::None);
     let explicit = node
         .component
         .as_ref()
@@ -190,11 +168,7 @@ pub(super) fn protections(case: &Case<'_>, targets: &[Target]) -> Vec<Target> {
         .filter_map(|((at, kind), (sum, homes))| {
             let is_low = kind == KnobKind::MemoryLow;
             let wrap = |limit| {
-                if is_low {
-                    Knob::MemoryLow(limit)
-                } else {
-                    Knob::MemoryMin(limit)
-                }
+                if is_low { Knob::MemoryLow(limit) } else { Knob::MemoryMin(limit) }
             };
             let wanted = wrap(Limit::At(sum));
             let enough = case
@@ -202,12 +176,7 @@ pub(super) fn protections(case: &Case<'_>, targets: &[Target]) -> Vec<Target> {
                 .original(case.seen, &at, kind)
                 .is_some_and(|original| *original >= wanted);
             let reason = Reason::CarriedUp { homes };
-            (!enough).then_some(Target {
-                component: None,
-                at,
-                knob: wanted,
-                reason,
-            })
+            (!enough).then_some(Target { component: None, at, knob: wanted, reason })
         })
         .collect()
 }

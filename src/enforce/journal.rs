@@ -56,19 +56,10 @@ impl Journal {
         std::fs::create_dir_all(dir).map_err(failed("make the folder of"))?;
         let mut ledger = Self::peek(dir)?;
         if ledger.boot.as_deref() != Some(boot) {
-            ledger = Ledger {
-                boot: Some(boot.to_owned()),
-                ..Ledger::default()
-            };
+            ledger = Ledger { boot: Some(boot.to_owned()), ..Ledger::default() };
         }
         let file = replace(dir, &path, &ledger.lines()).map_err(failed("write"))?;
-        Ok(Self {
-            path,
-            file,
-            ledger,
-            grown: 0,
-            pending: Vec::new(),
-        })
+        Ok(Self { path, file, ledger, grown: 0, pending: Vec::new() })
     }
 
     /// Reads the journal in `dir` without opening it for writing; a missing one is an empty ledger.
@@ -80,11 +71,7 @@ impl Journal {
         match std::fs::read(&path) {
             Ok(bytes) => Ok(Ledger::read(&bytes)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Ledger::default()),
-            Err(source) => Err(JournalError {
-                op: "read",
-                path,
-                source,
-            }),
+            Err(source) => Err(JournalError { op: "read", path, source }),
         }
     }
 
@@ -112,9 +99,7 @@ impl Journal {
             let path = self.path.clone();
             move |source| JournalError { op, path, source }
         };
-        self.file
-            .write_all(&self.pending)
-            .map_err(failed("append to"))?;
+        self.file.write_all(&self.pending).map_err(failed("append to"))?;
         self.file.sync_data().map_err(failed("sync"))?;
         self.grown += u64::try_from(self.pending.len()).unwrap_or(u64::MAX);
         self.pending.clear();
@@ -131,12 +116,8 @@ impl Journal {
 /// Replaces `path` by `bytes` so that a power cut leaves the old or the new content, and returns it open for appending.
 fn replace(dir: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<File> {
     let temporary = dir.join(format!("{NAME}.new"));
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)?;
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&temporary, path)?;

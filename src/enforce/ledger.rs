@@ -128,10 +128,7 @@ impl Ledger {
     #[must_use]
     pub fn read(bytes: &[u8]) -> Self {
         let mut ledger = Self::default();
-        for line in bytes
-            .split(|byte| *byte == b'\n')
-            .filter(|line| !line.is_empty())
-        {
+        for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             match decode(line) {
                 Some(entry) => ledger.take(entry),
                 None => ledger.torn += 1,
@@ -144,19 +141,14 @@ impl Ledger {
     pub fn take(&mut self, entry: Entry) {
         match entry {
             Entry::Boot { id } => self.boot = Some(id),
-            Entry::Original {
-                path,
-                kind,
-                original,
-            } => {
+            Entry::Original { path, kind, original } => {
                 self.originals.entry((path, kind)).or_insert(original);
             }
             Entry::Wrote { path, id, value } => {
                 self.last.insert((path, value.kind()), (id, value));
             }
             Entry::Moved(moved) => {
-                self.moved
-                    .retain(|earlier| earlier.process != moved.process);
+                self.moved.retain(|earlier| earlier.process != moved.process);
                 self.moved.push(moved);
             }
             Entry::Made(made) => {
@@ -171,11 +163,7 @@ impl Ledger {
                 self.last.remove(&(path, kind));
             }
             Entry::Clean => {
-                *self = Self {
-                    boot: self.boot.take(),
-                    torn: self.torn,
-                    ..Self::default()
-                }
+                *self = Self { boot: self.boot.take(), torn: self.torn, ..Self::default() }
             }
         }
     }
@@ -193,31 +181,22 @@ impl Ledger {
     #[must_use]
     pub fn lines(&self) -> Vec<u8> {
         let boot = self.boot.iter().map(|id| Entry::Boot { id: id.clone() });
-        let originals = self
-            .originals
-            .iter()
-            .map(|((path, kind), original)| Entry::Original {
-                path: path.clone(),
-                kind: *kind,
-                original: original.clone(),
-            });
-        let last = self
-            .last
-            .iter()
-            .map(|((path, _), (id, value))| Entry::Wrote {
-                path: path.clone(),
-                id: *id,
-                value: value.clone(),
-            });
+        let originals = self.originals.iter().map(|((path, kind), original)| Entry::Original {
+            path: path.clone(),
+            kind: *kind,
+            original: original.clone(),
+        });
+        let last = self.last.iter().map(|((path, _), (id, value))| Entry::Wrote {
+            path: path.clone(),
+            id: *id,
+            value: value.clone(),
+        });
         let moved = self.moved.iter().cloned().map(Entry::Moved);
         let made = self.made.iter().cloned().map(Entry::Made);
-        let enabled = self
-            .enabled
-            .iter()
-            .map(|(path, controllers)| Entry::Enabled {
-                path: path.clone(),
-                controllers: controllers.clone(),
-            });
+        let enabled = self.enabled.iter().map(|(path, controllers)| Entry::Enabled {
+            path: path.clone(),
+            controllers: controllers.clone(),
+        });
         boot.chain(originals)
             .chain(last)
             .chain(moved)
@@ -271,43 +250,26 @@ mod tests {
         let path = CgroupPath::new("a/b");
         let process = ProcId { pid: 10, start: 3 };
         vec![
-            Entry::Boot {
-                id: "boot".to_owned(),
-            },
+            Entry::Boot { id: "boot".to_owned() },
             Entry::Original {
                 path: path.clone(),
                 kind: KnobKind::MemoryMax,
                 original: original(Some(max(1))),
             },
-            Entry::Wrote {
-                path: path.clone(),
-                id: CgroupId(7),
-                value: max(2),
-            },
+            Entry::Wrote { path: path.clone(), id: CgroupId(7), value: max(2) },
             Entry::Original {
                 path: path.clone(),
                 kind: KnobKind::MemoryMax,
                 original: original(Some(max(2))),
             },
-            Entry::Wrote {
-                path: path.clone(),
-                id: CgroupId(7),
-                value: max(3),
-            },
-            Entry::Moved(Moved {
-                process,
-                from: CgroupPath::new("x"),
-                to: path.clone(),
-            }),
+            Entry::Wrote { path: path.clone(), id: CgroupId(7), value: max(3) },
+            Entry::Moved(Moved { process, from: CgroupPath::new("x"), to: path.clone() }),
             Entry::Made(Made {
                 component: "web".parse().unwrap(),
                 path: path.clone(),
                 kind: HomeKind::OwnGroup,
             }),
-            Entry::Enabled {
-                path,
-                controllers: [Controller::Cpu].into(),
-            },
+            Entry::Enabled { path, controllers: [Controller::Cpu].into() },
         ]
     }
 
@@ -322,10 +284,7 @@ mod tests {
         assert_eq!(ledger.originals[&key].value, Some(max(1)));
         assert_eq!(ledger.last[&key].1, max(3));
         assert_eq!(ledger.boot.as_deref(), Some("boot"));
-        assert_eq!(
-            (ledger.moved.len(), ledger.made.len(), ledger.torn),
-            (1, 1, 0)
-        );
+        assert_eq!((ledger.moved.len(), ledger.made.len(), ledger.torn), (1, 1, 0));
     }
 
     #[test]

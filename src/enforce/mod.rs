@@ -8,8 +8,15 @@
     reason = "room enforce/ owns the journal and the worker that may wait"
 )]
 
+mod carry;
 mod journal;
 mod ledger;
+mod lifecycle;
+mod undo;
+mod worker;
 
+pub use carry::Executor;
 pub use journal::{Journal, JournalError};
 pub use ledger::{Entry, Ledger, Made, Moved, Original};
+pub use undo::{Giving, Returned};
+pub use worker::{Order, Result as WorkerResult, Worker};

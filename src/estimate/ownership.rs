@@ -117,10 +117,7 @@ impl Ownership {
         effective: Knob,
     ) {
         let kind = effective.kind();
-        let record = Record {
-            effective: Some(effective),
-            ..Record::new(id, original)
-        };
+        let record = Record { effective: Some(effective), ..Record::new(id, original) };
         self.records.insert((path, kind), record);
     }
 
@@ -152,9 +149,7 @@ impl Ownership {
 
     /// All records, by path and knob.
     pub fn records(&self) -> impl Iterator<Item = (&CgroupPath, KnobKind, &Record)> {
-        self.records
-            .iter()
-            .map(|((path, kind), record)| (path, *kind, record))
+        self.records.iter().map(|((path, kind), record)| (path, *kind, record))
     }
 
     /// The value before provost: from the record, else what is read now.
@@ -167,18 +162,14 @@ impl Ownership {
     ) -> Option<&'a Knob> {
         match self.record(path, kind) {
             Some(record) => record.original.as_ref(),
-            None => seen
-                .groups
-                .get(path)
-                .and_then(|group| group.knob(kind).value()),
+            None => seen.groups.get(path).and_then(|group| group.knob(kind).value()),
         }
     }
 
     /// Takes in the outcomes of earlier writes and compares every record with what was read.
     pub fn update(&mut self, seen: &Snapshot, override_for: Span) {
         self.absorb(seen);
-        self.records
-            .retain(|(path, _), _| seen.groups.contains_key(path));
+        self.records.retain(|(path, _), _| seen.groups.contains_key(path));
         for ((path, kind), record) in &mut self.records {
             let Some(group) = seen.groups.get(path) else {
                 continue;
@@ -197,13 +188,7 @@ impl Ownership {
 
     fn absorb(&mut self, seen: &Snapshot) {
         for outcome in &seen.outcomes {
-            let OutcomeOf::Knob {
-                knob,
-                asked,
-                id: Some(id),
-                original,
-            } = &outcome.of
-            else {
+            let OutcomeOf::Knob { knob, asked, id: Some(id), original } = &outcome.of else {
                 continue;
             };
             let record = self
@@ -274,18 +259,11 @@ impl Record {
             self.fallen = true;
             return;
         }
-        let known = self
-            .overridden
-            .as_ref()
-            .is_some_and(|known| known.value == *value);
+        let known = self.overridden.as_ref().is_some_and(|known| known.value == *value);
         if !known {
             self.fights += 1;
             let until = now.plus(override_for);
-            self.overridden = Some(Override {
-                value: value.clone(),
-                since: now,
-                until,
-            });
+            self.overridden = Some(Override { value: value.clone(), since: now, until });
         }
     }
 
@@ -333,9 +311,5 @@ pub fn standing(
         }
         return Standing::Expired;
     }
-    if value == effective {
-        Standing::Ours
-    } else {
-        Standing::Reset
-    }
+    if value == effective { Standing::Ours } else { Standing::Reset }
 }

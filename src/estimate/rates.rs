@@ -30,13 +30,10 @@ impl Rates {
         self.groups.retain(|path, _| seen.groups.contains_key(path));
         for (path, group) in &seen.groups {
             let Some(cpu) = group.usage.cpu else { continue };
-            let fresh = Counters {
-                id: group.id,
-                at: seen.at,
-                cpu,
-                cpu_rate: None,
-            };
+            let fresh = Counters { id: group.id, at: seen.at, cpu, cpu_rate: None };
             match self.groups.get_mut(path) {
+                // The same look again says nothing new.
+                Some(last) if last.at == fresh.at && last.id == fresh.id => {}
                 Some(last) => {
                     let cpu_rate = rate(last, &fresh);
                     *last = Counters { cpu_rate, ..fresh };
@@ -88,11 +85,7 @@ mod tests {
         let last = counters(1, 10, 500);
         assert_eq!(rate(&last, &counters(2, 11, 900)), None, "another group");
         assert_eq!(rate(&last, &counters(1, 10, 900)), None, "no time passed");
-        assert_eq!(
-            rate(&last, &counters(1, 11, 400)),
-            None,
-            "counter went back"
-        );
+        assert_eq!(rate(&last, &counters(1, 11, 400)), None, "counter went back");
         assert_eq!(rate(&last, &counters(1, 100, 900)), None, "the host slept");
     }
 }

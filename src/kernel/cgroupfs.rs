@@ -87,15 +87,9 @@ impl CgroupFs {
             .map_err(|errno| ReadError::refused("examine", root.to_string_lossy(), errno))?;
         if kind.filesystem_type() != CGROUP2_SUPER_MAGIC {
             let what = "it is not a cgroup v2 file system".to_owned();
-            return Err(ReadError::Malformed {
-                path: root.to_string_lossy().into_owned(),
-                what,
-            });
+            return Err(ReadError::Malformed { path: root.to_string_lossy().into_owned(), what });
         }
-        Ok(Self {
-            resolve: fs.resolve | ResolveFlag::RESOLVE_NO_XDEV,
-            ..fs
-        })
+        Ok(Self { resolve: fs.resolve | ResolveFlag::RESOLVE_NO_XDEV, ..fs })
     }
 
     /// Opens any folder as if it were a tree: for fixtures.
@@ -109,11 +103,7 @@ impl CgroupFs {
         let resolve = ResolveFlag::RESOLVE_BENEATH
             | ResolveFlag::RESOLVE_NO_SYMLINKS
             | ResolveFlag::RESOLVE_NO_MAGICLINKS;
-        Ok(Self {
-            root: opened,
-            at: root.to_owned(),
-            resolve,
-        })
+        Ok(Self { root: opened, at: root.to_owned(), resolve })
     }
 
     /// The folder it is mounted at.
@@ -207,16 +197,10 @@ mod tests {
     #[test]
     fn the_mount_is_found_among_others() {
         let pure = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n";
-        assert_eq!(
-            Hierarchy::find(pure),
-            Hierarchy::Unified("/sys/fs/cgroup".into())
-        );
+        assert_eq!(Hierarchy::find(pure), Hierarchy::Unified("/sys/fs/cgroup".into()));
         let hybrid = "31 30 0:27 / /sys/fs/cgroup/unified rw shared:1 - cgroup2 cgroup2 rw\n\
                       32 30 0:28 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n";
-        assert_eq!(
-            Hierarchy::find(hybrid),
-            Hierarchy::Hybrid("/sys/fs/cgroup/unified".into())
-        );
+        assert_eq!(Hierarchy::find(hybrid), Hierarchy::Hybrid("/sys/fs/cgroup/unified".into()));
         assert_eq!(Hierarchy::find("broken\n"), Hierarchy::None);
     }
 
@@ -232,17 +216,10 @@ mod tests {
         for escape in ["../outside", "a/../../outside", "link"] {
             assert!(fs.group(&CgroupPath::new(escape)).is_err(), "{escape}");
         }
-        let walked: Vec<String> = fs
-            .walk()
-            .unwrap()
-            .into_iter()
-            .map(|(path, _)| path.to_string())
-            .collect();
+        let walked: Vec<String> =
+            fs.walk().unwrap().into_iter().map(|(path, _)| path.to_string()).collect();
         assert_eq!(walked, ["/", "a", "a/b"]);
-        assert!(
-            CgroupFs::open(&root).is_err(),
-            "not a cgroup v2 file system"
-        );
+        assert!(CgroupFs::open(&root).is_err(), "not a cgroup v2 file system");
         std::fs::remove_dir_all(&root).unwrap();
     }
 }

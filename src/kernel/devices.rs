@@ -58,15 +58,10 @@ pub fn disks(sys: &Path, cgroup: &Path) -> Vec<Disk> {
 
 fn disk(sys: &Path, name: String, costs: &str) -> Option<Disk> {
     let folder = sys.join("block").join(&name);
-    let device: DeviceId = std::fs::read_to_string(folder.join("dev"))
-        .ok()?
-        .parse()
-        .ok()?;
+    let device: DeviceId = std::fs::read_to_string(folder.join("dev")).ok()?.parse().ok()?;
     let scheduler = std::fs::read_to_string(folder.join("queue/scheduler")).unwrap_or_default();
     let prefix = format!("{device} ");
-    let has_cost = costs
-        .lines()
-        .any(|line| line.starts_with(&prefix) && line.contains("enable=1"));
+    let has_cost = costs.lines().any(|line| line.starts_with(&prefix) && line.contains("enable=1"));
     let weights = if scheduler.contains("[bfq]") {
         IoWeightBackend::Bfq
     } else if has_cost {
@@ -74,11 +69,7 @@ fn disk(sys: &Path, name: String, costs: &str) -> Option<Disk> {
     } else {
         IoWeightBackend::None
     };
-    Some(Disk {
-        device,
-        name,
-        weights,
-    })
+    Some(Disk { device, name, weights })
 }
 
 /// The whole disks behind a device node, a mount point or any file.
@@ -87,10 +78,8 @@ fn disk(sys: &Path, name: String, costs: &str) -> Option<Disk> {
 /// [`DeviceError`] when nothing is there or the file system has no disk.
 pub fn behind(sys: &Path, path: &Path) -> Result<Vec<DeviceId>, DeviceError> {
     let shown = || path.display().to_string();
-    let found = stat(path).map_err(|errno| DeviceError::Missing {
-        path: shown(),
-        why: errno.desc().to_owned(),
-    })?;
+    let found = stat(path)
+        .map_err(|errno| DeviceError::Missing { path: shown(), why: errno.desc().to_owned() })?;
     let is_node = found.st_mode & libc::S_IFMT == libc::S_IFBLK;
     let number = if is_node { found.st_rdev } else { found.st_dev };
     let device = device_id(number);
@@ -100,15 +89,9 @@ pub fn behind(sys: &Path, path: &Path) -> Result<Vec<DeviceId>, DeviceError> {
     }
     // btrfs and others give every subvolume a number of its own: the mount table knows the device node.
     if !is_node && let Some(node) = source_of(path) {
-        return behind_node(sys, &node).ok_or(DeviceError::NoDisk {
-            path: shown(),
-            device,
-        });
+        return behind_node(sys, &node).ok_or(DeviceError::NoDisk { path: shown(), device });
     }
-    Err(DeviceError::NoDisk {
-        path: shown(),
-        device,
-    })
+    Err(DeviceError::NoDisk { path: shown(), device })
 }
 
 fn behind_node(sys: &Path, node: &Path) -> Option<Vec<DeviceId>> {
@@ -119,10 +102,7 @@ fn behind_node(sys: &Path, node: &Path) -> Option<Vec<DeviceId>> {
 
 fn device_id(number: libc::dev_t) -> DeviceId {
     let part = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
-    DeviceId {
-        major: part(major(number)),
-        minor: part(minor(number)),
-    }
+    DeviceId { major: part(major(number)), minor: part(minor(number)) }
 }
 
 /// The whole disks at the bottom of a stack of volumes; none when sysfs does not know the device.
@@ -156,30 +136,20 @@ fn slaves(folder: &Path) -> Vec<DeviceId> {
     let Ok(entries) = std::fs::read_dir(folder.join("slaves")) else {
         return Vec::new();
     };
-    entries
-        .filter_map(|entry| number_in(&entry.ok()?.path()))
-        .collect()
+    entries.filter_map(|entry| number_in(&entry.ok()?.path())).collect()
 }
 
 fn number_in(folder: &Path) -> Option<DeviceId> {
-    std::fs::read_to_string(folder.join("dev"))
-        .ok()?
-        .parse()
-        .ok()
+    std::fs::read_to_string(folder.join("dev")).ok()?.parse().ok()
 }
 
 /// The device node that is mounted where `path` lies.
 fn source_of(path: &Path) -> Option<PathBuf> {
     let path = std::fs::canonicalize(path).ok()?;
     let table = procfs::process::Process::myself().ok()?.mountinfo().ok()?;
-    let covering = table
-        .into_iter()
-        .filter(|mount| path.starts_with(&mount.mount_point));
+    let covering = table.into_iter().filter(|mount| path.starts_with(&mount.mount_point));
     let nearest = covering.max_by_key(|mount| mount.mount_point.as_os_str().len())?;
-    nearest
-        .mount_source
-        .filter(|source| source.starts_with("/dev/"))
-        .map(PathBuf::from)
+    nearest.mount_source.filter(|source| source.starts_with("/dev/")).map(PathBuf::from)
 }
 
 #[cfg(test)]
@@ -202,22 +172,11 @@ mod tests {
         make("devices/dm-0", "253:0");
         make("devices/dm-1", "253:1");
         std::fs::write(sys.join("devices/sda/sda1/partition"), "1\n").unwrap();
-        symlink(
-            sys.join("devices/sda/sda1"),
-            sys.join("devices/dm-0/slaves/sda1"),
-        )
-        .unwrap();
-        symlink(
-            sys.join("devices/dm-0"),
-            sys.join("devices/dm-1/slaves/dm-0"),
-        )
-        .unwrap();
+        symlink(sys.join("devices/sda/sda1"), sys.join("devices/dm-0/slaves/sda1")).unwrap();
+        symlink(sys.join("devices/dm-0"), sys.join("devices/dm-1/slaves/dm-0")).unwrap();
         std::fs::create_dir_all(sys.join("devices/sda/queue")).unwrap();
-        std::fs::write(
-            sys.join("devices/sda/queue/scheduler"),
-            "none mq-deadline [bfq]\n",
-        )
-        .unwrap();
+        std::fs::write(sys.join("devices/sda/queue/scheduler"), "none mq-deadline [bfq]\n")
+            .unwrap();
         std::fs::create_dir_all(sys.join("block")).unwrap();
         symlink(sys.join("devices/sda"), sys.join("block/sda")).unwrap();
         symlink(sys.join("devices/dm-0"), sys.join("block/dm-0")).unwrap();
@@ -229,28 +188,12 @@ mod tests {
         let sys = sysfs();
         let sda = DeviceId { major: 8, minor: 0 };
         for (major, minor) in [(8, 0), (8, 1), (253, 0), (253, 1)] {
-            assert_eq!(
-                bottom(&sys, DeviceId { major, minor }),
-                [sda],
-                "{major}:{minor}"
-            );
+            assert_eq!(bottom(&sys, DeviceId { major, minor }), [sda], "{major}:{minor}");
         }
-        assert!(
-            bottom(
-                &sys,
-                DeviceId {
-                    major: 0,
-                    minor: 30
-                }
-            )
-            .is_empty()
-        );
+        assert!(bottom(&sys, DeviceId { major: 0, minor: 30 }).is_empty());
         let disks = disks(&sys, &sys);
         assert_eq!(disks.len(), 1);
-        assert_eq!(
-            (disks[0].device, disks[0].weights),
-            (sda, IoWeightBackend::Bfq)
-        );
+        assert_eq!((disks[0].device, disks[0].weights), (sda, IoWeightBackend::Bfq));
         std::fs::remove_dir_all(&sys).unwrap();
     }
 

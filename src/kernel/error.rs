@@ -31,10 +31,8 @@ impl ErrnoClass {
             Self::Gone
         } else if matches!(errno, Errno::EBUSY | Errno::EINTR) {
             Self::Busy
-        } else if matches!(
-            errno,
-            Errno::EINVAL | Errno::ERANGE | Errno::EOPNOTSUPP | Errno::E2BIG
-        ) {
+        } else if matches!(errno, Errno::EINVAL | Errno::ERANGE | Errno::EOPNOTSUPP | Errno::E2BIG)
+        {
             Self::Permanent
         } else if matches!(errno, Errno::EPERM | Errno::EACCES | Errno::EROFS) {
             Self::Permission
@@ -73,11 +71,7 @@ pub enum ReadError {
 
 impl ReadError {
     pub(crate) fn refused(op: &'static str, path: impl Into<String>, errno: Errno) -> Self {
-        Self::Refused {
-            op,
-            path: path.into(),
-            errno,
-        }
+        Self::Refused { op, path: path.into(), errno }
     }
 
     /// The error number; none when the text was not understood.
@@ -92,8 +86,7 @@ impl ReadError {
     /// Whether the group or process ended.
     #[must_use]
     pub fn is_gone(&self) -> bool {
-        self.errno()
-            .is_some_and(|errno| ErrnoClass::of(errno) == ErrnoClass::Gone)
+        self.errno().is_some_and(|errno| ErrnoClass::of(errno) == ErrnoClass::Gone)
     }
 
     /// The form that is kept.
@@ -103,11 +96,7 @@ impl ReadError {
             Self::Refused { path, .. } | Self::Malformed { path, .. } => path.clone(),
         };
         let errno = self.errno().map_or(0, |errno| errno as i32);
-        ReadFault {
-            file,
-            errno,
-            what: self.to_string(),
-        }
+        ReadFault { file, errno, what: self.to_string() }
     }
 }
 

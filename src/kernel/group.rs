@@ -27,10 +27,7 @@ pub struct Group {
 
 impl Group {
     pub(super) const fn new(path: CgroupPath, id: CgroupId, folder: OwnedFd) -> Self {
-        Self {
-            at: CgroupRef { path, id },
-            folder,
-        }
+        Self { at: CgroupRef { path, id }, folder }
     }
 
     /// Its place and identity.
@@ -72,12 +69,7 @@ impl Group {
     }
 
     fn open(&self, file: &str) -> Result<OwnedFd, Errno> {
-        openat(
-            &self.folder,
-            file,
-            OFlag::O_RDONLY | OFlag::O_CLOEXEC,
-            Mode::empty(),
-        )
+        openat(&self.folder, file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
     }
 
     /// A file's name for messages.
@@ -88,32 +80,26 @@ impl Group {
     /// One knob's value.
     #[must_use]
     pub fn knob(&self, kind: KnobKind) -> Reading<Knob> {
-        self.reading(kind.file(), |text| {
-            Knob::parse(kind, &String::from_utf8_lossy(text)).ok()
-        })
+        self.reading(kind.file(), |text| Knob::parse(kind, &String::from_utf8_lossy(text)).ok())
     }
 
     /// The values of all knobs that have one value, and of `io.max` for every limited device and those in `devices`.
     #[must_use]
     pub fn knobs(&self, devices: &[DeviceId]) -> BTreeMap<KnobKind, Reading<Knob>> {
-        let mut knobs: BTreeMap<KnobKind, Reading<Knob>> = KnobKind::SINGLE
-            .into_iter()
-            .map(|kind| (kind, self.knob(kind)))
-            .collect();
+        let mut knobs: BTreeMap<KnobKind, Reading<Knob>> =
+            KnobKind::SINGLE.into_iter().map(|kind| (kind, self.knob(kind))).collect();
         let text = match self.read("io.max") {
             Ok(text) => text,
             Err(error) => {
                 let reading = failed_reading(&error);
-                let absent = devices
-                    .iter()
-                    .map(|device| (KnobKind::IoMax(*device), reading.clone()));
+                let absent =
+                    devices.iter().map(|device| (KnobKind::IoMax(*device), reading.clone()));
                 knobs.extend(absent);
                 return knobs;
             }
         };
-        let limited: BTreeSet<DeviceId> = parse::io_devices(&text)
-            .chain(devices.iter().copied())
-            .collect();
+        let limited: BTreeSet<DeviceId> =
+            parse::io_devices(&text).chain(devices.iter().copied()).collect();
         let text = String::from_utf8_lossy(&text);
         for device in limited {
             let kind = KnobKind::IoMax(device);
@@ -133,9 +119,7 @@ impl Group {
     /// What its children get.
     #[must_use]
     pub fn subtree_control(&self) -> Reading<BTreeSet<Controller>> {
-        self.reading("cgroup.subtree_control", |text| {
-            Some(parse::controllers(text))
-        })
+        self.reading("cgroup.subtree_control", |text| Some(parse::controllers(text)))
     }
 
     /// Whether a process lives in it or below; the root, which has no `cgroup.events`, always is.
@@ -170,11 +154,7 @@ impl Group {
                         "cannot understand \"{}\"",
                         String::from_utf8_lossy(&text).trim_end()
                     );
-                    Reading::Failed(ReadFault {
-                        file: self.name_of(file),
-                        errno: 0,
-                        what,
-                    })
+                    Reading::Failed(ReadFault { file: self.name_of(file), errno: 0, what })
                 },
                 Reading::Is,
             ),
@@ -208,11 +188,7 @@ impl Sampler {
     /// Holds the fast files of `group`; files that are not there are looked for again by [`Sampler::refresh`].
     #[must_use]
     pub fn new(group: Group) -> Self {
-        let mut sampler = Self {
-            cpu_stat: None,
-            memory_current: None,
-            slow: group,
-        };
+        let mut sampler = Self { cpu_stat: None, memory_current: None, slow: group };
         sampler.refresh();
         sampler
     }
@@ -251,12 +227,7 @@ impl Sampler {
 
     /// Reads everything else that is shown: swap, pids, kills, pressure.
     pub fn slow(&self, usage: &mut Usage) {
-        let number = |file| {
-            self.slow
-                .read(file)
-                .ok()
-                .and_then(|text| parse::number(&text))
-        };
+        let number = |file| self.slow.read(file).ok().and_then(|text| parse::number(&text));
         let psi = |file| self.slow.read(file).ok().and_then(|text| parse::psi(&text));
         usage.swap = number("memory.swap.current").map(Bytes);
         usage.pids = number("pids.current");

@@ -11,13 +11,7 @@ use std::path::Path;
 #[must_use]
 pub fn view(roots: &Roots) -> HostView {
     let meminfo = std::fs::read(roots.proc.join("meminfo")).unwrap_or_default();
-    let kibi = |key| {
-        Bytes(
-            parse::meminfo(&meminfo, key)
-                .unwrap_or(0)
-                .saturating_mul(1024),
-        )
-    };
+    let kibi = |key| Bytes(parse::meminfo(&meminfo, key).unwrap_or(0).saturating_mul(1024));
     HostView {
         online: online(&roots.sys),
         memory: kibi("MemTotal"),
@@ -34,23 +28,14 @@ pub fn view(roots: &Roots) -> HostView {
 pub fn online(sys: &Path) -> CpuSet {
     let list = std::fs::read_to_string(sys.join("devices/system/cpu/online")).unwrap_or_default();
     let online: CpuSet = list.parse().unwrap_or_default();
-    if online.is_empty() {
-        CpuSet::of([0])
-    } else {
-        online
-    }
+    if online.is_empty() { CpuSet::of([0]) } else { online }
 }
 
 /// The size of a page.
 #[must_use]
 pub fn page() -> Bytes {
-    let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)
-        .ok()
-        .flatten();
-    Bytes(
-        size.and_then(|size| u64::try_from(size).ok())
-            .unwrap_or(4096),
-    )
+    let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten();
+    Bytes(size.and_then(|size| u64::try_from(size).ok()).unwrap_or(4096))
 }
 
 /// This boot's identity.

@@ -9,11 +9,7 @@ use std::collections::BTreeSet;
 pub fn flat_keyed(text: &[u8], key: &str) -> Option<u64> {
     lines(text).find_map(|line| {
         let (name, value) = split_once(line, b' ')?;
-        if name == key.as_bytes() {
-            number(value)
-        } else {
-            None
-        }
+        if name == key.as_bytes() { number(value) } else { None }
     })
 }
 
@@ -75,9 +71,7 @@ fn psi_line(values: &[u8]) -> Option<PsiLine> {
 fn centi(value: &[u8]) -> Option<u32> {
     let (whole, fraction) = split_once(value, b'.')?;
     let whole = u32::try_from(number(whole)?).ok()?;
-    let fraction = u32::try_from(number(fraction)?)
-        .ok()
-        .filter(|_| fraction.len() == 2)?;
+    let fraction = u32::try_from(number(fraction)?).ok().filter(|_| fraction.len() == 2)?;
     whole.checked_mul(100)?.checked_add(fraction)
 }
 
@@ -93,9 +87,7 @@ pub fn controllers(text: &[u8]) -> BTreeSet<Controller> {
 
 /// `cgroup.procs`: process numbers. A zero stands for a process of another process namespace and is left out.
 pub fn pids(text: &[u8]) -> impl Iterator<Item = i32> + '_ {
-    lines(text)
-        .filter_map(|line| i32::try_from(number(line)?).ok())
-        .filter(|pid| *pid > 0)
+    lines(text).filter_map(|line| i32::try_from(number(line)?).ok()).filter(|pid| *pid > 0)
 }
 
 /// The device numbers that have a line in `io.max`.
@@ -132,27 +124,15 @@ pub fn proc_stat(text: &[u8]) -> Option<ProcStat> {
     let open = text.iter().position(|byte| *byte == b'(')?;
     let close = text.iter().rposition(|byte| *byte == b')')?;
     let comm = String::from_utf8_lossy(text.get(open + 1..close)?);
-    let mut fields = text
-        .get(close + 1..)?
-        .split(u8::is_ascii_whitespace)
-        .filter(|f| !f.is_empty());
+    let mut fields =
+        text.get(close + 1..)?.split(u8::is_ascii_whitespace).filter(|f| !f.is_empty());
     let state = *fields.next()?.first()?;
     let parent = signed(fields.next()?)?;
     let session = signed(fields.nth(1)?)?;
     let flags = number(fields.nth(2)?)?;
     let start = number(fields.nth(12)?)?;
-    let comm = comm
-        .chars()
-        .map(|c| if c.is_control() { '?' } else { c })
-        .collect();
-    Some(ProcStat {
-        comm,
-        state,
-        parent,
-        session,
-        kernel_thread: flags & PF_KTHREAD != 0,
-        start,
-    })
+    let comm = comm.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    Some(ProcStat { comm, state, parent, session, kernel_thread: flags & PF_KTHREAD != 0, start })
 }
 
 fn signed(text: &[u8]) -> Option<i32> {
@@ -192,15 +172,12 @@ pub fn last_pid(loadavg: &[u8]) -> Option<u64> {
 #[must_use]
 pub fn effective_id(status: &[u8], key: &str) -> Option<u32> {
     let line = lines(status).find_map(|line| line.strip_prefix(key.as_bytes()))?;
-    let mut ids = line
-        .split(u8::is_ascii_whitespace)
-        .filter(|field| !field.is_empty());
+    let mut ids = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
     u32::try_from(number(ids.nth(1)?)?).ok()
 }
 
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty())
+    text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
 }
 
 fn split_once(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
@@ -237,14 +214,8 @@ mod tests {
     fn a_command_name_may_hold_anything() {
         let text = b"812 (a) b\n(c) S 1 812 700 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 98765 1 2 3";
         let stat = proc_stat(text).unwrap();
-        assert_eq!(
-            (stat.comm.as_str(), stat.parent, stat.session),
-            ("a) b?(c", 1, 700)
-        );
-        assert_eq!(
-            (stat.start, stat.kernel_thread, stat.state),
-            (98765, false, b'S')
-        );
+        assert_eq!((stat.comm.as_str(), stat.parent, stat.session), ("a) b?(c", 1, 700));
+        assert_eq!((stat.start, stat.kernel_thread, stat.state), (98765, false, b'S'));
         let kthread = b"60 (kswapd0) S 2 0 0 0 -1 2105408 0 0 0 0 0 0 0 0 20 0 1 0 33 0 0";
         assert!(proc_stat(kthread).unwrap().kernel_thread);
         assert_eq!(proc_stat(b"1 (x"), None);
@@ -252,24 +223,15 @@ mod tests {
 
     #[test]
     fn paths_ids_and_lists() {
-        assert_eq!(
-            proc_cgroup(b"1:name=systemd:/x\n0::/a/b (deleted)\n").as_deref(),
-            Some("/a/b")
-        );
+        assert_eq!(proc_cgroup(b"1:name=systemd:/x\n0::/a/b (deleted)\n").as_deref(), Some("/a/b"));
         assert_eq!(
             meminfo(b"MemTotal:       2014168 kB\nMemFree: 1 kB\n", "MemTotal"),
             Some(2_014_168)
         );
         assert_eq!(last_pid(b"0.00 0.01 0.05 1/108 4242\n"), Some(4242));
-        assert_eq!(
-            effective_id(b"Name:\tx\nUid:\t0\t1000\t0\t0\n", "Uid:"),
-            Some(1000)
-        );
+        assert_eq!(effective_id(b"Name:\tx\nUid:\t0\t1000\t0\t0\n", "Uid:"), Some(1000));
         assert_eq!(pids(b"1\n0\n22\nx\n").collect::<Vec<_>>(), [1, 22]);
-        assert_eq!(
-            controllers(b"cpuset cpu io memory hugetlb pids rdma\n").len(),
-            5
-        );
+        assert_eq!(controllers(b"cpuset cpu io memory hugetlb pids rdma\n").len(), 5);
         assert_eq!(controllers(b"cpuset\n"), [Controller::Cpuset].into());
     }
 

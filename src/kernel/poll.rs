@@ -23,9 +23,7 @@ impl Poller {
     /// # Errors
     /// The kernel's answer.
     pub fn new() -> Result<Self, Errno> {
-        Ok(Self {
-            epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
-        })
+        Ok(Self { epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)? })
     }
 
     /// Waits for `source` to be readable too.
@@ -33,8 +31,7 @@ impl Poller {
     /// # Errors
     /// The kernel's answer.
     pub fn add(&self, source: impl AsFd, token: u64) -> Result<(), Errno> {
-        self.epoll
-            .add(source, EpollEvent::new(EpollFlags::EPOLLIN, token))
+        self.epoll.add(source, EpollEvent::new(EpollFlags::EPOLLIN, token))
     }
 
     /// Waits until something is readable and calls `on` with the token of each.
@@ -108,9 +105,7 @@ impl Waker {
     /// The kernel's answer.
     pub fn new() -> Result<Self, Errno> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
-        Ok(Self {
-            event: Arc::new(EventFd::from_value_and_flags(0, flags)?),
-        })
+        Ok(Self { event: Arc::new(EventFd::from_value_and_flags(0, flags)?) })
     }
 
     /// Wakes whoever polls.
@@ -148,11 +143,7 @@ impl Watch {
     /// The kernel's answer.
     pub fn new() -> Result<Self, Errno> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
-        Ok(Self {
-            inotify,
-            watched: BTreeMap::new(),
-            by_path: BTreeMap::new(),
-        })
+        Ok(Self { inotify, watched: BTreeMap::new(), by_path: BTreeMap::new() })
     }
 
     /// Watches the group at `path` below `mount`: its files and the groups in it. A group that is gone is not watched.
@@ -196,11 +187,7 @@ impl Watch {
                     self.watched.remove(&event.wd);
                     self.by_path.remove(&path);
                 }
-                let name = event
-                    .name
-                    .unwrap_or_default()
-                    .to_string_lossy()
-                    .into_owned();
+                let name = event.name.unwrap_or_default().to_string_lossy().into_owned();
                 happened.push((path, name));
             }
         }

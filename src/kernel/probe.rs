@@ -131,11 +131,7 @@ mod tests {
     #[test]
     fn any_host_can_be_probed_and_judged() {
         let probe = Probe::take(&Roots::host());
-        assert!(
-            probe.kernel.is_some(),
-            "every Linux host tells its release: {:?}",
-            probe.release
-        );
+        assert!(probe.kernel.is_some(), "every Linux host tells its release: {:?}", probe.release);
         assert!(probe.process.open_files.is_some());
         let checks = checks(&probe);
         let ids: BTreeSet<&str> = checks.iter().map(|check| check.id).collect();

@@ -28,9 +28,7 @@ impl ProcFs {
     /// The /proc at `root`.
     #[must_use]
     pub fn at(root: &Path) -> Self {
-        Self {
-            root: root.to_owned(),
-        }
+        Self { root: root.to_owned() }
     }
 
     /// The numbers of all processes, in rising order.
@@ -39,9 +37,8 @@ impl ProcFs {
         let Ok(entries) = std::fs::read_dir(&self.root) else {
             return Vec::new();
         };
-        let mut pids: Vec<i32> = entries
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-            .collect();
+        let mut pids: Vec<i32> =
+            entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
         pids.sort_unstable();
         pids
     }
@@ -61,10 +58,7 @@ impl ProcFs {
     /// Which process has this number now.
     #[must_use]
     pub fn identity(&self, pid: i32) -> Option<ProcId> {
-        Some(ProcId {
-            pid,
-            start: self.stat(pid)?.start,
-        })
+        Some(ProcId { pid, start: self.stat(pid)?.start })
     }
 
     /// The path of the executable. A replaced file reads "… (deleted)", which is cut off: the program is still the same to a rule.
@@ -87,18 +81,13 @@ impl ProcFs {
     #[must_use]
     pub fn ids(&self, pid: i32) -> Option<(u32, u32)> {
         let status = self.file(pid, "status")?;
-        Some((
-            parse::effective_id(&status, "Uid:")?,
-            parse::effective_id(&status, "Gid:")?,
-        ))
+        Some((parse::effective_id(&status, "Uid:")?, parse::effective_id(&status, "Gid:")?))
     }
 
     /// The cgroup v2 group it lives in.
     #[must_use]
     pub fn cgroup(&self, pid: i32) -> Option<CgroupPath> {
-        Some(CgroupPath::new(&parse::proc_cgroup(
-            &self.file(pid, "cgroup")?,
-        )?))
+        Some(CgroupPath::new(&parse::proc_cgroup(&self.file(pid, "cgroup")?)?))
     }
 
     /// The number of the most recently created process or thread: if it did not change, nobody was born.
@@ -120,14 +109,8 @@ impl ProcFs {
 #[must_use]
 pub fn pid_in(file: &Path) -> Option<i32> {
     let mut text = Vec::new();
-    File::open(file)
-        .ok()?
-        .take(64)
-        .read_to_end(&mut text)
-        .ok()?;
-    i32::try_from(parse::number(&text)?)
-        .ok()
-        .filter(|pid| *pid > 1)
+    File::open(file).ok()?.take(64).read_to_end(&mut text).ok()?;
+    i32::try_from(parse::number(&text)?).ok().filter(|pid| *pid > 1)
 }
 
 #[cfg(test)]

@@ -28,11 +28,7 @@ pub fn knob(group: &Group, knob: &Knob) -> Result<(), WriteError> {
         && let Reading::Is(Knob::CpuMaxBurst(burst)) = group.knob(KnobKind::CpuMaxBurst)
         && burst > quota
     {
-        file(
-            group,
-            KnobKind::CpuMaxBurst.file(),
-            &Knob::CpuMaxBurst(CpuTime(0)).render(),
-        )?;
+        file(group, KnobKind::CpuMaxBurst.file(), &Knob::CpuMaxBurst(CpuTime(0)).render())?;
     }
     // An empty value needs its newline: a write of zero bytes never reaches the kernel.
     let mut value = knob.render();
@@ -58,6 +54,18 @@ pub fn enable(group: &Group, controllers: &BTreeSet<Controller>) -> Result<(), W
     failed.map_or(Ok(()), Err)
 }
 
+/// Turns controllers off for the group's children. Every value of every child would be lost by that, so callers make sure that there is
+/// no child.
+///
+/// # Errors
+/// [`WriteError`] with the kernel's answer, EBUSY while a child uses one.
+pub fn disable(group: &Group, controllers: &BTreeSet<Controller>) -> Result<(), WriteError> {
+    for controller in controllers {
+        file(group, "cgroup.subtree_control", &format!("-{}", controller.word()))?;
+    }
+    Ok(())
+}
+
 /// Makes the group `name` below `parent`; one that is there already is fine.
 ///
 /// # Errors
@@ -65,11 +73,9 @@ pub fn enable(group: &Group, controllers: &BTreeSet<Controller>) -> Result<(), W
 pub fn make(parent: &Group, name: &str) -> Result<(), WriteError> {
     match mkdirat(parent.folder(), name, Mode::from_bits_truncate(0o755)) {
         Ok(()) | Err(Errno::EEXIST) => Ok(()),
-        Err(errno) => Err(WriteError {
-            path: parent.name_of(name),
-            value: "mkdir".to_owned(),
-            errno,
-        }),
+        Err(errno) => {
+            Err(WriteError { path: parent.name_of(name), value: "mkdir".to_owned(), errno })
+        }
     }
 }
 
@@ -78,16 +84,12 @@ pub fn make(parent: &Group, name: &str) -> Result<(), WriteError> {
 /// # Errors
 /// [`WriteError`] with the kernel's answer, EBUSY while processes or child groups are left.
 pub fn remove(parent: &Group, name: &str) -> Result<(), WriteError> {
-    patiently(
-        || match unlinkat(parent.folder(), name, UnlinkatFlags::RemoveDir) {
-            Ok(()) | Err(Errno::ENOENT) => Ok(()),
-            Err(errno) => Err(WriteError {
-                path: parent.name_of(name),
-                value: "rmdir".to_owned(),
-                errno,
-            }),
-        },
-    )
+    patiently(|| match unlinkat(parent.folder(), name, UnlinkatFlags::RemoveDir) {
+        Ok(()) | Err(Errno::ENOENT) => Ok(()),
+        Err(errno) => {
+            Err(WriteError { path: parent.name_of(name), value: "rmdir".to_owned(), errno })
+        }
+    })
 }
 
 /// Why a process was not moved.
@@ -118,9 +120,7 @@ pub fn move_process(
     group: &Group,
     process: ProcId,
 ) -> Result<(), MoveError> {
-    let stat = proc
-        .stat(process.pid)
-        .filter(|stat| stat.start == process.start);
+    let stat = proc.stat(process.pid).filter(|stat| stat.start == process.start);
     let Some(stat) = stat else {
         return Err(MoveError::Gone(process));
     };
@@ -133,9 +133,7 @@ pub fn move_process(
     }
     let from = proc.cgroup(process.pid);
     let affinities = affinity::save(proc, process.pid);
-    match patiently_as(&[Errno::EINVAL], || {
-        file(group, "cgroup.procs", &process.pid.to_string())
-    }) {
+    match patiently_as(&[Errno::EINVAL], || file(group, "cgroup.procs", &process.pid.to_string())) {
         Ok(()) => {}
         Err(error) if error.errno == Errno::ESRCH => return Err(MoveError::Gone(process)),
         Err(error) => return Err(error.into()),
@@ -162,11 +160,8 @@ fn put_back(fs: &super::CgroupFs, pid: i32, from: Option<CgroupPath>) {
 }
 
 fn file(group: &Group, name: &str, value: &str) -> Result<(), WriteError> {
-    let failed = |errno| WriteError {
-        path: group.name_of(name),
-        value: value.trim_end().to_owned(),
-        errno,
-    };
+    let failed =
+        |errno| WriteError { path: group.name_of(name), value: value.trim_end().to_owned(), errno };
     let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
     let opened = openat(group.folder(), name, flags, Mode::empty()).map_err(failed)?;
     loop {
@@ -227,10 +222,7 @@ mod tests {
     fn a_knob_is_written_whole_and_without_suffix() {
         let (root, group) = folder("whole", &[("memory.max", "")]);
         knob(&group, &Knob::MemoryMax(Limit::At(Bytes::mebi(1)))).unwrap();
-        assert_eq!(
-            std::fs::read_to_string(root.join("g/memory.max")).unwrap(),
-            "1048576"
-        );
+        assert_eq!(std::fs::read_to_string(root.join("g/memory.max")).unwrap(), "1048576");
         std::fs::remove_dir_all(&root).unwrap();
     }
 
@@ -239,11 +231,7 @@ mod tests {
         let (root, group) = folder("missing", &[]);
         let error = knob(&group, &Knob::PidsMax(Limit::Max)).unwrap_err();
         assert_eq!(error.errno, Errno::ENOENT);
-        assert!(
-            error.advice().contains("controller is not enabled"),
-            "{}",
-            error.advice()
-        );
+        assert!(error.advice().contains("controller is not enabled"), "{}", error.advice());
         assert!(!root.join("g/pids.max").exists());
         std::fs::remove_dir_all(&root).unwrap();
     }
@@ -251,10 +239,7 @@ mod tests {
     #[test]
     fn a_larger_burst_is_lowered_before_its_quota() {
         let (root, group) = folder("burst", &[("cpu.max", ""), ("cpu.max.burst", "90000")]);
-        let max = CpuMax {
-            quota: Limit::At(CpuTime(50_000)),
-            period: CpuMax::DEFAULT_PERIOD,
-        };
+        let max = CpuMax { quota: Limit::At(CpuTime(50_000)), period: CpuMax::DEFAULT_PERIOD };
         knob(&group, &Knob::CpuMax(max)).unwrap();
         let burst = std::fs::read_to_string(root.join("g/cpu.max.burst")).unwrap();
         assert!(burst.starts_with('0'), "{burst}");
@@ -265,10 +250,7 @@ mod tests {
     fn an_empty_cpu_list_is_a_newline() {
         let (root, group) = folder("empty", &[("cpuset.cpus", "")]);
         knob(&group, &Knob::CpusetCpus(CpuSet::default())).unwrap();
-        assert_eq!(
-            std::fs::read_to_string(root.join("g/cpuset.cpus")).unwrap(),
-            "\n"
-        );
+        assert_eq!(std::fs::read_to_string(root.join("g/cpuset.cpus")).unwrap(), "\n");
         std::fs::remove_dir_all(&root).unwrap();
     }
 

@@ -47,18 +47,12 @@ impl fmt::Display for Reason {
         match self {
             Self::Configured { key } => write!(f, "{key}"),
             Self::Entitlement { share, of } => {
-                write!(
-                    f,
-                    "entitled to {share} of {of} cores by guarantee and priority"
-                )
+                write!(f, "entitled to {share} of {of} cores by guarantee and priority")
             }
             Self::CarriedUp { homes: 1 } => f.write_str("carries the protection of 1 home below"),
             Self::CarriedUp { homes } => write!(f, "carries the protection of {homes} homes below"),
             Self::AboveCeiling { ceiling, usage } => {
-                write!(
-                    f,
-                    "uses {usage}, above memory.ceiling {ceiling}: follows the usage down"
-                )
+                write!(f, "uses {usage}, above memory.ceiling {ceiling}: follows the usage down")
             }
             Self::BurstForProtected => f.write_str("protected: unused quota carries over"),
             Self::PriorityShare => f.write_str("share of its priority"),

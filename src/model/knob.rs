@@ -179,12 +179,8 @@ pub struct IoMax {
 
 impl IoMax {
     /// No limit in any direction; the kernel then drops the device's line.
-    pub const UNLIMITED: Self = Self {
-        rbps: Limit::Max,
-        wbps: Limit::Max,
-        riops: Limit::Max,
-        wiops: Limit::Max,
-    };
+    pub const UNLIMITED: Self =
+        Self { rbps: Limit::Max, wbps: Limit::Max, riops: Limit::Max, wiops: Limit::Max };
 }
 
 impl fmt::Display for IoMax {
@@ -200,11 +196,7 @@ impl fmt::Display for IoMax {
                 parts.push(format!("{name}={count}"));
             }
         }
-        f.pad(&if parts.is_empty() {
-            "max".to_owned()
-        } else {
-            parts.join(" ")
-        })
+        f.pad(&if parts.is_empty() { "max".to_owned() } else { parts.join(" ") })
     }
 }
 
@@ -321,10 +313,7 @@ impl Knob {
             KnobKind::IoMax(device) => io_max(device, text).map(|max| Self::IoMax(device, max)),
             KnobKind::PidsMax => limit(text).map(Self::PidsMax),
         };
-        parsed.ok_or_else(|| KnobParseError {
-            kind,
-            text: text.chars().take(200).collect(),
-        })
+        parsed.ok_or_else(|| KnobParseError { kind, text: text.chars().take(200).collect() })
     }
 
     /// What the kernel will hold after this is written: memory values rounded down to pages.
@@ -371,9 +360,7 @@ impl fmt::Display for Knob {
 }
 
 fn number_or_max(limit: Limit<u64>) -> String {
-    limit
-        .value()
-        .map_or_else(|| "max".to_owned(), |value| value.to_string())
+    limit.value().map_or_else(|| "max".to_owned(), |value| value.to_string())
 }
 
 fn number(text: &str) -> Option<u64> {
@@ -389,35 +376,21 @@ fn limit(text: &str) -> Option<Limit<u64>> {
 
 /// `cpu.weight` reads 0 on 6.1 and 1 on 6.12 while `cpu.idle` is set; both mean the least share.
 fn cpu_weight(text: &str) -> Option<Weight> {
-    number(text)
-        .filter(|value| *value <= 10_000)
-        .map(Weight::clamped)
+    number(text).filter(|value| *value <= 10_000).map(Weight::clamped)
 }
 
 /// `io.weight` reads `default 100`, then one line per device that differs.
 fn io_weight(text: &str) -> Option<Weight> {
     let first = text.lines().next()?.trim();
-    let value: u64 = first
-        .strip_prefix("default")
-        .unwrap_or(first)
-        .trim()
-        .parse()
-        .ok()?;
-    (1..=10_000)
-        .contains(&value)
-        .then(|| Weight::clamped(value))
+    let value: u64 = first.strip_prefix("default").unwrap_or(first).trim().parse().ok()?;
+    (1..=10_000).contains(&value).then(|| Weight::clamped(value))
 }
 
 fn cpu_max(text: &str) -> Option<CpuMax> {
     let mut words = text.split_whitespace();
     let quota = limit(words.next()?)?.map(CpuTime);
-    let period = words
-        .next()
-        .map_or(Some(CpuMax::DEFAULT_PERIOD.0), number)?;
-    Some(CpuMax {
-        quota,
-        period: CpuTime(period),
-    })
+    let period = words.next().map_or(Some(CpuMax::DEFAULT_PERIOD.0), number)?;
+    Some(CpuMax { quota, period: CpuTime(period) })
 }
 
 fn io_max(device: DeviceId, text: &str) -> Option<IoMax> {

@@ -177,11 +177,7 @@ fn claims<'a>(policy: &'a Policy, world: &World<'_>) -> BTreeMap<i32, Claim<'a>>
     for process in world.processes.values() {
         let claims = policy.components.values().filter_map(|component| {
             let specificity = best_rule(component, world, process)?;
-            Some(Claim {
-                component,
-                specificity,
-                inherited: false,
-            })
+            Some(Claim { component, specificity, inherited: false })
         });
         if let Some(claim) = claims.max_by(|a, b| a.rank().cmp(&b.rank())) {
             own.insert(process.id.pid, claim);
@@ -195,13 +191,7 @@ fn claims<'a>(policy: &'a Policy, world: &World<'_>) -> BTreeMap<i32, Claim<'a>>
             claim.specificity > above.specificity || claim.component.name == above.component.name
         });
         if !keeps_its_own {
-            all.insert(
-                process.id.pid,
-                Claim {
-                    inherited: true,
-                    ..*above
-                },
-            );
+            all.insert(process.id.pid, Claim { inherited: true, ..*above });
         }
     }
     all
@@ -233,22 +223,10 @@ fn matches(rule: &Rule, world: &World<'_>, process: &ProcessFacts) -> bool {
         of.exe.as_deref().is_some_and(|exe| pattern.matches(exe))
     };
     !process.kernel_thread
-        && rule
-            .exe
-            .as_ref()
-            .is_none_or(|pattern| exe_is(pattern, process))
-        && rule
-            .cmdline
-            .as_ref()
-            .is_none_or(|regex| regex.is_match(&process.cmdline))
-        && rule
-            .users
-            .as_ref()
-            .is_none_or(|users| users.contains(&process.user))
-        && rule
-            .groups
-            .as_ref()
-            .is_none_or(|groups| groups.contains(&process.group))
+        && rule.exe.as_ref().is_none_or(|pattern| exe_is(pattern, process))
+        && rule.cmdline.as_ref().is_none_or(|regex| regex.is_match(&process.cmdline))
+        && rule.users.as_ref().is_none_or(|users| users.contains(&process.user))
+        && rule.groups.as_ref().is_none_or(|groups| groups.contains(&process.group))
         && rule
             .pidfile
             .as_ref()

@@ -108,9 +108,7 @@ impl Collector {
 
     /// Looks at the host now.
     pub fn look(&mut self, policy: &Policy, now: Tick, happened: Happened) -> &Snapshot {
-        let due = self
-            .reconciled_at
-            .is_none_or(|at| now.since(at) >= RECONCILE_EVERY);
+        let due = self.reconciled_at.is_none_or(|at| now.since(at) >= RECONCILE_EVERY);
         let reconcile = due || happened.reconcile;
         let mut written = happened.written;
         written.extend(happened.outcomes.iter().map(|outcome| outcome.path.clone()));
@@ -140,6 +138,13 @@ impl Collector {
         snapshot.at = now;
         snapshot.generation += u64::from(changed);
         snapshot
+    }
+
+    /// The groups worth watching: those that are looked at, and all slices, in which units come and go.
+    #[must_use]
+    pub fn watched(&self) -> BTreeSet<CgroupPath> {
+        let slices = self.tree.groups().keys().filter(|path| path.name().ends_with(".slice"));
+        slices.chain(self.samplers.keys()).cloned().collect()
     }
 
     /// Forgets what was bound, so that the next look binds by a new policy.
@@ -193,10 +198,7 @@ impl Collector {
             .tree
             .groups()
             .iter()
-            .map(|(path, id)| GroupFacts {
-                path: path.clone(),
-                id: *id,
-            })
+            .map(|(path, id)| GroupFacts { path: path.clone(), id: *id })
             .collect();
         let pidfiles = pidfiles(policy);
         let world = World {
@@ -227,9 +229,7 @@ impl Collector {
         });
         let mut changed = self.samplers.len() != before;
         let samplers = &self.samplers;
-        self.snapshot
-            .groups
-            .retain(|path, _| samplers.contains_key(path));
+        self.snapshot.groups.retain(|path, _| samplers.contains_key(path));
         let devices = limited_disks(policy, &self.snapshot);
         for path in &managed {
             let is_new = !self.samplers.contains_key(path);
@@ -310,24 +310,15 @@ impl Collector {
 
 /// The numbers in the configured pid files; a file that is missing or holds no number names nobody.
 fn pidfiles(policy: &Policy) -> BTreeMap<PathBuf, i32> {
-    let rules = policy
-        .components
-        .values()
-        .flat_map(|component| &component.rules);
+    let rules = policy.components.values().flat_map(|component| &component.rules);
     let files = rules.filter_map(|rule| rule.pidfile.as_ref());
-    files
-        .filter_map(|file| Some((file.clone(), crate::kernel::process::pid_in(file)?)))
-        .collect()
+    files.filter_map(|file| Some((file.clone(), crate::kernel::process::pid_in(file)?))).collect()
 }
 
 /// Disks whose line in `io.max` is looked at though nobody limits them yet.
 fn limited_disks(policy: &Policy, seen: &Snapshot) -> Vec<DeviceId> {
     let mut devices = BTreeSet::new();
-    for entry in policy
-        .components
-        .values()
-        .flat_map(|component| &component.io)
-    {
+    for entry in policy.components.values().flat_map(|component| &component.io) {
         match &entry.device {
             IoDevice::All => devices.extend(seen.host.disks.iter().map(|disk| disk.device)),
             IoDevice::Path { disks, .. } => devices.extend(disks.iter().copied()),

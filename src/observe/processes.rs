@@ -18,11 +18,7 @@ pub(super) struct Processes {
 
 impl Processes {
     pub(super) const fn new(proc: ProcFs) -> Self {
-        Self {
-            proc,
-            known: BTreeMap::new(),
-            last_pid: None,
-        }
+        Self { proc, known: BTreeMap::new(), last_pid: None }
     }
 
     pub(super) const fn known(&self) -> &BTreeMap<i32, ProcessFacts> {
@@ -89,28 +85,13 @@ fn read(proc: &ProcFs, pid: i32, exec_at: Option<Tick>) -> Option<ProcessFacts> 
     if stat.state == b'Z' || stat.state == b'X' {
         return None;
     }
-    let (user, group) = if stat.kernel_thread {
-        (0, 0)
-    } else {
-        proc.ids(pid)?
-    };
+    let (user, group) = if stat.kernel_thread { (0, 0) } else { proc.ids(pid)? };
     Some(ProcessFacts {
-        id: ProcId {
-            pid,
-            start: stat.start,
-        },
+        id: ProcId { pid, start: stat.start },
         parent: stat.parent,
         session: stat.session,
-        exe: if stat.kernel_thread {
-            None
-        } else {
-            proc.exe(pid)
-        },
-        cmdline: if stat.kernel_thread {
-            String::new()
-        } else {
-            proc.cmdline(pid)?
-        },
+        exe: if stat.kernel_thread { None } else { proc.exe(pid) },
+        cmdline: if stat.kernel_thread { String::new() } else { proc.cmdline(pid)? },
         cgroup: proc.cgroup(pid)?,
         comm: stat.comm,
         user,

@@ -38,10 +38,7 @@ impl Tree {
     ) -> bool {
         let protected = |group: &CgroupPath| policy.seals(group.name());
         path.contains(agent)
-            || self
-                .groups
-                .keys()
-                .any(|group| path.contains(group) && protected(group))
+            || self.groups.keys().any(|group| path.contains(group) && protected(group))
     }
 
     /// Sum of the weights of the populated children that are not in `managed`.
@@ -51,10 +48,7 @@ impl Tree {
         path: &CgroupPath,
         managed: &BTreeSet<CgroupPath>,
     ) -> u64 {
-        let children = self
-            .groups
-            .keys()
-            .filter(|child| child.parent().as_ref() == Some(path));
+        let children = self.groups.keys().filter(|child| child.parent().as_ref() == Some(path));
         children
             .filter(|child| !managed.contains(*child))
             .filter_map(|child| fs.group(child).ok())
@@ -79,9 +73,7 @@ pub(super) fn managed(homes: &BTreeMap<ComponentName, Vec<Home>>) -> BTreeSet<Cg
 /// does not know.
 pub(super) fn via(path: &CgroupPath, backend: Backend, systemd: bool) -> Via {
     let name = path.name();
-    let is_unit = [".service", ".scope", ".slice"]
-        .iter()
-        .any(|kind| name.ends_with(kind));
+    let is_unit = [".service", ".scope", ".slice"].iter().any(|kind| name.ends_with(kind));
     let delegated = path
         .ancestors()
         .any(|above| above.name().ends_with(".service") || above.name().ends_with(".scope"));
@@ -90,11 +82,7 @@ pub(super) fn via(path: &CgroupPath, backend: Backend, systemd: bool) -> Via {
         Backend::Systemd => true,
         Backend::Subtree => false,
     };
-    if by_unit && is_unit && !delegated {
-        Via::Unit(name.to_owned())
-    } else {
-        Via::File
-    }
+    if by_unit && is_unit && !delegated { Via::Unit(name.to_owned()) } else { Via::File }
 }
 
 /// Reads everything of a group but its usage.
@@ -119,10 +107,7 @@ mod tests {
     #[test]
     fn units_are_systemds_unless_they_lie_below_a_users_manager() {
         let via = |path: &str| via(&CgroupPath::new(path), Backend::Auto, true);
-        assert_eq!(
-            via("system.slice/nginx.service"),
-            Via::Unit("nginx.service".to_owned())
-        );
+        assert_eq!(via("system.slice/nginx.service"), Via::Unit("nginx.service".to_owned()));
         assert_eq!(via("a.slice"), Via::Unit("a.slice".to_owned()));
         assert_eq!(
             via("user.slice/user-1000.slice/user@1000.service/app.slice/x.scope"),

@@ -58,10 +58,7 @@ fn judge(ownership: &Ownership, seen: &Snapshot, target: &Target) -> Judgement {
     };
     let reading = group.knob(kind);
     let wanted = target.knob.as_kernel_keeps(seen.host.page);
-    if reading
-        .value()
-        .is_some_and(|value| is_settled(value, &wanted, &target.reason))
-    {
+    if reading.value().is_some_and(|value| is_settled(value, &wanted, &target.reason)) {
         return Judgement::Settled;
     }
     let cannot = by_reading(seen, target, reading, &group.via)
@@ -80,21 +77,11 @@ fn by_reading(
         Reading::Gone => Some(Judgement::Settled),
         Reading::Failed(fault) => {
             let why = format!("its present value could not be read: {}", fault.what);
-            Some(leave(
-                target,
-                FindingKind::Unreadable,
-                Severity::Warning,
-                (why, None),
-            ))
+            Some(leave(target, FindingKind::Unreadable, Severity::Warning, (why, None)))
         }
         Reading::Absent if *via == Via::File && !can_appear(seen, target) => {
             let why = missing(target);
-            Some(leave(
-                target,
-                FindingKind::Missing,
-                Severity::Warning,
-                (why, None),
-            ))
+            Some(leave(target, FindingKind::Missing, Severity::Warning, (why, None)))
         }
         Reading::Is(_) | Reading::Absent => None,
     }
@@ -120,12 +107,7 @@ fn by_refusal(
     let kept = reading.value()?;
     if record.asked.as_ref() == Some(&target.knob) && record.effective.as_ref() == Some(kept) {
         let why = format!("the kernel keeps {kept} when asked for {}", target.knob);
-        return Some(leave(
-            target,
-            FindingKind::Refused,
-            Severity::Info,
-            (why, None),
-        ));
+        return Some(leave(target, FindingKind::Refused, Severity::Info, (why, None)));
     }
     None
 }
@@ -148,22 +130,12 @@ fn by_standing(
         Standing::Unknown => Judgement::Settled,
         Standing::Overridden { value, remaining } => {
             let why = format!("another writer set {value}; it stands until its time is over");
-            leave(
-                target,
-                FindingKind::Override,
-                Severity::Warning,
-                (why, Some(remaining)),
-            )
+            leave(target, FindingKind::Override, Severity::Warning, (why, Some(remaining)))
         }
         Standing::Contested => {
             let why = "another writer keeps changing it, so provost stepped aside; remove the other \
                        writer's setting or the key, then run \"provost reload\"";
-            leave(
-                target,
-                FindingKind::Contested,
-                Severity::Error,
-                (why.to_owned(), None),
-            )
+            leave(target, FindingKind::Contested, Severity::Error, (why.to_owned(), None))
         }
     }
 }
@@ -181,11 +153,7 @@ fn leave(
         why,
         remaining,
     };
-    Judgement::Leave(Box::new(Skipped {
-        held,
-        kind,
-        severity,
-    }))
+    Judgement::Leave(Box::new(Skipped { held, kind, severity }))
 }
 
 fn is_settled(value: &Knob, wanted: &Knob, reason: &Reason) -> bool {
@@ -207,10 +175,7 @@ fn can_appear(seen: &Snapshot, target: &Target) -> bool {
     let Some(group) = seen.groups.get(&target.at) else {
         return false;
     };
-    let enabled = group
-        .controllers
-        .value()
-        .is_some_and(|has| has.contains(&controller));
+    let enabled = group.controllers.value().is_some_and(|has| has.contains(&controller));
     let above = target.at.parent().and_then(|path| seen.groups.get(&path));
     let parent_has = above
         .and_then(|parent| parent.controllers.value())
@@ -220,10 +185,7 @@ fn can_appear(seen: &Snapshot, target: &Target) -> bool {
 
 /// Whether the group is a home of provost's own making.
 fn is_ours(seen: &Snapshot, path: &CgroupPath) -> bool {
-    seen.homes
-        .values()
-        .flatten()
-        .any(|home| home.path() == path && home.kind.is_own())
+    seen.homes.values().flatten().any(|home| home.path() == path && home.kind.is_own())
 }
 
 fn missing(target: &Target) -> String {

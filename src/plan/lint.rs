@@ -29,11 +29,7 @@ const LEAST_PIDS: u64 = 8;
 /// Every rule the plan breaks; none for a clean plan.
 #[must_use]
 pub fn lint(policy: &Policy, seen: &Snapshot, plan: &Plan) -> Vec<Finding> {
-    let mut linter = Linter {
-        policy,
-        seen,
-        findings: Vec::new(),
-    };
+    let mut linter = Linter { policy, seen, findings: Vec::new() };
     for action in &plan.actions {
         linter.protected(action);
         linter.moves(action);
@@ -83,23 +79,13 @@ impl Linter<'_> {
         {
             return;
         }
-        if self
-            .seen
-            .groups
-            .get(path)
-            .is_some_and(|group| group.holds_protected)
-        {
-            let text = format!(
-                "a protected process lives below, so {} is not set",
-                change.new.kind()
-            );
+        if self.seen.groups.get(path).is_some_and(|group| group.holds_protected) {
+            let text =
+                format!("a protected process lives below, so {} is not set", change.new.kind());
             self.broken("L2", path, &text);
         }
         if change.component.is_none() {
-            let text = format!(
-                "{} on a group that is no component's home",
-                change.new.kind()
-            );
+            let text = format!("{} on a group that is no component's home", change.new.kind());
             self.broken("L2", path, &text);
         }
     }
@@ -137,11 +123,7 @@ impl Linter<'_> {
         let Knob::MemoryMax(Limit::At(limit)) = change.new else {
             return;
         };
-        let usage = self
-            .seen
-            .groups
-            .get(path)
-            .and_then(|group| group.usage.memory);
+        let usage = self.seen.groups.get(path).and_then(|group| group.usage.memory);
         let hard = change
             .component
             .as_ref()
@@ -170,10 +152,8 @@ impl Linter<'_> {
     fn moves(&mut self, action: &Action) {
         for stray in action.strays() {
             if stray.process.pid <= 1 || stray.from.name().ends_with(".service") {
-                let text = format!(
-                    "process {} of {} is not ours to move",
-                    stray.process, stray.from
-                );
+                let text =
+                    format!("process {} of {} is not ours to move", stray.process, stray.from);
                 self.broken("L8", action.path(), &text);
             }
         }
@@ -185,10 +165,7 @@ impl Linter<'_> {
         for action in &plan.actions {
             for change in action.changes() {
                 let key = (action.path().clone(), change.new.kind());
-                if reached
-                    .insert(key, &change.new)
-                    .is_some_and(|before| *before != change.new)
-                {
+                if reached.insert(key, &change.new).is_some_and(|before| *before != change.new) {
                     let text = format!("{} is set twice to different values", change.new.kind());
                     self.broken("L9", action.path(), &text);
                 }
@@ -251,24 +228,16 @@ impl Linter<'_> {
         if !touches {
             return;
         }
-        let is_home = |path: &CgroupPath| {
-            self.seen
-                .homes
-                .values()
-                .flatten()
-                .any(|home| home.path() == path)
-        };
-        let sum = reached
-            .iter()
-            .filter(|((path, _), _)| is_home(path))
-            .map(|(_, knob)| {
-                if let Knob::MemoryMin(Limit::At(bytes)) = knob {
-                    *bytes
-                } else {
-                    Bytes::ZERO
-                }
-            })
-            .fold(Bytes::ZERO, Bytes::plus);
+        let is_home =
+            |path: &CgroupPath| self.seen.homes.values().flatten().any(|home| home.path() == path);
+        let sum =
+            reached
+                .iter()
+                .filter(|((path, _), _)| is_home(path))
+                .map(|(_, knob)| {
+                    if let Knob::MemoryMin(Limit::At(bytes)) = knob { *bytes } else { Bytes::ZERO }
+                })
+                .fold(Bytes::ZERO, Bytes::plus);
         if sum.0 > self.seen.host.memory.0 / 2 {
             let text = format!("memory.min of all homes is {sum}, more than half of RAM");
             self.broken("L7", &CgroupPath::root(), &text);

@@ -31,27 +31,15 @@ enum Phase {
 
 /// Moves into homes, and homes to be made.
 pub(super) fn placements(seen: &Snapshot, decision: &Decision) -> Vec<Action> {
-    decision
-        .placements
-        .iter()
-        .filter_map(|placement| action(seen, placement))
-        .collect()
+    decision.placements.iter().filter_map(|placement| action(seen, placement)).collect()
 }
 
 fn action(seen: &Snapshot, placement: &Placement) -> Option<Action> {
-    let homes = seen
-        .homes
-        .get(&placement.component)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let homes = seen.homes.get(&placement.component).map(Vec::as_slice).unwrap_or_default();
     let component = placement.component.clone();
     let strays = placement.strays.clone();
     if let Some(home) = homes.iter().find(|home| *home.path() == placement.path) {
-        return Some(Action::Attach {
-            component,
-            home: home.clone(),
-            strays,
-        });
+        return Some(Action::Attach { component, home: home.clone(), strays });
     }
     let change = |target: &Target| Change {
         component: target.component.clone(),
@@ -64,25 +52,12 @@ fn action(seen: &Snapshot, placement: &Placement) -> Option<Action> {
     match &placement.home {
         HomeKind::OwnScope { unit } => {
             let (unit, slice) = (unit.clone(), placement.slice.clone());
-            Some(Action::MakeScope {
-                component,
-                unit,
-                slice,
-                path,
-                strays,
-                changes,
-            })
+            Some(Action::MakeScope { component, unit, slice, path, strays, changes })
         }
         HomeKind::OwnGroup => {
             let needed = changes.iter().map(|change| change.new.kind().controller());
             let controllers = needed.chain([Controller::Cpu]).collect();
-            Some(Action::MakeGroup {
-                component,
-                path,
-                controllers,
-                strays,
-                changes,
-            })
+            Some(Action::MakeGroup { component, path, controllers, strays, changes })
         }
         HomeKind::Unit { .. } | HomeKind::Container { .. } | HomeKind::Group => None,
     }
@@ -92,26 +67,17 @@ fn action(seen: &Snapshot, placement: &Placement) -> Option<Action> {
 pub(super) fn enablings(seen: &Snapshot, changes: &[(CgroupPath, Change)]) -> Vec<Action> {
     let mut wanted: BTreeMap<CgroupPath, BTreeSet<Controller>> = BTreeMap::new();
     for (path, change) in changes {
-        let by_file = seen
-            .groups
-            .get(path)
-            .is_some_and(|group| group.via == Via::File);
+        let by_file = seen.groups.get(path).is_some_and(|group| group.via == Via::File);
         if !by_file || change.old != Reading::Absent {
             continue;
         }
         if let Some(parent) = path.parent() {
-            wanted
-                .entry(parent)
-                .or_default()
-                .insert(change.new.kind().controller());
+            wanted.entry(parent).or_default().insert(change.new.kind().controller());
         }
     }
     let action = |(path, controllers): (CgroupPath, BTreeSet<Controller>)| {
         let id = seen.groups.get(&path)?.id;
-        Some(Action::Enable {
-            at: CgroupRef { path, id },
-            controllers,
-        })
+        Some(Action::Enable { at: CgroupRef { path, id }, controllers })
     };
     wanted.into_iter().filter_map(action).collect()
 }
@@ -122,26 +88,17 @@ pub(super) fn ordered(
     decision: &Decision,
     changes: Vec<(CgroupPath, Change)>,
 ) -> Vec<Action> {
-    let inner: BTreeSet<CgroupPath> = changes
-        .iter()
-        .flat_map(|(path, _)| path.ancestors())
-        .collect();
+    let inner: BTreeSet<CgroupPath> =
+        changes.iter().flat_map(|(path, _)| path.ancestors()).collect();
     let mut keyed: Vec<_> = changes
         .into_iter()
         .map(|(path, change)| {
             let own_phase = phase(&change);
             let is_leaf = !inner.contains(&path);
-            let phase = if own_phase == Phase::Protect && is_leaf {
-                Phase::Tighten
-            } else {
-                own_phase
-            };
+            let phase =
+                if own_phase == Phase::Protect && is_leaf { Phase::Tighten } else { own_phase };
             let depth = path.components().count();
-            let depth = if phase == Phase::Tighten {
-                usize::MAX - depth
-            } else {
-                depth
-            };
+            let depth = if phase == Phase::Tighten { usize::MAX - depth } else { depth };
             ((phase, depth, path, rank(&change, own_phase)), change)
         })
         .collect();
@@ -153,13 +110,7 @@ pub(super) fn ordered(
             continue;
         };
         let at = CgroupRef { path, id: group.id };
-        push(
-            &mut actions,
-            at,
-            &group.via,
-            change,
-            last_phase == Some(phase),
-        );
+        push(&mut actions, at, &group.via, change, last_phase == Some(phase));
         last_phase = Some(phase);
     }
     rewrite_what_systemd_resets(seen, decision, &mut actions);
@@ -177,9 +128,7 @@ fn push(actions: &mut Vec<Action>, at: CgroupRef, via: &Via, change: Change, sam
     if same_phase {
         for action in actions.iter_mut().rev() {
             match action {
-                Action::SetUnit {
-                    at: last, changes, ..
-                } if last.path == at.path => {
+                Action::SetUnit { at: last, changes, .. } if last.path == at.path => {
                     changes.push(change);
                     return;
                 }
@@ -193,11 +142,7 @@ fn push(actions: &mut Vec<Action>, at: CgroupRef, via: &Via, change: Change, sam
             }
         }
     }
-    actions.push(Action::SetUnit {
-        unit: unit.clone(),
-        at,
-        changes: vec![change],
-    });
+    actions.push(Action::SetUnit { unit: unit.clone(), at, changes: vec![change] });
 }
 
 /// Whether systemd has a runtime property for the knob.
@@ -216,10 +161,7 @@ fn rewrite_what_systemd_resets(seen: &Snapshot, decision: &Decision, actions: &m
             .iter()
             .find(|target| target.at == at.path && target.knob.kind() == KnobKind::MemoryOomGroup);
         let Some(target) = target else { continue };
-        let old = seen
-            .groups
-            .get(&at.path)
-            .map(|group| group.knob(KnobKind::MemoryOomGroup));
+        let old = seen.groups.get(&at.path).map(|group| group.knob(KnobKind::MemoryOomGroup));
         let Some(old @ (Reading::Is(_) | Reading::Absent)) = old else {
             continue;
         };

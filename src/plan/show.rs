@@ -79,16 +79,13 @@ fn old(reading: &Reading<Knob>) -> String {
 
 fn structure(action: &Action) -> Vec<Line> {
     let (name, what, via) = match action {
-        Action::MakeScope {
-            component, unit, ..
-        } => (Some(component), format!("make {unit}"), "systemd"),
+        Action::MakeScope { component, unit, .. } => {
+            (Some(component), format!("make {unit}"), "systemd")
+        }
         Action::MakeGroup { component, .. } => (Some(component), "make group".to_owned(), "file"),
         Action::Attach { component, .. } => (Some(component), "move in".to_owned(), "file"),
         Action::Enable { controllers, .. } => {
-            let words: Vec<&str> = controllers
-                .iter()
-                .map(|controller| controller.word())
-                .collect();
+            let words: Vec<&str> = controllers.iter().map(|controller| controller.word()).collect();
             (None, format!("enable {}", words.join(" ")), "file")
         }
         Action::SetUnit { .. } | Action::Write { .. } => return Vec::new(),
@@ -105,21 +102,11 @@ fn structure(action: &Action) -> Vec<Line> {
     };
     let mut lines = Vec::new();
     if !matches!(action, Action::Attach { .. }) {
-        lines.push(line(
-            what,
-            "-".to_owned(),
-            "-".to_owned(),
-            "needed for the limits below it",
-        ));
+        lines.push(line(what, "-".to_owned(), "-".to_owned(), "needed for the limits below it"));
     }
     let moved = |stray: &Stray| {
         let what = format!("move {} ({})", stray.process, stray.comm);
-        line(
-            what,
-            stray.from.to_string(),
-            action.path().to_string(),
-            "matches the component",
-        )
+        line(what, stray.from.to_string(), action.path().to_string(), "matches the component")
     };
     lines.extend(action.strays().iter().map(moved));
     lines

@@ -30,17 +30,11 @@ fn all_properties_of_a_unit_go_in_one_call() {
     let mut seen = host();
     add_home(&mut seen, &web, WEB);
     let (plan, _) = plan_for(&policy([web]), &seen);
-    let calls: Vec<&Action> = plan
-        .actions
-        .iter()
-        .filter(|action| action.path().name() == "web.service")
-        .collect();
+    let calls: Vec<&Action> =
+        plan.actions.iter().filter(|action| action.path().name() == "web.service").collect();
     assert_eq!(calls.len(), 2, "{calls:#?}");
-    let kinds: Vec<KnobKind> = calls
-        .iter()
-        .flat_map(|action| action.changes())
-        .map(|change| change.new.kind())
-        .collect();
+    let kinds: Vec<KnobKind> =
+        calls.iter().flat_map(|action| action.changes()).map(|change| change.new.kind()).collect();
     assert!(
         matches!(calls[0], Action::Write { change, .. } if change.new.kind() == KnobKind::CpuMaxBurst)
     );
@@ -53,15 +47,9 @@ fn ancestors_are_protected_before_a_leaf_is_limited() {
     let mut seen = host();
     add_home(&mut seen, &web, WEB);
     let (plan, _) = plan_for(&policy([web]), &seen);
-    let slice = plan
-        .actions
-        .iter()
-        .position(|action| action.path().name() == "system.slice");
+    let slice = plan.actions.iter().position(|action| action.path().name() == "system.slice");
     let leaf = plan.actions.iter().position(|action| {
-        action
-            .changes()
-            .iter()
-            .any(|change| change.new.kind() == KnobKind::MemoryMax)
+        action.changes().iter().any(|change| change.new.kind() == KnobKind::MemoryMax)
     });
     assert!(slice.unwrap() < leaf.unwrap());
 }
@@ -78,12 +66,7 @@ fn a_burst_waits_for_its_file_when_the_controller_is_off() {
     let position = |kind| {
         plan.actions
             .iter()
-            .position(|action| {
-                action
-                    .changes()
-                    .iter()
-                    .any(|change| change.new.kind() == kind)
-            })
+            .position(|action| action.changes().iter().any(|change| change.new.kind() == kind))
             .unwrap()
     };
     assert!(position(KnobKind::CpuMax) < position(KnobKind::CpuMaxBurst));
@@ -94,10 +77,7 @@ fn lowering_a_quota_lowers_its_burst_first() {
     let web = limited();
     let mut seen = host();
     add_home(&mut seen, &web, WEB);
-    let wide = CpuMax {
-        quota: Limit::At(CpuTime::millis(200)),
-        period: CpuMax::DEFAULT_PERIOD,
-    };
+    let wide = CpuMax { quota: Limit::At(CpuTime::millis(200)), period: CpuMax::DEFAULT_PERIOD };
     set(&mut seen, WEB, Knob::CpuMax(wide));
     set(&mut seen, WEB, Knob::CpuMaxBurst(CpuTime::millis(200)));
     let (plan, _) = plan_for(&policy([web]), &seen);
@@ -122,21 +102,11 @@ fn what_could_not_be_read_is_held() {
         what: "input/output error".to_owned(),
     };
     let group = seen.groups.get_mut(&CgroupPath::new(WEB)).unwrap();
-    group
-        .knobs
-        .insert(KnobKind::MemoryMax, Reading::Failed(fault));
+    group.knobs.insert(KnobKind::MemoryMax, Reading::Failed(fault));
     let (plan, skipped) = plan_for(&policy([web]), &seen);
     let touched = plan.actions.iter().flat_map(Action::changes);
-    assert!(
-        touched
-            .into_iter()
-            .all(|change| change.new.kind() != KnobKind::MemoryMax)
-    );
-    assert!(
-        skipped
-            .iter()
-            .any(|skipped| skipped.kind == FindingKind::Unreadable)
-    );
+    assert!(touched.into_iter().all(|change| change.new.kind() != KnobKind::MemoryMax));
+    assert!(skipped.iter().any(|skipped| skipped.kind == FindingKind::Unreadable));
 }
 
 #[test]
@@ -144,23 +114,13 @@ fn a_missing_controller_is_said_and_nothing_is_written() {
     let web = limited();
     let mut seen = host();
     add_home(&mut seen, &web, "containers/web");
-    let group = seen
-        .groups
-        .get_mut(&CgroupPath::new("containers/web"))
-        .unwrap();
+    let group = seen.groups.get_mut(&CgroupPath::new("containers/web")).unwrap();
     group.via = Via::File;
     group.knobs.insert(KnobKind::MemoryMax, Reading::Absent);
     let (_, skipped) = plan_for(&policy([web]), &seen);
-    let found = skipped
-        .iter()
-        .find(|skipped| skipped.held.kind == KnobKind::MemoryMax)
-        .unwrap();
+    let found = skipped.iter().find(|skipped| skipped.held.kind == KnobKind::MemoryMax).unwrap();
     assert_eq!(found.kind, FindingKind::Missing);
-    assert!(
-        found.held.why.contains("memory controller"),
-        "{}",
-        found.held.why
-    );
+    assert!(found.held.why.contains("memory controller"), "{}", found.held.why);
 }
 
 #[test]
@@ -184,64 +144,36 @@ fn weights_within_a_fiftieth_are_left() {
     add_home(&mut seen, &web, WEB);
     let rules = policy([web]);
     let (plan, _) = plan_for(&rules, &seen);
-    let wanted = plan
-        .actions
-        .iter()
-        .flat_map(Action::changes)
-        .filter(|change| change.component.is_some())
-        .find_map(|change| {
-            if let Knob::CpuWeight(weight) = change.new {
-                Some(weight.get())
-            } else {
-                None
-            }
-        })
-        .unwrap();
-    set(
-        &mut seen,
-        WEB,
-        Knob::CpuWeight(Weight::clamped(u64::from(wanted + wanted / 60))),
-    );
-    let (plan, _) = plan_for(&rules, &seen);
-    assert!(
+    let wanted =
         plan.actions
             .iter()
-            .all(|action| action.path().name() != "web.service"),
-        "{plan:?}"
-    );
+            .flat_map(Action::changes)
+            .filter(|change| change.component.is_some())
+            .find_map(|change| {
+                if let Knob::CpuWeight(weight) = change.new { Some(weight.get()) } else { None }
+            })
+            .unwrap();
+    set(&mut seen, WEB, Knob::CpuWeight(Weight::clamped(u64::from(wanted + wanted / 60))));
+    let (plan, _) = plan_for(&rules, &seen);
+    assert!(plan.actions.iter().all(|action| action.path().name() != "web.service"), "{plan:?}");
 }
 
 fn rules_broken(rules: &Policy, seen: &Snapshot, plan: &Plan) -> Vec<String> {
-    let rule = |text: &str| {
-        text.split_whitespace()
-            .nth(4)
-            .unwrap()
-            .trim_end_matches(':')
-            .to_owned()
-    };
-    lint(rules, seen, plan)
-        .iter()
-        .map(|finding| rule(&finding.text))
-        .collect()
+    let rule =
+        |text: &str| text.split_whitespace().nth(4).unwrap().trim_end_matches(':').to_owned();
+    lint(rules, seen, plan).iter().map(|finding| rule(&finding.text)).collect()
 }
 
 fn write(seen: &Snapshot, path: &str, new: Knob) -> Plan {
     let path = CgroupPath::new(path);
-    let at = crate::units::CgroupRef {
-        id: seen.groups[&path].id,
-        path,
-    };
+    let at = crate::units::CgroupRef { id: seen.groups[&path].id, path };
     let change = crate::model::Change {
         component: Some("web".parse().unwrap()),
         old: Reading::Absent,
         new,
-        reason: Reason::Configured {
-            key: "test".to_owned(),
-        },
+        reason: Reason::Configured { key: "test".to_owned() },
     };
-    Plan {
-        actions: vec![Action::Write { at, change }],
-    }
+    Plan { actions: vec![Action::Write { at, change }] }
 }
 
 #[test]
@@ -250,15 +182,8 @@ fn the_lint_refuses_every_planted_offence() {
     let mut seen = host();
     add_home(&mut seen, &web, WEB);
     add_home(&mut seen, &web, "system.slice/ssh.service");
-    seen.groups
-        .get_mut(&CgroupPath::new(WEB))
-        .unwrap()
-        .usage
-        .memory = Some(Bytes::mebi(100));
-    seen.groups
-        .get_mut(&CgroupPath::new("system.slice"))
-        .unwrap()
-        .holds_protected = true;
+    seen.groups.get_mut(&CgroupPath::new(WEB)).unwrap().usage.memory = Some(Bytes::mebi(100));
+    seen.groups.get_mut(&CgroupPath::new("system.slice")).unwrap().holds_protected = true;
     let rules = policy([web.clone()]);
     let max = |mebi| Knob::MemoryMax(Limit::At(Bytes::mebi(mebi)));
     for (rule, path, knob) in [
@@ -282,33 +207,15 @@ fn the_lint_refuses_every_planted_offence() {
             );
         }
         let broken = rules_broken(&rules, &seen, &write(&seen, path, knob.clone()));
-        assert!(
-            broken.contains(&rule.to_owned()),
-            "{rule} {knob:?}: {broken:?}"
-        );
+        assert!(broken.contains(&rule.to_owned()), "{rule} {knob:?}: {broken:?}");
     }
     let mut theft = stray(&web, 4242);
     theft.from = CgroupPath::new("system.slice/cron.service");
     let home = seen.homes[&web.name][0].clone();
-    let attach = Action::Attach {
-        component: web.name.clone(),
-        home,
-        strays: vec![theft],
-    };
-    assert_eq!(
-        rules_broken(
-            &rules,
-            &seen,
-            &Plan {
-                actions: vec![attach]
-            }
-        ),
-        ["L8"]
-    );
+    let attach = Action::Attach { component: web.name.clone(), home, strays: vec![theft] };
+    assert_eq!(rules_broken(&rules, &seen, &Plan { actions: vec![attach] }), ["L8"]);
     let mut twice = write(&seen, WEB, Knob::PidsMax(Limit::At(100)));
-    twice
-        .actions
-        .extend(write(&seen, WEB, Knob::PidsMax(Limit::At(200))).actions);
+    twice.actions.extend(write(&seen, WEB, Knob::PidsMax(Limit::At(200))).actions);
     assert_eq!(rules_broken(&rules, &seen, &twice), ["L9"]);
 }
 

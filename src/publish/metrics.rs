@@ -58,9 +58,7 @@ fn per_home(name: MetricName, report: &Report) -> Vec<Sample> {
         .components
         .iter()
         .flat_map(|component| component.homes.iter().map(move |home| (component, home)));
-    homes
-        .flat_map(|(component, home)| home_samples(name, component, home))
-        .collect()
+    homes.flat_map(|(component, home)| home_samples(name, component, home)).collect()
 }
 
 fn home_samples(name: MetricName, component: &ComponentReport, home: &HomeReport) -> Vec<Sample> {
@@ -99,18 +97,12 @@ fn home_samples(name: MetricName, component: &ComponentReport, home: &HomeReport
         | MetricName::ReloadReassertSeconds
         | MetricName::Findings => None,
     };
-    value
-        .into_iter()
-        .map(|value| (who.clone(), value))
-        .collect()
+    value.into_iter().map(|value| (who.clone(), value)).collect()
 }
 
 fn held(home: &HomeReport, kind: KnobKind) -> Option<&Knob> {
     let own = |knob: &&KnobReport| knob.at == home.path && knob.kind == kind;
-    home.knobs
-        .iter()
-        .find(own)
-        .and_then(|knob| knob.seen.as_ref())
+    home.knobs.iter().find(own).and_then(|knob| knob.seen.as_ref())
 }
 
 fn memory_limits(component: &ComponentReport, home: &HomeReport) -> Vec<Sample> {
@@ -156,21 +148,14 @@ fn placement(report: &Report) -> Vec<Sample> {
 }
 
 fn findings(report: &Report) -> Vec<Sample> {
-    [
-        (Severity::Info, "info"),
-        (Severity::Warning, "warning"),
-        (Severity::Error, "error"),
-    ]
-    .into_iter()
-    .map(|(severity, word)| {
-        let count = report
-            .findings
-            .iter()
-            .filter(|finding| finding.severity == severity)
-            .count();
-        (labels(&[("severity", word)]), count.to_string())
-    })
-    .collect()
+    [(Severity::Info, "info"), (Severity::Warning, "warning"), (Severity::Error, "error")]
+        .into_iter()
+        .map(|(severity, word)| {
+            let count =
+                report.findings.iter().filter(|finding| finding.severity == severity).count();
+            (labels(&[("severity", word)]), count.to_string())
+        })
+        .collect()
 }
 
 fn seconds(micros: u64) -> String {
@@ -182,16 +167,10 @@ fn span_seconds(span: Span) -> String {
 }
 
 fn labels(pairs: &[(&str, &str)]) -> String {
-    let escaped = |value: &str| {
-        value
-            .replace('\\', "\\\\")
-            .replace('"', "\\\"")
-            .replace('\n', "\\n")
-    };
-    let pairs: Vec<String> = pairs
-        .iter()
-        .map(|(key, value)| format!("{key}=\"{}\"", escaped(value)))
-        .collect();
+    let escaped =
+        |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let pairs: Vec<String> =
+        pairs.iter().map(|(key, value)| format!("{key}=\"{}\"", escaped(value))).collect();
     format!("{{{}}}", pairs.join(","))
 }
 
@@ -201,10 +180,7 @@ mod tests {
 
     #[test]
     fn labels_are_escaped() {
-        assert_eq!(
-            labels(&[("cgroup", "a\"b\\c\nd")]),
-            "{cgroup=\"a\\\"b\\\\c\\nd\"}"
-        );
+        assert_eq!(labels(&[("cgroup", "a\"b\\c\nd")]), "{cgroup=\"a\\\"b\\\\c\\nd\"}");
     }
 
     #[test]
@@ -214,10 +190,7 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_follow_the_rules() {
-        let mut names: Vec<&str> = MetricName::ALL
-            .iter()
-            .map(|name| name.describe().0)
-            .collect();
+        let mut names: Vec<&str> = MetricName::ALL.iter().map(|name| name.describe().0).collect();
         for (name, kind, help) in MetricName::ALL.map(MetricName::describe) {
             assert!(name.starts_with("provost_"), "{name}");
             assert_eq!(kind == "counter", name.ends_with("_total"), "{name}");

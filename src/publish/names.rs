@@ -62,30 +62,19 @@ impl MetricName {
     ];
 
     /// Name, type and help, as exposed.
-    #[expect(clippy::too_many_lines, reason = "a table with one row a metric")]
     #[must_use]
     pub const fn describe(self) -> (&'static str, &'static str, &'static str) {
         match self {
-            Self::BuildInfo => (
-                "provost_build_info",
-                "gauge",
-                "Always 1; the version is a label.",
-            ),
-            Self::Enforcing => (
-                "provost_enforcing",
-                "gauge",
-                "1 while limits are put on processes.",
-            ),
-            Self::ComponentInfo => (
-                "provost_component_info",
-                "gauge",
-                "Always 1; where a component lives.",
-            ),
-            Self::CpuUsageSeconds => (
-                "provost_cpu_usage_seconds_total",
-                "counter",
-                "CPU time used.",
-            ),
+            Self::BuildInfo => ("provost_build_info", "gauge", "Always 1; the version is a label."),
+            Self::Enforcing => {
+                ("provost_enforcing", "gauge", "1 while limits are put on processes.")
+            }
+            Self::ComponentInfo => {
+                ("provost_component_info", "gauge", "Always 1; where a component lives.")
+            }
+            Self::CpuUsageSeconds => {
+                ("provost_cpu_usage_seconds_total", "counter", "CPU time used.")
+            }
             Self::CpuThrottledSeconds => (
                 "provost_cpu_throttled_seconds_total",
                 "counter",
@@ -94,17 +83,13 @@ impl MetricName {
             Self::CpuLimitCores => ("provost_cpu_limit_cores", "gauge", "cpu.max as a rate."),
             Self::CpuWeight => ("provost_cpu_weight", "gauge", "cpu.weight."),
             Self::MemoryUsageBytes => ("provost_memory_usage_bytes", "gauge", "memory.current."),
-            Self::MemoryLimitBytes => (
-                "provost_memory_limit_bytes",
-                "gauge",
-                "memory.min, low, high and max.",
-            ),
+            Self::MemoryLimitBytes => {
+                ("provost_memory_limit_bytes", "gauge", "memory.min, low, high and max.")
+            }
             Self::Pids => ("provost_pids", "gauge", "pids.current."),
-            Self::OomKills => (
-                "provost_oom_kills_total",
-                "counter",
-                "Processes killed for want of memory.",
-            ),
+            Self::OomKills => {
+                ("provost_oom_kills_total", "counter", "Processes killed for want of memory.")
+            }
             Self::PlacedProcesses => (
                 "provost_placed_processes_total",
                 "counter",
@@ -115,11 +100,9 @@ impl MetricName {
                 "counter",
                 "Loose processes that ended before they were placed.",
             ),
-            Self::PlacementSeconds => (
-                "provost_placement_seconds",
-                "gauge",
-                "Time from exec to placement.",
-            ),
+            Self::PlacementSeconds => {
+                ("provost_placement_seconds", "gauge", "Time from exec to placement.")
+            }
             Self::Drift => (
                 "provost_drift_total",
                 "counter",
@@ -130,11 +113,9 @@ impl MetricName {
                 "gauge",
                 "Last time from a daemon-reload to having written again.",
             ),
-            Self::Findings => (
-                "provost_findings",
-                "gauge",
-                "What a person should know, by severity.",
-            ),
+            Self::Findings => {
+                ("provost_findings", "gauge", "What a person should know, by severity.")
+            }
         }
     }
 }

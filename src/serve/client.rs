@@ -62,16 +62,11 @@ pub fn ask(path: &Path, request: &Request) -> Result<Reply, ClientError> {
     })?;
     let broken = |source| ClientError::Broken { path: at(), source };
     stream.set_read_timeout(Some(PATIENCE)).map_err(broken)?;
-    let mut line = serde_json::to_string(request).map_err(|error| ClientError::Nonsense {
-        text: error.to_string(),
-    })?;
+    let mut line = serde_json::to_string(request)
+        .map_err(|error| ClientError::Nonsense { text: error.to_string() })?;
     line.push('\n');
     stream.write_all(line.as_bytes()).map_err(broken)?;
     let mut answer = String::new();
-    BufReader::new(stream)
-        .read_line(&mut answer)
-        .map_err(broken)?;
-    serde_json::from_str(&answer).map_err(|error| ClientError::Nonsense {
-        text: error.to_string(),
-    })
+    BufReader::new(stream).read_line(&mut answer).map_err(broken)?;
+    serde_json::from_str(&answer).map_err(|error| ClientError::Nonsense { text: error.to_string() })
 }

@@ -52,9 +52,7 @@ async fn converse(mut stream: UnixStream, hand_over: impl Fn(Asked)) {
         Ok(Ok(request)) => {
             let (answer, answered) = oneshot::channel();
             hand_over(Asked { request, answer });
-            answered
-                .await
-                .unwrap_or_else(|_| failed("the daemon is stopping".to_owned()))
+            answered.await.unwrap_or_else(|_| failed("the daemon is stopping".to_owned()))
         }
         Ok(Err(text)) => failed(text),
         Err(_) => return,
@@ -68,18 +66,13 @@ async fn converse(mut stream: UnixStream, hand_over: impl Fn(Asked)) {
 }
 
 async fn request(stream: &mut UnixStream) -> Result<Request, String> {
-    let peer = stream
-        .peer_cred()
-        .map_err(|error| format!("the caller is unknown: {error}"))?;
+    let peer = stream.peer_cred().map_err(|error| format!("the caller is unknown: {error}"))?;
     if peer.uid() != 0 {
         return Err("only root may ask this daemon".to_owned());
     }
     let mut line = String::new();
     let mut bounded = BufReader::new(stream.take(LONGEST_REQUEST));
-    let read = bounded
-        .read_line(&mut line)
-        .await
-        .map_err(|error| error.to_string())?;
+    let read = bounded.read_line(&mut line).await.map_err(|error| error.to_string())?;
     if read == 0 {
         return Err("no request came".to_owned());
     }
@@ -111,11 +104,7 @@ mod tests {
     }
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-            .block_on(future)
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
     }
 
     #[test]
@@ -123,21 +112,13 @@ mod tests {
         // The peer of a socket pair is this process: root in the tests' usual home, refused elsewhere.
         let answer = block_on(exchange(b"{\"ask\":\"enforce\",\"on\":true}\n"));
         let as_root = nix::unistd::geteuid().is_root();
-        let expected = if as_root {
-            "Enforce { on: true }"
-        } else {
-            "only root"
-        };
+        let expected = if as_root { "Enforce { on: true }" } else { "only root" };
         assert!(answer.contains(expected), "{answer}");
     }
 
     #[test]
     fn nonsense_and_excess_are_refused_with_a_word() {
-        for sent in [
-            &b""[..],
-            b"hello\n",
-            b"{\"ask\":\"enforce\",\"path\":\"/\"}\n",
-        ] {
+        for sent in [&b""[..], b"hello\n", b"{\"ask\":\"enforce\",\"path\":\"/\"}\n"] {
             let answer = block_on(exchange(sent));
             assert!(answer.contains("\"reply\":\"failed\""), "{answer}");
         }

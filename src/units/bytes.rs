@@ -7,13 +7,8 @@ use std::fmt;
 use std::str::FromStr;
 
 const EXPECTED: &str = "a size such as \"512M\", \"2GiB\" or \"1048576\"";
-const UNITS: [(&str, u64); 5] = [
-    ("T", 1 << 40),
-    ("G", 1 << 30),
-    ("M", 1 << 20),
-    ("K", 1 << 10),
-    ("B", 1),
-];
+const UNITS: [(&str, u64); 5] =
+    [("T", 1 << 40), ("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10), ("B", 1)];
 
 /// A number of bytes, 0 to 2^64 - 1.
 ///
@@ -74,16 +69,9 @@ impl fmt::Display for Bytes {
         if let Some((unit, size)) = exact.filter(|(_, size)| self.0 / size < 10_000) {
             return f.pad(&format!("{}{unit}", self.0 / size));
         }
-        let (unit, size) = UNITS
-            .iter()
-            .find(|(_, size)| self.0 >= *size)
-            .unwrap_or(&("B", 1));
+        let (unit, size) = UNITS.iter().find(|(_, size)| self.0 >= *size).unwrap_or(&("B", 1));
         let hundredths = u128::from(self.0) * 100 / u128::from(*size);
-        f.pad(&format!(
-            "{}.{:02}{unit}",
-            hundredths / 100,
-            hundredths % 100
-        ))
+        f.pad(&format!("{}.{:02}{unit}", hundredths / 100, hundredths % 100))
     }
 }
 
@@ -109,12 +97,10 @@ impl FromStr for Bytes {
             _ => return Err(malformed()),
         };
         let bytes = number.millionths * multiplier / 1_000_000;
-        u64::try_from(bytes)
-            .map(Self)
-            .map_err(|_| QuantityError::OutOfRange {
-                text: text.to_owned(),
-                range: "a size must stay below 16777216T",
-            })
+        u64::try_from(bytes).map(Self).map_err(|_| QuantityError::OutOfRange {
+            text: text.to_owned(),
+            range: "a size must stay below 16777216T",
+        })
     }
 }
 
@@ -139,18 +125,7 @@ mod tests {
 
     #[test]
     fn refuses_what_could_be_misread() {
-        for text in [
-            "",
-            "1GB",
-            "-1",
-            "1.5.2G",
-            "1e9",
-            "G",
-            "1.",
-            ".5G",
-            "99999999999T",
-            "1m",
-        ] {
+        for text in ["", "1GB", "-1", "1.5.2G", "1e9", "G", "1.", ".5G", "99999999999T", "1m"] {
             assert!(text.parse::<Bytes>().is_err(), "{text}");
         }
     }

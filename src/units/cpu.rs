@@ -160,21 +160,13 @@ impl CpuMax {
     /// The kernel's default period, 100 ms.
     pub const DEFAULT_PERIOD: CpuTime = CpuTime(100_000);
     /// What the kernel gives a new group: no limit.
-    pub const UNLIMITED: Self = Self {
-        quota: Limit::Max,
-        period: Self::DEFAULT_PERIOD,
-    };
+    pub const UNLIMITED: Self = Self { quota: Limit::Max, period: Self::DEFAULT_PERIOD };
 
     /// The limit as a rate; a period of zero counts as the default one.
     #[must_use]
     pub fn rate(self) -> Limit<Millicpu> {
-        let period = if self.period.0 == 0 {
-            Self::DEFAULT_PERIOD.0
-        } else {
-            self.period.0
-        };
-        self.quota
-            .map(|quota| Millicpu(quota.0.saturating_mul(1000) / period))
+        let period = if self.period.0 == 0 { Self::DEFAULT_PERIOD.0 } else { self.period.0 };
+        self.quota.map(|quota| Millicpu(quota.0.saturating_mul(1000) / period))
     }
 }
 
@@ -212,10 +204,7 @@ mod tests {
     fn quota_and_rate_are_inverse() {
         let quota = Millicpu(250).quota_in(CpuMax::DEFAULT_PERIOD);
         assert_eq!(quota, CpuTime::millis(25));
-        let max = CpuMax {
-            quota: Limit::At(quota),
-            period: CpuMax::DEFAULT_PERIOD,
-        };
+        let max = CpuMax { quota: Limit::At(quota), period: CpuMax::DEFAULT_PERIOD };
         assert_eq!(max.rate(), Limit::At(Millicpu(250)));
     }
 

@@ -70,13 +70,11 @@ impl fmt::Display for CpuSet {
         }
         let texts: Vec<String> = ranges
             .into_iter()
-            .map(|(first, last)| {
-                if first == last {
-                    first.to_string()
-                } else {
-                    format!("{first}-{last}")
-                }
-            })
+            .map(
+                |(first, last)| {
+                    if first == last { first.to_string() } else { format!("{first}-{last}") }
+                },
+            )
             .collect();
         f.pad(&texts.join(","))
     }
@@ -94,11 +92,7 @@ impl FromStr for CpuSet {
         }
         for part in list.split(',') {
             let (first, last) = part.split_once('-').unwrap_or((part, part));
-            let range = first
-                .trim()
-                .parse::<u32>()
-                .ok()
-                .zip(last.trim().parse::<u32>().ok());
+            let range = first.trim().parse::<u32>().ok().zip(last.trim().parse::<u32>().ok());
             let Some((first, last)) = range.filter(|(first, last)| first <= last) else {
                 return Err(QuantityError::Malformed {
                     text: text.to_owned(),

@@ -50,21 +50,13 @@ impl CgroupPath {
         if self.is_root() {
             return None;
         }
-        Some(Self(
-            self.0
-                .rsplit_once('/')
-                .map_or_else(String::new, |(above, _)| above.to_owned()),
-        ))
+        Some(Self(self.0.rsplit_once('/').map_or_else(String::new, |(above, _)| above.to_owned())))
     }
 
     /// The group `name` below this one.
     #[must_use]
     pub fn child(&self, name: &str) -> Self {
-        if self.is_root() {
-            Self(name.to_owned())
-        } else {
-            Self(format!("{}/{name}", self.0))
-        }
+        if self.is_root() { Self(name.to_owned()) } else { Self(format!("{}/{name}", self.0)) }
     }
 
     /// Every group above, nearest first, ending with the root.
@@ -145,14 +137,9 @@ impl FromStr for DeviceId {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let numbers = text.trim().split_once(':');
         let parsed = numbers.and_then(|(major, minor)| {
-            Some(Self {
-                major: major.parse().ok()?,
-                minor: minor.parse().ok()?,
-            })
+            Some(Self { major: major.parse().ok()?, minor: minor.parse().ok()? })
         });
-        parsed.ok_or_else(|| NameError::Device {
-            text: text.to_owned(),
-        })
+        parsed.ok_or_else(|| NameError::Device { text: text.to_owned() })
     }
 }
 
@@ -183,14 +170,9 @@ impl FromStr for ComponentName {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let allowed =
             |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
-        let first_ok = text
-            .chars()
-            .next()
-            .is_some_and(|c| c.is_ascii_alphanumeric());
+        let first_ok = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
         if !first_ok || text.len() > 63 || !text.chars().all(allowed) {
-            return Err(NameError::Component {
-                text: text.to_owned(),
-            });
+            return Err(NameError::Component { text: text.to_owned() });
         }
         Ok(Self(text.to_owned()))
     }
@@ -243,10 +225,7 @@ mod tests {
         assert!(CgroupPath::new("system.slice").contains(&path));
         assert!(!CgroupPath::new("system.slice/ng").contains(&path));
         assert!(CgroupPath::root().contains(&path));
-        assert_eq!(
-            CgroupPath::root().child("a").child("b"),
-            CgroupPath::new("a/b")
-        );
+        assert_eq!(CgroupPath::root().child("a").child("b"), CgroupPath::new("a/b"));
     }
 
     #[test]

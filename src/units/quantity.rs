@@ -43,9 +43,7 @@ pub(crate) struct Decimal<'a> {
 /// eighteen digits in all.
 pub(crate) fn split_decimal(text: &str) -> Option<Decimal<'_>> {
     let text = text.trim();
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(end)?;
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let dangling_point = number.contains('.') && fraction.is_empty();
@@ -54,8 +52,5 @@ pub(crate) fn split_decimal(text: &str) -> Option<Decimal<'_>> {
     }
     let whole: u128 = whole.parse().ok()?;
     let fraction: u128 = format!("{fraction:0<6}").parse().ok()?;
-    Some(Decimal {
-        millionths: whole * 1_000_000 + fraction,
-        unit: unit.trim(),
-    })
+    Some(Decimal { millionths: whole * 1_000_000 + fraction, unit: unit.trim() })
 }

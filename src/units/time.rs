@@ -96,13 +96,9 @@ impl FromStr for Span {
         };
         let mut total: u128 = 0;
         while !rest.is_empty() {
-            let number_end = rest
-                .find(|c: char| c.is_ascii_alphabetic())
-                .ok_or_else(malformed)?;
+            let number_end = rest.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(malformed)?;
             let tail = rest.get(number_end..).unwrap_or_default();
-            let unit_length = tail
-                .find(|c: char| !c.is_ascii_alphabetic())
-                .unwrap_or(tail.len());
+            let unit_length = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
             let (part, next) = rest.split_at(number_end + unit_length);
             let number = split_decimal(part).ok_or_else(malformed)?;
             let micros: u128 = match number.unit {
@@ -133,24 +129,12 @@ mod tests {
 
     #[test]
     fn reads_compound_durations() {
-        for (text, micros) in [
-            ("500ms", 500_000),
-            ("1m30s", 90_000_000),
-            ("2h", 7_200_000_000),
-            ("1.5s", 1_500_000),
-        ] {
+        for (text, micros) in
+            [("500ms", 500_000), ("1m30s", 90_000_000), ("2h", 7_200_000_000), ("1.5s", 1_500_000)]
+        {
             assert_eq!(text.parse(), Ok(Span(micros)), "{text}");
         }
-        for text in [
-            "",
-            "10",
-            "10 parsecs",
-            "s",
-            "-1s",
-            "99999999d",
-            "1m30",
-            "é5s",
-        ] {
+        for text in ["", "10", "10 parsecs", "s", "-1s", "99999999d", "1m30", "é5s"] {
             assert!(text.parse::<Span>().is_err(), "{text}");
         }
     }

@@ -29,10 +29,7 @@ pub(crate) struct CodePath {
 
 impl Source {
     pub(crate) fn new(path: &str, text: &str) -> Self {
-        Self {
-            path: path.to_owned(),
-            text: text.to_owned(),
-        }
+        Self { path: path.to_owned(), text: text.to_owned() }
     }
 
     /// Whether the file holds only tests.
@@ -81,11 +78,7 @@ fn blank(text: &str) -> String {
             i += 1;
             continue;
         }
-        out.extend(
-            chars[i..end]
-                .iter()
-                .map(|c| if *c == '\n' { '\n' } else { ' ' }),
-        );
+        out.extend(chars[i..end].iter().map(|c| if *c == '\n' { '\n' } else { ' ' }));
         i = end;
     }
     out
@@ -182,10 +175,7 @@ fn tokens(code: &str) -> Vec<Token> {
             };
             let (token, after) = rest.split_at(length);
             if !first.is_whitespace() {
-                tokens.push(Token {
-                    line,
-                    text: token.to_owned(),
-                });
+                tokens.push(Token { line, text: token.to_owned() });
             }
             rest = after;
         }
@@ -302,29 +292,17 @@ fn r() { if a != b { super::s() } }
 "##;
     let paths = Source::new("src/x/y.rs", text).paths();
     let found: Vec<String> = paths.iter().map(|path| path.segments.join("::")).collect();
-    for wanted in [
-        "crate::b::C",
-        "crate::b::d::E",
-        "crate::f",
-        "crate::l::m",
-        "println!",
-        "super::s",
-    ] {
-        assert!(
-            found.iter().any(|path| path == wanted),
-            "{wanted} in {found:?}"
-        );
+    for wanted in
+        ["crate::b::C", "crate::b::d::E", "crate::f", "crate::l::m", "println!", "super::s"]
+    {
+        assert!(found.iter().any(|path| path == wanted), "{wanted} in {found:?}");
     }
     for unwanted in ["a", "h", "i", "j", "o", "q"] {
         assert!(
-            !found
-                .iter()
-                .any(|path| path == &format!("crate::{unwanted}")),
+            !found.iter().any(|path| path == &format!("crate::{unwanted}")),
             "{unwanted} in {found:?}"
         );
     }
-    let line = paths
-        .iter()
-        .find(|path| path.segments.join("::") == "crate::l::m");
+    let line = paths.iter().find(|path| path.segments.join("::") == "crate::l::m");
     assert_eq!(line.map(|path| path.line), Some(6));
 }

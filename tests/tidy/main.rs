@@ -65,12 +65,7 @@ fn sources() -> Vec<Source> {
 /// Ends the test with every violation, one a line.
 #[track_caller]
 fn none(violations: &[String]) {
-    assert!(
-        violations.is_empty(),
-        "{} violations:\n{}",
-        violations.len(),
-        violations.join("\n")
-    );
+    assert!(violations.is_empty(), "{} violations:\n{}", violations.len(), violations.join("\n"));
 }
 
 /// The rule must find something, and its message must name what was planted.

@@ -18,11 +18,7 @@ fn named(notes: &str) -> Vec<Named<'_>> {
         .filter_map(|(at, _)| {
             let (name, after) = notes[at + 1..].split_once('`')?;
             let (folder, test) = name.split_once("::")?;
-            Some(Named {
-                folder,
-                test,
-                planned: after.starts_with(" (planned)"),
-            })
+            Some(Named { folder, test, planned: after.starts_with(" (planned)") })
         })
         .collect()
 }
@@ -32,12 +28,7 @@ fn violations(files: &[Source]) -> Vec<String> {
     let notes = notes.map_or("", |file| file.text.as_str());
     let mut found = Vec::new();
     let mut seen = std::collections::BTreeSet::new();
-    for Named {
-        folder,
-        test,
-        planned,
-    } in named(notes)
-    {
+    for Named { folder, test, planned } in named(notes) {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         if !test.chars().all(plain) {
             found.push(format!("{NOTES}: {test} is no name of a test"));
@@ -59,9 +50,7 @@ fn violations(files: &[Source]) -> Vec<String> {
             found.push(format!("{NOTES}: {folder}::{test} does not exist"));
         }
         if exists && planned {
-            found.push(format!(
-                "{NOTES}: {folder}::{test} exists and is marked as planned"
-            ));
+            found.push(format!("{NOTES}: {folder}::{test} exists and is marked as planned"));
         }
     }
     found
@@ -86,22 +75,13 @@ fn notes_without_their_test_are_caught() {
             Source::new("tests/kernel/tree.rs", "fn enabling_is_atomic() {}"),
         ])
     };
-    caught(
-        &with("| `tests/kernel::gone` |"),
-        "tests/kernel::gone does not exist",
-    );
-    caught(
-        &with("`tests/kernel::enabling_is_atomic` (planned)"),
-        "is marked as planned",
-    );
+    caught(&with("| `tests/kernel::gone` |"), "tests/kernel::gone does not exist");
+    caught(&with("`tests/kernel::enabling_is_atomic` (planned)"), "is marked as planned");
     caught(
         &with("`tests/kernel::enabling_is_atomic` `tests/kernel::enabling_is_atomic`"),
         "named twice",
     );
-    caught(
-        &with("`tests/kernel::Not-A-Name` (planned)"),
-        "no name of a test",
-    );
+    caught(&with("`tests/kernel::Not-A-Name` (planned)"), "no name of a test");
     none(&with(
         "`tests/kernel::enabling_is_atomic`, `tests/kernel::later` (planned), `tests/systemd::no_folder_yet`",
     ));

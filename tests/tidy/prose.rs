@@ -46,18 +46,13 @@ const COMMON: [&str; 15] = [
 /// Every folder above the repository, and the hidden ones of whoever builds it.
 fn machine_paths() -> Vec<String> {
     let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let above = here
-        .ancestors()
-        .map(|folder| folder.to_string_lossy().into_owned());
+    let above = here.ancestors().map(|folder| folder.to_string_lossy().into_owned());
     // A guest has the home /root too; what betrays this one are its caches and tools.
     let home = option_env!("HOME").into_iter();
     let tools = home.flat_map(|home| {
         [".cache", ".cargo", ".local", ".rustup"].map(|tool| format!("{home}/{tool}"))
     });
-    above
-        .chain(tools)
-        .filter(|folder| !COMMON.contains(&folder.as_str()))
-        .collect()
+    above.chain(tools).filter(|folder| !COMMON.contains(&folder.as_str())).collect()
 }
 
 /// Mentions of one of the folders as the start of a path.
@@ -72,10 +67,7 @@ fn mentions_of_machine(files: &[Source], folders: &[String]) -> Vec<String> {
                     !before.is_some_and(|c| c.is_alphanumeric() || "_.-/~}".contains(c))
                         && after == Some('/')
                 };
-                if text
-                    .match_indices(folder.as_str())
-                    .any(|(at, _)| starts(at))
-                {
+                if text.match_indices(folder.as_str()).any(|(at, _)| starts(at)) {
                     found.push(format!(
                         "{}:{line}: names {folder}, a folder of the machine that builds it",
                         file.path
@@ -159,9 +151,7 @@ fn adr_violations(files: &[Source]) -> Vec<String> {
     let mut found = Vec::new();
     for (number, name) in (1..).zip(&records) {
         if !name.starts_with(&format!("{number:04}-")) {
-            found.push(format!(
-                "docs/adr/{name}: number {number:04} is missing or taken twice"
-            ));
+            found.push(format!("docs/adr/{name}: number {number:04} is missing or taken twice"));
         }
         if !index.contains(&format!("]({name})")) {
             found.push(format!("docs/adr/README.md: does not list {name}"));
@@ -238,15 +228,12 @@ fn undocumented_keys(files: &[Source]) -> Vec<String> {
 /// `# key = …`, `[a.key]`, `x = { key = … }`: every word that stands where a key may stand.
 fn keys_in_line(line: &str) -> Vec<String> {
     let line = line.trim_start_matches(['#', ' ']);
-    let header = line
-        .starts_with('[')
-        .then(|| line.trim_matches(['[', ']']).split('.').map(str::to_owned));
+    let header =
+        line.starts_with('[').then(|| line.trim_matches(['[', ']']).split('.').map(str::to_owned));
     let assigned = line.match_indices('=').filter_map(|(at, _)| {
         let before = line[..at].trim_end();
         let start = before.rfind(|c: char| !(c.is_ascii_alphanumeric() || "_-.".contains(c)));
-        let key = before[start.map_or(0, |start| start + 1)..]
-            .rsplit('.')
-            .next()?;
+        let key = before[start.map_or(0, |start| start + 1)..].rsplit('.').next()?;
         Some(key.to_owned())
     });
     header.into_iter().flatten().chain(assigned).collect()
@@ -273,9 +260,7 @@ fn fields(raw: &Source) -> BTreeSet<String> {
             renamed = rest.split('"').next().map(str::to_owned);
         } else if inside && !trimmed.starts_with(['/', '#']) {
             let field = trimmed.trim_start_matches("pub(crate) ");
-            let field = field
-                .trim_start_matches("pub(super) ")
-                .trim_start_matches("pub ");
+            let field = field.trim_start_matches("pub(super) ").trim_start_matches("pub ");
             let Some((name, _)) = field.split_once(':') else {
                 continue;
             };
@@ -323,16 +308,12 @@ fn planted_addresses_and_paths_are_caught() {
     let folders = ["/somebody/project".to_owned()];
     let path = |text: &str| mentions_of_machine(&[Source::new("a.md", text)], &folders);
     caught(&path("see\n`/somebody/project/x`"), "a.md:2");
-    none(&path(
-        "see $base/somebody/project/x or /somebody/projects/x",
-    ));
+    none(&path("see $base/somebody/project/x or /somebody/projects/x"));
 
     let host = |text: &str| foreign_hosts(&[Source::new("a.toml", text)]);
     let planted = ["index = \"sparse+https", "registry.invalid/index\""].join("://");
     caught(&host(&planted), "a.toml:1: names the host registry.invalid");
-    none(&host(
-        "see https://docs.kernel.org/admin-guide, unix://x and http://127.0.0.1:9",
-    ));
+    none(&host("see https://docs.kernel.org/admin-guide, unix://x and http://127.0.0.1:9"));
     let cargo = Source::new(".cargo/config.toml", "[source.crates-io]");
     caught(&foreign_hosts(&[cargo]), "replaces a package source");
 }
@@ -342,25 +323,16 @@ fn planted_documents_are_caught() {
     let page =
         |text: &str| dead_links(&[Source::new("docs/a.md", text), Source::new("LICENSE", "")]);
     caught(&page("[x](b.md)"), "b.md leads nowhere");
-    none(&page(
-        "[x](../LICENSE), [y](a.md#there), [z](#here), [w](https://docs.rs), [d](../docs)",
-    ));
+    none(&page("[x](../LICENSE), [y](a.md#there), [z](#here), [w](https://docs.rs), [d](../docs)"));
 
     let records = |index: &str, names: &[&str]| {
         let mut files = vec![Source::new("docs/adr/README.md", index)];
-        files.extend(
-            names
-                .iter()
-                .map(|name| Source::new(&format!("docs/adr/{name}"), "")),
-        );
+        files.extend(names.iter().map(|name| Source::new(&format!("docs/adr/{name}"), "")));
         adr_violations(&files)
     };
     caught(&records("", &["0001-a.md"]), "does not list 0001-a.md");
     let listed = "[1](0001-a.md) [3](0003-c.md)";
-    caught(
-        &records(listed, &["0001-a.md", "0003-c.md"]),
-        "0002 is missing",
-    );
+    caught(&records(listed, &["0001-a.md", "0003-c.md"]), "0002 is missing");
     none(&records("[1](0001-a.md)", &["0001-a.md"]));
 }
 
@@ -377,9 +349,7 @@ fn planted_names_and_keys_are_caught() {
     assert_eq!(unused.len(), 2, "{unused:?}");
     caught(&unused, "IDLE is declared");
     caught(&unused, "Moves is declared");
-    none(&metrics(
-        "fn f() { g(MetricName::Cycles, names::IDLE, MetricName::Moves(1)); }",
-    ));
+    none(&metrics("fn f() { g(MetricName::Cycles, names::IDLE, MetricName::Moves(1)); }"));
 
     let raw = "#[derive(Debug, Deserialize)]\nstruct Raw {\n    /// The mode.\n    mode: Option<Mode>,\n    #[serde(rename = \"component\")]\n    pub(crate) components: X,\n    on_stop: Y,\n    pub ceiling: Z,\n}\nstruct Visitor {\n    seen: bool,\n}\nenum E {\n    A,\n}";
     let keys = |sample: &str| {
@@ -392,7 +362,5 @@ fn planted_names_and_keys_are_caught() {
     assert_eq!(missing.len(), 2, "{missing:?}");
     caught(&missing, "on-stop");
     caught(&missing, "ceiling");
-    none(&keys(
-        "#mode = 1\non-stop = 2\n[component.web]\ncpu = { share = 1, ceiling = 2 }",
-    ));
+    none(&keys("#mode = 1\non-stop = 2\n[component.web]\ncpu = { share = 1, ceiling = 2 }"));
 }

@@ -17,33 +17,16 @@ const FLOATS: &str = "integers decide; floats stay inside estimate and in what i
 const ORDER: &str = "its order differs from run to run; use the BTree collections";
 const WIRE: &str = "only recorded and transmitted types derive serde";
 
-const OUTER: &[&str] = &[
-    "kernel", "observe", "enforce", "record", "publish", "serve", "sim", "daemon", "cli", "main",
-];
-const WIRE_ROOMS: &[&str] = &[
-    "units",
-    "model",
-    "config",
-    "record",
-    "serve",
-    "enforce",
-    "publish",
-    "kernel/systemd",
-];
+const OUTER: &[&str] =
+    &["kernel", "observe", "enforce", "record", "publish", "serve", "sim", "daemon", "cli", "main"];
+const WIRE_ROOMS: &[&str] =
+    &["units", "model", "config", "record", "serve", "enforce", "publish", "kernel/systemd"];
 const SHOWN: &[&str] = &["estimate", "publish", "sim", "cli", "config"];
 
 const BANS: &[Ban] = &[
     (
         "std::fs",
-        &[
-            "kernel",
-            "config/load.rs",
-            "enforce",
-            "record",
-            "publish",
-            "sim",
-            "daemon",
-        ],
+        &["kernel", "config/load.rs", "enforce", "record", "publish", "sim", "daemon"],
         FILES,
     ),
     (
@@ -64,16 +47,7 @@ const BANS: &[Ban] = &[
     ),
     (
         "std::os",
-        &[
-            "kernel",
-            "config/load.rs",
-            "enforce",
-            "record",
-            "publish",
-            "serve",
-            "daemon",
-            "cli",
-        ],
+        &["kernel", "config/load.rs", "enforce", "record", "publish", "serve", "daemon", "cli"],
         "pure rooms touch nothing",
     ),
     (
@@ -91,11 +65,7 @@ const BANS: &[Ban] = &[
         &["daemon", "enforce", "kernel/systemd", "kernel/write.rs"],
         "threads are named and started in daemon; the writer lives in enforce",
     ),
-    (
-        "std::env",
-        &["cli", "daemon", "main"],
-        "settings come from the configuration",
-    ),
+    ("std::env", &["cli", "daemon", "main"], "settings come from the configuration"),
     (
         "std::process::Command",
         &["cli/run.rs"],
@@ -109,37 +79,13 @@ const BANS: &[Ban] = &[
         &["daemon", "serve", "publish", "kernel/systemd"],
         "async stays on the second thread",
     ),
-    (
-        "zbus",
-        &["kernel/systemd", "daemon"],
-        "systemd is spoken to in kernel/systemd",
-    ),
-    (
-        "nix",
-        &["kernel", "config/load.rs", "daemon", "serve"],
-        SYSCALLS,
-    ),
-    (
-        "libc",
-        &["kernel", "config/load.rs", "daemon", "serve"],
-        SYSCALLS,
-    ),
+    ("zbus", &["kernel/systemd", "daemon"], "systemd is spoken to in kernel/systemd"),
+    ("nix", &["kernel", "config/load.rs", "daemon", "serve"], SYSCALLS),
+    ("libc", &["kernel", "config/load.rs", "daemon", "serve"], SYSCALLS),
     ("procfs", &["kernel"], "kernel files are read in kernel"),
-    (
-        "cgroups_rs",
-        &["kernel"],
-        "the life cycle of cgroups is kernel's",
-    ),
-    (
-        "tracing",
-        OUTER,
-        "pure rooms return reasons instead of logging",
-    ),
-    (
-        "anyhow",
-        &["cli", "daemon", "main"],
-        "rooms below have typed errors",
-    ),
+    ("cgroups_rs", &["kernel"], "the life cycle of cgroups is kernel's"),
+    ("tracing", OUTER, "pure rooms return reasons instead of logging"),
+    ("anyhow", &["cli", "daemon", "main"], "rooms below have typed errors"),
     ("clap", &["cli", "main"], "arguments are cli's"),
     ("println!", &["cli", "main"], PRINT),
     ("print!", &["cli", "main"], PRINT),
@@ -168,9 +114,7 @@ fn is_allowed(source: &Source, places: &[&str]) -> bool {
 
 fn mentions(segments: &[String], banned: &str) -> bool {
     let words: Vec<&str> = banned.split("::").collect();
-    segments
-        .windows(words.len())
-        .any(|window| window.iter().eq(words.iter().copied()))
+    segments.windows(words.len()).any(|window| window.iter().eq(words.iter().copied()))
 }
 
 fn violations(sources: &[Source], bans: &[Ban]) -> Vec<String> {
@@ -208,9 +152,7 @@ fn unsafe_violations(sources: &[Source], accepted: &[&str]) -> Vec<String> {
             found.push(format!("{path}: unsafe code belongs into kernel"));
         }
         if listed.is_some_and(|source| !has_unsafe(source)) {
-            found.push(format!(
-                "{path}: no unsafe code any more; take it off the list"
-            ));
+            found.push(format!("{path}: no unsafe code any more; take it off the list"));
         }
     }
     found
@@ -221,9 +163,7 @@ fn users_of_cgroups_rs(sources: &[Source]) -> Vec<String> {
         .iter()
         .filter(|source| {
             let paths = source.paths();
-            paths
-                .iter()
-                .any(|path| path.segments.iter().any(|word| word == "cgroups_rs"))
+            paths.iter().any(|path| path.segments.iter().any(|word| word == "cgroups_rs"))
         })
         .map(|source| source.path.clone())
         .collect()
@@ -242,10 +182,7 @@ fn unsafe_code_stays_in_the_accepted_files() {
 #[test]
 fn cgroups_rs_stays_behind_one_file() {
     let users = users_of_cgroups_rs(&sources());
-    assert!(
-        users.len() <= CGROUPS_RS_FILES,
-        "cgroups-rs is used in {users:?}; see docs/adr/0002"
-    );
+    assert!(users.len() <= CGROUPS_RS_FILES, "cgroups-rs is used in {users:?}; see docs/adr/0002");
 }
 
 #[test]
@@ -256,63 +193,33 @@ fn a_banned_word_is_caught() {
         "src/decide/mod.rs:1: std::fs",
     );
     caught(
-        &found(
-            "src/plan/mod.rs",
-            "fn f() {\n let t = std::time::Instant::now(); }",
-        ),
+        &found("src/plan/mod.rs", "fn f() {\n let t = std::time::Instant::now(); }"),
         "src/plan/mod.rs:2: Instant",
     );
     caught(&found("src/kernel/psi.rs", "use tokio::fs;"), "tokio");
-    caught(
-        &found("src/enforce/mod.rs", "fn f() { eprintln!(\"x\") }"),
-        "eprintln!",
-    );
-    caught(
-        &found("src/cli/plan.rs", "use std::collections::HashMap;"),
-        "HashMap",
-    );
-    caught(
-        &found("src/config/raw.rs", "use std::fs;"),
-        "config/load.rs",
-    );
+    caught(&found("src/enforce/mod.rs", "fn f() { eprintln!(\"x\") }"), "eprintln!");
+    caught(&found("src/cli/plan.rs", "use std::collections::HashMap;"), "HashMap");
+    caught(&found("src/config/raw.rs", "use std::fs;"), "config/load.rs");
     none(&found("src/config/load.rs", "use std::fs;"));
-    none(&found(
-        "src/kernel/systemd/bus.rs",
-        "use tokio::time; use std::time::Instant;",
-    ));
-    none(&found(
-        "src/plan/mod.rs",
-        "// std::fs\nconst A: &str = \"std::fs\";",
-    ));
+    none(&found("src/kernel/systemd/bus.rs", "use tokio::time; use std::time::Instant;"));
+    none(&found("src/plan/mod.rs", "// std::fs\nconst A: &str = \"std::fs\";"));
 }
 
 #[test]
 fn planted_unsafe_code_is_caught() {
     let source = [Source::new("src/enforce/x.rs", "fn f() { unsafe { g() } }")];
     caught(&unsafe_violations(&source, &[]), "src/enforce/x.rs");
-    caught(
-        &unsafe_violations(&source, &["src/enforce/x.rs"]),
-        "belongs into kernel",
-    );
+    caught(&unsafe_violations(&source, &["src/enforce/x.rs"]), "belongs into kernel");
     let clean = [Source::new("src/kernel/x.rs", "//! no unsafe here")];
-    caught(
-        &unsafe_violations(&clean, &["src/kernel/x.rs"]),
-        "take it off the list",
-    );
+    caught(&unsafe_violations(&clean, &["src/kernel/x.rs"]), "take it off the list");
 }
 
 #[test]
 fn a_second_user_of_cgroups_rs_is_counted() {
     let two = [
         Source::new("src/kernel/a.rs", "use cgroups_rs::fs::Cgroup;"),
-        Source::new(
-            "src/kernel/b.rs",
-            "fn f() { cgroups_rs::fs::hierarchies::auto(); }",
-        ),
+        Source::new("src/kernel/b.rs", "fn f() { cgroups_rs::fs::hierarchies::auto(); }"),
         Source::new("src/kernel/c.rs", "//! not cgroups_rs"),
     ];
-    assert_eq!(
-        users_of_cgroups_rs(&two),
-        ["src/kernel/a.rs", "src/kernel/b.rs"]
-    );
+    assert_eq!(users_of_cgroups_rs(&two), ["src/kernel/a.rs", "src/kernel/b.rs"]);
 }

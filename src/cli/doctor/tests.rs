@@ -40,10 +40,7 @@ impl Host {
             std::process::id(),
             COUNT.fetch_add(1, Ordering::Relaxed)
         );
-        let mut host = Self {
-            root: std::env::temp_dir().join(unique),
-            sockets: Vec::new(),
-        };
+        let mut host = Self { root: std::env::temp_dir().join(unique), sockets: Vec::new() };
         host.apply(name);
         host
     }
@@ -119,10 +116,7 @@ impl Host {
 
     fn doctor(&self, json: bool) -> (String, u8) {
         let mut out = Vec::new();
-        let args = DoctorArgs {
-            json,
-            strict: false,
-        };
+        let args = DoctorArgs { json, strict: false };
         let code = run(args, &self.roots(), &mut out).unwrap();
         (String::from_utf8(out).unwrap(), code)
     }
@@ -139,10 +133,7 @@ fn reports_read_as_they_should() {
     for name in ALL {
         let (report, code) = Host::unpack(name).doctor(false);
         for line in report.lines() {
-            assert!(
-                cells(line) <= COLUMNS,
-                "{name}: wider than {COLUMNS}: {line}"
-            );
+            assert!(cells(line) <= COLUMNS, "{name}: wider than {COLUMNS}: {line}");
         }
         assert!(!report.contains('\u{1b}'), "{name}: raw escape in {report}");
         insta::assert_snapshot!(name, format!("{report}\nexit code {code}\n"));
@@ -208,11 +199,7 @@ fn a_file_that_cannot_be_read_is_named() {
     let checks = checks(&probe);
     let readable = checks.iter().find(|check| check.id == "readable").unwrap();
     assert_eq!(readable.status, Status::Warn);
-    assert!(
-        readable.detail.contains("proc/swaps"),
-        "{}",
-        readable.detail
-    );
+    assert!(readable.detail.contains("proc/swaps"), "{}", readable.detail);
 }
 
 #[test]
@@ -222,9 +209,5 @@ fn a_bus_that_nobody_serves_is_told_from_none() {
     let checks = checks(&Probe::take(&host.roots()));
     let bus = checks.iter().find(|check| check.id == "dbus").unwrap();
     assert_eq!(bus.status, Status::Fail);
-    assert!(
-        bus.title.contains("does not accept connections"),
-        "{}",
-        bus.title
-    );
+    assert!(bus.title.contains("does not accept connections"), "{}", bus.title);
 }

@@ -202,14 +202,8 @@ impl Check<'_> {
             cpus.len()
         );
         let issue = ConfigIssue::error(Code::GuaranteeAboveAffinity, message)
-            .mark(
-                self.merged.value_place(&key.then("guarantee")),
-                "this guarantee",
-            )
-            .mark(
-                self.merged.value_place(&key.then("affinity")),
-                format!("only {}", cpus.len()),
-            );
+            .mark(self.merged.value_place(&key.then("guarantee")), "this guarantee")
+            .mark(self.merged.value_place(&key.then("affinity")), format!("only {}", cpus.len()));
         self.issues.push(issue);
     }
 
@@ -226,10 +220,8 @@ impl Check<'_> {
         let ceiling = self.size_limit(&max, raw.ceiling.as_ref());
         let ceiling = ceiling.filter(|limit| self.memory_floor(&max, *limit));
         let swap = self.size_limit(&key.then("swap"), raw.swap.as_ref());
-        let (throttle_value, ceiling_value) = (
-            throttle.and_then(Limit::value),
-            ceiling.and_then(Limit::value),
-        );
+        let (throttle_value, ceiling_value) =
+            (throttle.and_then(Limit::value), ceiling.and_then(Limit::value));
         self.in_order(
             Code::GuaranteeAboveCeiling,
             ("guarantee", &low, guarantee),
@@ -329,9 +321,7 @@ impl Check<'_> {
 
 /// A share in hundredths, rounded to the nearest. The range 0.1 to 10 was checked with the shape.
 fn hundredths(share: f64) -> u64 {
-    format!("{:.0}", share * 100.0)
-        .parse()
-        .map_or(100, |share: u64| share.clamp(10, 1000))
+    format!("{:.0}", share * 100.0).parse().map_or(100, |share: u64| share.clamp(10, 1000))
 }
 
 #[cfg(test)]
@@ -341,13 +331,7 @@ mod tests {
 
     #[test]
     fn shares_are_rounded_to_hundredths() {
-        for (share, expected) in [
-            (1.0, 100),
-            (0.1, 10),
-            (10.0, 1000),
-            (0.29, 29),
-            (1.005, 100),
-        ] {
+        for (share, expected) in [(1.0, 100), (0.1, 10), (10.0, 1000), (0.29, 29), (1.005, 100)] {
             assert_eq!(hundredths(share), expected, "{share}");
         }
     }

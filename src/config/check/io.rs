@@ -17,9 +17,8 @@ impl Check<'_> {
             let Some(policy) = self.io_policy(&key, raw) else {
                 continue;
             };
-            if let Some((earlier, _)) = policies
-                .iter()
-                .find(|(_, other)| same_disk(&other.device, &policy.device))
+            if let Some((earlier, _)) =
+                policies.iter().find(|(_, other)| same_disk(&other.device, &policy.device))
             {
                 let issue = ConfigIssue::error(
                     Code::DuplicateDevice,
@@ -27,10 +26,7 @@ impl Check<'_> {
                 )
                 .help("write one table with all limits of the disk")
                 .mark(self.merged.value_place(&key.then("device")), "again here")
-                .mark(
-                    self.merged.value_place(&earlier.then("device")),
-                    "first here",
-                );
+                .mark(self.merged.value_place(&earlier.then("device")), "first here");
                 self.issues.push(issue);
                 continue;
             }
@@ -75,10 +71,7 @@ impl Check<'_> {
         }
         let why = match (self.host.resolve_device)(path) {
             Ok(disks) if !disks.is_empty() => {
-                return Some(IoDevice::Path {
-                    path: PathBuf::from(text),
-                    disks,
-                });
+                return Some(IoDevice::Path { path: PathBuf::from(text), disks });
             }
             Ok(_) => "no disk is behind it".to_owned(),
             Err(why) => why,

@@ -35,10 +35,8 @@ impl Check<'_> {
         let Some(written) = &raw.rules else {
             if self.complete && self.merged.node(&key).is_none() {
                 let name = component.0.last().map_or("", String::as_str);
-                let message = format!(
-                    "component \"{}\" does not say what belongs to it",
-                    shorten(name)
-                );
+                let message =
+                    format!("component \"{}\" does not say what belongs to it", shorten(name));
                 let place = self.merged.key_place(component);
                 self.issues.push(
                     ConfigIssue::error(Code::MissingKey, message)
@@ -87,11 +85,7 @@ impl Check<'_> {
                 GlobKind::Container,
             ),
             exe: self.pattern(&key.then("exe"), raw.exe.as_ref(), GlobKind::Executable),
-            parent: self.pattern(
-                &key.then("parent"),
-                raw.parent.as_ref(),
-                GlobKind::Executable,
-            ),
+            parent: self.pattern(&key.then("parent"), raw.parent.as_ref(), GlobKind::Executable),
             cmdline: self.regex(&key.then("cmdline"), raw.cmdline.as_ref()),
             users: self.accounts(&key.then("user"), raw.user.as_ref(), "user"),
             groups: self.accounts(&key.then("group"), raw.group.as_ref(), "group"),
@@ -156,10 +150,7 @@ impl Check<'_> {
         if !self.may_compile(key, text) {
             return None;
         }
-        let built = GlobBuilder::new(text)
-            .literal_separator(true)
-            .backslash_escape(false)
-            .build();
+        let built = GlobBuilder::new(text).literal_separator(true).backslash_escape(false).build();
         match built {
             Ok(glob) => Some(glob.compile_matcher()),
             Err(error) => {
@@ -195,9 +186,8 @@ impl Check<'_> {
             let shown = shorten(text);
             let message = format!("\"{shown}\" is not the whole name of a unit with a cgroup");
             let stem = shown.split('/').next_back().unwrap_or_default();
-            let issue = ConfigIssue::error(Code::UnitName, message).help(format!(
-                "write its kind as well, such as \"{stem}.service\""
-            ));
+            let issue = ConfigIssue::error(Code::UnitName, message)
+                .help(format!("write its kind as well, such as \"{stem}.service\""));
             self.report(issue, key, "no kind of unit at its end");
             return None;
         }
@@ -232,10 +222,7 @@ impl Check<'_> {
             "the root cgroup holds the whole host and takes no limits"
         } else if path.starts_with("sys/fs/cgroup") {
             "a cgroup's path starts below the mount point"
-        } else if path
-            .split('/')
-            .any(|part| part.is_empty() || part == "." || part == "..")
-        {
+        } else if path.split('/').any(|part| part.is_empty() || part == "." || part == "..") {
             "a cgroup's path has no empty parts and no \".\" or \"..\""
         } else {
             let unit = path.rsplit('/').next().unwrap_or_default();

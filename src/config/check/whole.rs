@@ -49,12 +49,7 @@ impl Check<'_> {
     /// What a component claims: of a rule with one condition every value by itself, otherwise the rule as a whole.
     fn claims_of(&self, key: &Key, component: &raw::Component) -> Vec<(String, Key)> {
         let mut claims = Vec::new();
-        for (number, rule) in component
-            .rules
-            .iter()
-            .flat_map(|rules| &rules.values)
-            .enumerate()
-        {
+        for (number, rule) in component.rules.iter().flat_map(|rules| &rules.values).enumerate() {
             let key = self.item(key, number);
             let conditions = conditions(rule);
             match conditions.as_slice() {
@@ -90,9 +85,7 @@ impl Check<'_> {
             .map(|component| (&component.name, component.cpu.guarantee))
             .filter(|(_, part)| *part > Millicpu::ZERO)
             .collect();
-        let sum = cpu
-            .iter()
-            .fold(Millicpu::ZERO, |sum, (_, part)| sum.plus(*part));
+        let sum = cpu.iter().fold(Millicpu::ZERO, |sum, (_, part)| sum.plus(*part));
         let capacity = self.host.cpu();
         if sum.plus(policy.reserve.cpu) > capacity && !cpu.is_empty() && self.reserve_known.cpu {
             let over = sum.plus(policy.reserve.cpu).minus(capacity);
@@ -108,9 +101,7 @@ impl Check<'_> {
             .map(|component| (&component.name, component.memory.guarantee))
             .filter(|(_, part)| *part > Bytes::ZERO)
             .collect();
-        let sum = memory
-            .iter()
-            .fold(Bytes::ZERO, |sum, (_, part)| sum.plus(*part));
+        let sum = memory.iter().fold(Bytes::ZERO, |sum, (_, part)| sum.plus(*part));
         let capacity = self.host.memory;
         if sum.plus(policy.reserve.memory) > capacity
             && !memory.is_empty()
@@ -135,11 +126,8 @@ impl Check<'_> {
         parts.sort_by(|(one_name, one), (other_name, other)| {
             other.cmp(one).then_with(|| one_name.cmp(other_name))
         });
-        let named: Vec<String> = parts
-            .iter()
-            .take(MOST_NAMED)
-            .map(|(name, part)| format!("{name} {part}"))
-            .collect();
+        let named: Vec<String> =
+            parts.iter().take(MOST_NAMED).map(|(name, part)| format!("{name} {part}")).collect();
         let more = match parts.len().saturating_sub(MOST_NAMED) {
             0 => String::new(),
             more => format!(" and {more} more"),
@@ -166,9 +154,7 @@ impl Check<'_> {
 /// The conditions of a rule with their values, in the order of their names.
 fn conditions(rule: &raw::Match) -> Vec<(&'static str, Vec<String>)> {
     let globs = |values: &Option<OneOrMany<raw::Glob>>| {
-        values
-            .as_ref()
-            .map(|values| values.values.iter().map(|glob| glob.0.clone()).collect())
+        values.as_ref().map(|values| values.values.iter().map(|glob| glob.0.clone()).collect())
     };
     let accounts = |values: &Option<OneOrMany<raw::Account>>| {
         values.as_ref().map(|values| {
@@ -181,22 +167,14 @@ fn conditions(rule: &raw::Match) -> Vec<(&'static str, Vec<String>)> {
     };
     let all: [(&'static str, Option<Vec<String>>); 9] = [
         ("cgroup", globs(&rule.cgroup)),
-        (
-            "cmdline",
-            rule.cmdline.as_ref().map(|text| vec![text.0.clone()]),
-        ),
+        ("cmdline", rule.cmdline.as_ref().map(|text| vec![text.0.clone()])),
         ("container", globs(&rule.container)),
         ("exe", globs(&rule.exe)),
         ("group", accounts(&rule.group)),
         ("parent", globs(&rule.parent)),
-        (
-            "pidfile",
-            rule.pidfile.as_ref().map(|path| vec![path.0.clone()]),
-        ),
+        ("pidfile", rule.pidfile.as_ref().map(|path| vec![path.0.clone()])),
         ("unit", globs(&rule.unit)),
         ("user", accounts(&rule.user)),
     ];
-    all.into_iter()
-        .filter_map(|(name, values)| Some((name, values?)))
-        .collect()
+    all.into_iter().filter_map(|(name, values)| Some((name, values?))).collect()
 }

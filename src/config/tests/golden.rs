@@ -53,10 +53,7 @@ fn every_valid_file_has_a_canonical_form_that_means_the_same() {
 fn every_code_is_shown_by_a_fixture_or_a_test() {
     use crate::config::Code;
     let mut shown: BTreeSet<Code> = BTreeSet::new();
-    for folder in [
-        "tests/fixtures/config/invalid",
-        "tests/fixtures/config/valid",
-    ] {
+    for folder in ["tests/fixtures/config/invalid", "tests/fixtures/config/valid"] {
         for path in files(folder) {
             let text = std::fs::read_to_string(&path).unwrap();
             match load_text("x.toml", &text) {
@@ -74,10 +71,7 @@ fn every_code_is_shown_by_a_fixture_or_a_test() {
         Code::IgnoredFile,
         Code::Defect,
     ]);
-    let missing: Vec<&Code> = Code::ALL
-        .iter()
-        .filter(|code| !shown.contains(code))
-        .collect();
+    let missing: Vec<&Code> = Code::ALL.iter().filter(|code| !shown.contains(code)).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
 

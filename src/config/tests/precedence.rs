@@ -85,10 +85,7 @@ fn no_files_at_all_observe() {
 #[test]
 fn etc_replaces_the_vendors_main_file_whole() {
     let root = Root::new();
-    root.write(
-        "usr/lib/provost/config.toml",
-        "mode = \"enforce\"\nstrategy = \"aggressive\"\n",
-    );
+    root.write("usr/lib/provost/config.toml", "mode = \"enforce\"\nstrategy = \"aggressive\"\n");
     assert_eq!(root.load().policy.mode, Mode::Enforce);
     root.write("etc/provost/config.toml", "strategy = \"adaptive\"\n");
     let policy = root.load().policy;
@@ -163,10 +160,7 @@ fn a_contradiction_between_two_files_shows_both() {
         "usr/lib/provost/conf.d/10-web.toml",
         "# from the package\n[component.web]\nmatch = { unit = \"nginx.service\" }\nmemory.guarantee = \"2G\"\n",
     );
-    root.write(
-        "etc/provost/conf.d/60-web.toml",
-        "[component.web]\nmemory.ceiling = \"1G\"\n",
-    );
+    root.write("etc/provost/conf.d/60-web.toml", "[component.web]\nmemory.ceiling = \"1G\"\n");
     let issues = root.issues();
     insta::assert_snapshot!("two-files", root.scrub(&render(&issues, Colour::Never)));
 }
@@ -181,13 +175,7 @@ fn problems_of_all_files_are_told_together() {
     root.write("etc/provost/conf.d/40-d.conf", "");
     assert_eq!(
         codes(&root.issues()),
-        [
-            Code::IgnoredFile,
-            Code::NotText,
-            Code::UnknownWord,
-            Code::UnknownKey,
-            Code::Syntax
-        ]
+        [Code::IgnoredFile, Code::NotText, Code::UnknownWord, Code::UnknownKey, Code::Syntax]
     );
 }
 
@@ -206,10 +194,7 @@ fn an_ignored_drop_in_is_a_warning() {
     root.write("etc/provost/conf.d/50-web.conf", "mode = \"enforce\"\n");
     let loaded = root.load();
     assert_eq!(codes(&loaded.warnings), [Code::IgnoredFile]);
-    insta::assert_snapshot!(
-        "ignored-file",
-        root.scrub(&render(&loaded.warnings, Colour::Never))
-    );
+    insta::assert_snapshot!("ignored-file", root.scrub(&render(&loaded.warnings, Colour::Never)));
 }
 
 #[test]

@@ -54,10 +54,8 @@ fn value() -> impl Strategy<Value = String> {
             prop::collection::vec(inner.clone(), 0..4)
                 .prop_map(|items| format!("[{}]", items.join(", "))),
             prop::collection::vec((key(), inner), 0..4).prop_map(|pairs| {
-                let pairs: Vec<String> = pairs
-                    .into_iter()
-                    .map(|(key, value)| format!("{key} = {value}"))
-                    .collect();
+                let pairs: Vec<String> =
+                    pairs.into_iter().map(|(key, value)| format!("{key} = {value}")).collect();
                 format!("{{ {} }}", pairs.join(", "))
             }),
         ]
@@ -175,9 +173,7 @@ fn depth_and_length_are_bounded() {
 fn no_file_takes_long() {
     let fill = |line: &str| line.repeat((1 << 20) / line.len());
     let numbered = |line: &str, count: usize| -> String {
-        (0..count)
-            .map(|number| line.replace('#', &number.to_string()))
-            .collect()
+        (0..count).map(|number| line.replace('#', &number.to_string())).collect()
     };
     for text in [
         fill("a = \n"),
@@ -199,9 +195,8 @@ fn no_file_takes_long() {
 fn more_patterns_than_are_kept_are_one_problem() {
     let rules: Vec<String> = (0..20)
         .map(|list| {
-            let units: Vec<String> = (0..250)
-                .map(|unit| format!("'u{list}-{unit}.service'"))
-                .collect();
+            let units: Vec<String> =
+                (0..250).map(|unit| format!("'u{list}-{unit}.service'")).collect();
             format!("component.c{list}.match.unit = [{}]\n", units.join(","))
         })
         .collect();

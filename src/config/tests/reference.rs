@@ -45,10 +45,8 @@ fn the_reference_shows_the_defaults() {
         Err(issues) => panic!("{}", render(&issues, Colour::Never)),
     };
     let default = default_policy(Millicpu::cores(4), Bytes::mebi(8192));
-    let whole: Vec<Entry> = entries(&loaded.policy)
-        .into_iter()
-        .filter(|entry| entry.component.is_none())
-        .collect();
+    let whole: Vec<Entry> =
+        entries(&loaded.policy).into_iter().filter(|entry| entry.component.is_none()).collect();
     assert_eq!(whole, entries(&default));
     insta::assert_snapshot!("reference-policy", canonical_toml(&loaded.policy));
 }
@@ -59,20 +57,14 @@ fn the_reference_shows_every_key() {
     let tables = std::iter::once(&schema)
         .chain(schema["$defs"].as_object().unwrap().values())
         .filter_map(|table| table.get("properties")?.as_object());
-    let keys: BTreeSet<&str> = tables
-        .flat_map(|properties| properties.keys())
-        .map(String::as_str)
-        .collect();
+    let keys: BTreeSet<&str> =
+        tables.flat_map(|properties| properties.keys()).map(String::as_str).collect();
     assert!(keys.len() > 40, "{keys:?}");
     let text = uncommented();
-    let words: BTreeSet<&str> = text
-        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
-        .collect();
+    let words: BTreeSet<&str> =
+        text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).collect();
     let missing: Vec<&&str> = keys.iter().filter(|key| !words.contains(**key)).collect();
-    assert!(
-        missing.is_empty(),
-        "{missing:?} are not in config/provost.toml"
-    );
+    assert!(missing.is_empty(), "{missing:?} are not in config/provost.toml");
 }
 
 #[test]
@@ -82,10 +74,7 @@ fn the_schema_is_fresh() {
         std::fs::write(path, schema_json()).unwrap();
     }
     let written = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(
-        written == schema_json(),
-        "{path} is stale; run the tests once with UPDATE=1"
-    );
+    assert!(written == schema_json(), "{path} is stale; run the tests once with UPDATE=1");
 }
 
 #[test]

@@ -48,28 +48,15 @@ pub struct Check {
 
 impl Check {
     fn ok(id: &'static str, title: impl Into<String>) -> Self {
-        Self {
-            id,
-            status: Status::Ok,
-            title: title.into(),
-            detail: String::new(),
-            fix: None,
-        }
+        Self { id, status: Status::Ok, title: title.into(), detail: String::new(), fix: None }
     }
 
     fn warn(id: &'static str, title: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self {
-            status: Status::Warn,
-            fix: Some(fix.into()),
-            ..Self::ok(id, title)
-        }
+        Self { status: Status::Warn, fix: Some(fix.into()), ..Self::ok(id, title) }
     }
 
     fn fail(id: &'static str, title: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self {
-            status: Status::Fail,
-            ..Self::warn(id, title, fix)
-        }
+        Self { status: Status::Fail, ..Self::warn(id, title, fix) }
     }
 
     fn because(mut self, detail: impl Into<String>) -> Self {
@@ -115,13 +102,6 @@ where
     I: IntoIterator,
     I::Item: AsRef<str>,
 {
-    let words: Vec<String> = words
-        .into_iter()
-        .map(|word| word.as_ref().to_owned())
-        .collect();
-    if words.is_empty() {
-        "-".to_owned()
-    } else {
-        words.join(", ")
-    }
+    let words: Vec<String> = words.into_iter().map(|word| word.as_ref().to_owned()).collect();
+    if words.is_empty() { "-".to_owned() } else { words.join(", ") }
 }

@@ -42,8 +42,7 @@ pub(super) fn probe(reader: &mut Reader<'_>, io_cost: &BTreeSet<DeviceId>) -> Ve
 
 fn is_no_disk(name: &str) -> bool {
     NO_DISKS.iter().any(|prefix| {
-        name.strip_prefix(prefix)
-            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
     })
 }
 
@@ -57,12 +56,9 @@ fn disk(
         return None;
     }
     let device: DeviceId = reader.line(&path.join("dev"))?.parse().ok()?;
-    let queue = reader
-        .line(&path.join("queue/scheduler"))
-        .unwrap_or_default();
-    let active = queue
-        .split_whitespace()
-        .find_map(|word| word.strip_prefix('[')?.strip_suffix(']'));
+    let queue = reader.line(&path.join("queue/scheduler")).unwrap_or_default();
+    let active =
+        queue.split_whitespace().find_map(|word| word.strip_prefix('[')?.strip_suffix(']'));
     let weights = if io_cost.contains(&device) {
         IoWeightBackend::IoCost
     } else if active == Some("bfq") {
@@ -73,9 +69,7 @@ fn disk(
     Some(DiskProbe {
         device,
         scheduler: active.map(str::to_owned),
-        offers_bfq: queue
-            .split_whitespace()
-            .any(|word| word.trim_matches(['[', ']']) == "bfq"),
+        offers_bfq: queue.split_whitespace().any(|word| word.trim_matches(['[', ']']) == "bfq"),
         weights,
         holders: reader.names(&path.join("holders")),
         name,

@@ -34,12 +34,7 @@ const fn knob(
     (major, minor): (u32, u32),
     without: &'static str,
 ) -> ProbedKnob {
-    ProbedKnob {
-        file,
-        controller,
-        since: KernelVersion { major, minor },
-        without,
-    }
+    ProbedKnob { file, controller, since: KernelVersion { major, minor }, without }
 }
 
 /// The knobs, in the order in which they are shown.
@@ -53,27 +48,12 @@ const KNOBS: [ProbedKnob; 13] = {
         knob("memory.min", Some(Memory), (4, 18), "no memory guarantees"),
         knob("memory.high", Some(Memory), (4, 5), "no memory.high"),
         knob("memory.max", Some(Memory), (4, 5), "no memory ceilings"),
-        knob(
-            "memory.oom.group",
-            Some(Memory),
-            (4, 19),
-            "no oom = \"group\"",
-        ),
-        knob(
-            "memory.reclaim",
-            Some(Memory),
-            (5, 19),
-            "no proactive reclaim",
-        ),
+        knob("memory.oom.group", Some(Memory), (4, 19), "no oom = \"group\""),
+        knob("memory.reclaim", Some(Memory), (5, 19), "no proactive reclaim"),
         knob("io.max", Some(Io), (4, 5), "no I/O limits"),
         knob("io.weight", Some(Io), (5, 4), "no I/O shares"),
         knob("pids.max", Some(Pids), (4, 5), "no task limits"),
-        knob(
-            "cgroup.kill",
-            None,
-            (5, 14),
-            "groups are killed by freeze and signal",
-        ),
+        knob("cgroup.kill", None, (5, 14), "groups are killed by freeze and signal"),
     ]
 };
 
@@ -145,18 +125,11 @@ fn reach(knob: ProbedKnob, groups: &[Group]) -> KnobReach {
     for group in groups {
         if group.files.contains(knob.file) {
             *at.entry(group.top.clone()).or_insert(0) += 1;
-        } else if knob
-            .controller
-            .is_none_or(|controller| group.controllers.contains(&controller))
-        {
+        } else if knob.controller.is_none_or(|controller| group.controllers.contains(&controller)) {
             missing_in += 1;
         }
     }
-    KnobReach {
-        knob,
-        at,
-        missing_in,
-    }
+    KnobReach { knob, at, missing_in }
 }
 
 /// Every group below the root, breadth first, up to the bounds.
@@ -185,19 +158,15 @@ fn walk(reader: &mut Reader<'_>, root: &Path) -> Vec<Group> {
 
 /// Interface files start with the name of the core or of a controller; a group may be named alike, and is then not looked into.
 fn is_interface_file(name: &str) -> bool {
-    const PREFIXES: [&str; 9] = [
-        "cgroup.", "cpu.", "cpuset.", "hugetlb.", "io.", "irq.", "memory.", "misc.", "pids.",
-    ];
+    const PREFIXES: [&str; 9] =
+        ["cgroup.", "cpu.", "cpuset.", "hugetlb.", "io.", "irq.", "memory.", "misc.", "pids."];
     PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn controllers(reader: &mut Reader<'_>, file: &Path) -> BTreeSet<Controller> {
     let text = reader.text(file).unwrap_or_default();
     let words: BTreeSet<&str> = text.split_whitespace().collect();
-    Controller::ALL
-        .into_iter()
-        .filter(|controller| words.contains(controller.word()))
-        .collect()
+    Controller::ALL.into_iter().filter(|controller| words.contains(controller.word())).collect()
 }
 
 #[cfg(test)]
@@ -214,15 +183,8 @@ mod tests {
 
     #[test]
     fn a_file_is_missing_only_where_its_controller_is_on() {
-        let burst = KNOBS
-            .into_iter()
-            .find(|knob| knob.file == "cpu.max.burst")
-            .unwrap();
-        let without_controller = [group(
-            "system.slice",
-            &[Controller::Memory],
-            &["memory.max"],
-        )];
+        let burst = KNOBS.into_iter().find(|knob| knob.file == "cpu.max.burst").unwrap();
+        let without_controller = [group("system.slice", &[Controller::Memory], &["memory.max"])];
         let unseen = reach(burst, &without_controller);
         assert!(unseen.at.is_empty() && unseen.missing_in == 0);
         let old_kernel = [group("system.slice", &[Controller::Cpu], &["cpu.max"])];

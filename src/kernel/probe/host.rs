@@ -23,10 +23,7 @@ impl KernelVersion {
     #[must_use]
     pub fn parse(release: &str) -> Option<Self> {
         let mut parts = release.split(|c: char| !c.is_ascii_digit());
-        Some(Self {
-            major: parts.next()?.parse().ok()?,
-            minor: parts.next()?.parse().ok()?,
-        })
+        Some(Self { major: parts.next()?.parse().ok()?, minor: parts.next()?.parse().ok()? })
     }
 }
 
@@ -112,9 +109,7 @@ pub(super) fn build_configuration(
 
 /// Whether a build configuration has `option=y`.
 pub(super) fn is_built_in(config: &str, option: &str) -> bool {
-    config
-        .lines()
-        .any(|line| line.strip_prefix(option) == Some("=y"))
+    config.lines().any(|line| line.strip_prefix(option) == Some("=y"))
 }
 
 pub(super) fn psi(
@@ -128,10 +123,7 @@ pub(super) fn psi(
         return PsiState::On;
     }
     let off = |word: &String| {
-        matches!(
-            word.as_str(),
-            "psi=0" | "psi=n" | "psi=off" | "psi=no" | "psi=false"
-        )
+        matches!(word.as_str(), "psi=0" | "psi=n" | "psi=off" | "psi=no" | "psi=false")
     };
     if command_line.iter().any(off) {
         return PsiState::OffByCommandLine;
@@ -166,11 +158,8 @@ pub(super) fn systemd(reader: &mut Reader<'_>) -> Systemd {
     let run = reader.roots.run.clone();
     let running = run.join("systemd/system").is_dir();
     let maps = reader.roots.proc.join("1/maps");
-    let version = if running {
-        reader.text(&maps).as_deref().and_then(version_in_maps)
-    } else {
-        None
-    };
+    let version =
+        if running { reader.text(&maps).as_deref().and_then(version_in_maps) } else { None };
     Systemd {
         running,
         version,
@@ -185,10 +174,7 @@ fn version_in_maps(maps: &str) -> Option<u32> {
         let (_, rest) = line
             .split_once("/libsystemd-shared-")
             .or_else(|| line.split_once("/libsystemd-core-"))?;
-        rest.split(|c: char| !c.is_ascii_digit())
-            .next()?
-            .parse()
-            .ok()
+        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
     })
 }
 
@@ -203,12 +189,8 @@ fn bus(reader: &Reader<'_>) -> BusSocket {
     match answer {
         Ok(()) => BusSocket::Reachable,
         Err(Errno::ENOENT | Errno::ENOTDIR) => BusSocket::Absent,
-        Err(Errno::EAGAIN) => BusSocket::Refused {
-            error: "its queue is full".to_owned(),
-        },
-        Err(errno) => BusSocket::Refused {
-            error: errno.desc().to_owned(),
-        },
+        Err(Errno::EAGAIN) => BusSocket::Refused { error: "its queue is full".to_owned() },
+        Err(errno) => BusSocket::Refused { error: errno.desc().to_owned() },
     }
 }
 

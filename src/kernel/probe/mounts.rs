@@ -108,8 +108,7 @@ pub(super) fn probe(reader: &mut Reader<'_>) -> Hierarchy {
     for mount in mounts.iter().filter(|mount| mount.kind == "cgroup") {
         for controller in mount.super_options.split(',') {
             if V1_CONTROLLERS.contains(&controller) {
-                v1.entry(controller.to_owned())
-                    .or_insert_with(|| mount.at.clone());
+                v1.entry(controller.to_owned()).or_insert_with(|| mount.at.clone());
             }
         }
     }
@@ -152,8 +151,7 @@ fn below_root(at: &str, cgroup: &Path) -> PathBuf {
     if path.starts_with(cgroup) {
         return path.to_owned();
     }
-    path.strip_prefix(STANDARD)
-        .map_or_else(|_| path.to_owned(), |rest| cgroup.join(rest))
+    path.strip_prefix(STANDARD).map_or_else(|_| path.to_owned(), |rest| cgroup.join(rest))
 }
 
 /// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`
@@ -203,10 +201,7 @@ mod tests {
     fn mount_lines_are_read_with_escapes_and_optional_fields() {
         let line = "31 24 0:27 /../.. /mnt/a\\040b rw,nosuid shared:9 master:1 - cgroup2 cgroup2 rw,nsdelegate";
         let mount = parse_line(line).unwrap();
-        assert_eq!(
-            (mount.root, mount.at.as_str(), mount.kind),
-            ("/../..", "/mnt/a b", "cgroup2")
-        );
+        assert_eq!((mount.root, mount.at.as_str(), mount.kind), ("/../..", "/mnt/a b", "cgroup2"));
         assert!(has(mount.super_options, "nsdelegate") && !has(mount.super_options, "ro"));
         assert!(parse_line("31 24 0:27 / /mnt rw").is_none());
     }
@@ -222,10 +217,7 @@ mod tests {
             Path::new("/fixture/cgroup/unified")
         );
         assert_eq!(below_root("/cgroup2", root), Path::new("/cgroup2"));
-        assert_eq!(
-            below_root("/fixture/cgroup", root),
-            Path::new("/fixture/cgroup")
-        );
+        assert_eq!(below_root("/fixture/cgroup", root), Path::new("/fixture/cgroup"));
     }
 
     proptest::proptest! {

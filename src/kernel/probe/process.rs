@@ -24,21 +24,9 @@ impl Capability {
             bit: 1,
             buys: "groups directly below the root and in subtrees that other users own",
         },
-        Self {
-            name: "KILL",
-            bit: 5,
-            buys: "signals to processes of other users",
-        },
-        Self {
-            name: "NET_ADMIN",
-            bit: 12,
-            buys: "exec events (without: scans)",
-        },
-        Self {
-            name: "IPC_LOCK",
-            bit: 14,
-            buys: "locking provost's own memory",
-        },
+        Self { name: "KILL", bit: 5, buys: "signals to processes of other users" },
+        Self { name: "NET_ADMIN", bit: 12, buys: "exec events (without: scans)" },
+        Self { name: "IPC_LOCK", bit: 14, buys: "locking provost's own memory" },
         Self {
             name: "SYS_PTRACE",
             bit: 19,
@@ -49,11 +37,7 @@ impl Capability {
             bit: 23,
             buys: "moving processes into groups with a cpuset, affinity",
         },
-        Self {
-            name: "SYS_RESOURCE",
-            bit: 24,
-            buys: "pressure triggers faster than 2 s",
-        },
+        Self { name: "SYS_RESOURCE", bit: 24, buys: "pressure triggers faster than 2 s" },
     ];
 
     /// Whether it is in the set.
@@ -122,31 +106,15 @@ const COMPETITORS: [(&str, &str, bool); 15] = [
     ("nohang", KILLS, true),
     ("tuned", PINS, true),
     ("irqbalance", "moves interrupts, not processes", false),
-    (
-        "ananicy",
-        "sets nice, ionice and cgroups by process name",
-        true,
-    ),
-    (
-        "ananicy-cpp",
-        "sets nice, ionice and cgroups by process name",
-        true,
-    ),
+    ("ananicy", "sets nice, ionice and cgroups by process name", true),
+    ("ananicy-cpp", "sets nice, ionice and cgroups by process name", true),
     ("system76-schedu", "sets nice values by process name", true),
-    (
-        "cgrulesengd",
-        "moves processes between groups by rule",
-        true,
-    ),
+    ("cgrulesengd", "moves processes between groups by rule", true),
     ("gamemoded", "sets nice and affinity of games", true),
     ("dockerd", OWNS, false),
     ("containerd", OWNS, false),
     ("crio", OWNS, false),
-    (
-        "kubelet",
-        "rewrites everything below kubepods.slice: register nothing there",
-        true,
-    ),
+    ("kubelet", "rewrites everything below kubepods.slice: register nothing there", true),
 ];
 
 pub(super) fn probe(reader: &mut Reader<'_>) -> ProcessProbe {
@@ -169,10 +137,7 @@ fn open_files(line: &str) -> Option<OpenFiles> {
         "unlimited" => Some(Limit::Max),
         number => number.parse().ok().map(Limit::At),
     });
-    Some(OpenFiles {
-        soft: limits.next()??,
-        hard: limits.next()??,
-    })
+    Some(OpenFiles { soft: limits.next()??, hard: limits.next()?? })
 }
 
 fn status_field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
@@ -183,24 +148,15 @@ fn status_field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
 pub(super) fn namespaces(reader: &mut Reader<'_>) -> Namespaces {
     let own = reader.roots.proc.join("self/ns");
     let mut inside = |kind: &str, initial: &str| {
-        reader
-            .link(&own.join(kind))
-            .is_some_and(|link| link != format!("{kind}:[{initial}]"))
+        reader.link(&own.join(kind)).is_some_and(|link| link != format!("{kind}:[{initial}]"))
     };
     let cgroup = inside("cgroup", "4026531835");
     let pid = inside("pid", "4026531836");
     let user = inside("user", "4026531837");
     let noted = reader.roots.run.join("systemd/container");
     let podman = reader.roots.run.join(".containerenv");
-    let container = reader
-        .line(&noted)
-        .or_else(|| podman.exists().then(|| "podman".to_owned()));
-    Namespaces {
-        cgroup,
-        pid,
-        user,
-        container,
-    }
+    let container = reader.line(&noted).or_else(|| podman.exists().then(|| "podman".to_owned()));
+    Namespaces { cgroup, pid, user, container }
 }
 
 pub(super) fn competitors(reader: &mut Reader<'_>) -> Vec<Competitor> {
@@ -221,12 +177,7 @@ pub(super) fn competitors(reader: &mut Reader<'_>) -> Vec<Competitor> {
         .into_iter()
         .zip(COMPETITORS)
         .filter(|(processes, _)| *processes > 0)
-        .map(|(processes, (name, about, collides))| Competitor {
-            name,
-            processes,
-            about,
-            collides,
-        })
+        .map(|(processes, (name, about, collides))| Competitor { name, processes, about, collides })
         .collect()
 }
 
@@ -237,9 +188,7 @@ mod tests {
     #[test]
     fn capabilities_are_bits_of_the_effective_set() {
         let names = |effective| -> Vec<&str> {
-            let held = Capability::ALL
-                .into_iter()
-                .filter(|cap| cap.is_in(effective));
+            let held = Capability::ALL.into_iter().filter(|cap| cap.is_in(effective));
             held.map(|cap| cap.name).collect()
         };
         assert_eq!(names(0), [""; 0]);
@@ -261,10 +210,7 @@ mod tests {
     #[test]
     fn every_competitor_fits_into_a_command_name() {
         for (name, _, _) in COMPETITORS {
-            assert!(
-                name.len() <= 15,
-                "{name} is longer than the kernel's comm and never matches"
-            );
+            assert!(name.len() <= 15, "{name} is longer than the kernel's comm and never matches");
         }
     }
 }

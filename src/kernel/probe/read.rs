@@ -22,10 +22,7 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) const fn new(roots: &'a Roots) -> Self {
-        Self {
-            roots,
-            faults: Vec::new(),
-        }
+        Self { roots, faults: Vec::new() }
     }
 
     /// The file's text, cut to four mebibytes; none when it is not there. A fault is remembered.
@@ -87,9 +84,7 @@ impl<'a> Reader<'a> {
 /// The file's text without a memory of failure.
 pub(super) fn read_text(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
-    fs::File::open(path)?
-        .take(LONGEST)
-        .read_to_end(&mut bytes)?;
+    fs::File::open(path)?.take(LONGEST).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -106,8 +101,5 @@ pub(super) fn folders(reader: &mut Reader<'_>, path: &Path) -> Vec<(String, Path
 
 /// Not there, or gone while it was read: a process that ended (ESRCH), a cgroup that was removed (ENODEV).
 fn is_absent(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::ENOENT | libc::ENOTDIR | libc::ENODEV | libc::ESRCH)
-    )
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR | libc::ENODEV | libc::ESRCH))
 }

@@ -11,9 +11,7 @@ use nix::unistd::Pid;
 #[must_use]
 pub fn save(proc: &ProcFs, pid: i32) -> Vec<(Pid, CpuSet)> {
     let threads = proc.threads(pid).into_iter().map(Pid::from_raw);
-    threads
-        .filter_map(|thread| Some((thread, sched_getaffinity(thread).ok()?)))
-        .collect()
+    threads.filter_map(|thread| Some((thread, sched_getaffinity(thread).ok()?))).collect()
 }
 
 /// Sets again what a move changed. A thread whose mask does not fit the group's CPUs keeps what the kernel gave it.

@@ -8,37 +8,13 @@ const DISK: DeviceId = DeviceId { major: 8, minor: 0 };
 #[test]
 fn reads_what_the_kernel_prints() {
     let cases = [
-        (
-            KnobKind::CpuWeight,
-            "100\n",
-            Knob::CpuWeight(Weight::DEFAULT),
-        ),
-        (
-            KnobKind::CpuMax,
-            "max 100000\n",
-            Knob::CpuMax(CpuMax::UNLIMITED),
-        ),
-        (
-            KnobKind::IoWeight,
-            "default 100\n8:0 300\n",
-            Knob::IoWeight(Weight::DEFAULT),
-        ),
+        (KnobKind::CpuWeight, "100\n", Knob::CpuWeight(Weight::DEFAULT)),
+        (KnobKind::CpuMax, "max 100000\n", Knob::CpuMax(CpuMax::UNLIMITED)),
+        (KnobKind::IoWeight, "default 100\n8:0 300\n", Knob::IoWeight(Weight::DEFAULT)),
         (KnobKind::MemoryHigh, "max\n", Knob::MemoryHigh(Limit::Max)),
-        (
-            KnobKind::MemoryLow,
-            "4096\n",
-            Knob::MemoryLow(Limit::At(Bytes(4096))),
-        ),
-        (
-            KnobKind::CpusetCpus,
-            "\n",
-            Knob::CpusetCpus(CpuSet::default()),
-        ),
-        (
-            KnobKind::IoMax(DISK),
-            "",
-            Knob::IoMax(DISK, IoMax::UNLIMITED),
-        ),
+        (KnobKind::MemoryLow, "4096\n", Knob::MemoryLow(Limit::At(Bytes(4096)))),
+        (KnobKind::CpusetCpus, "\n", Knob::CpusetCpus(CpuSet::default())),
+        (KnobKind::IoMax(DISK), "", Knob::IoMax(DISK, IoMax::UNLIMITED)),
         (
             KnobKind::IoMax(DISK),
             "254:0 rbps=1 wbps=2 riops=3 wiops=4\n8:0 rbps=max wbps=1048576 riops=max wiops=120\n",
@@ -65,14 +41,8 @@ fn an_unreadable_text_names_the_knob() {
 
 #[test]
 fn io_limits_are_rendered_without_suffixes() {
-    let max = IoMax {
-        rbps: Limit::At(Bytes::mebi(1)),
-        ..IoMax::UNLIMITED
-    };
-    assert_eq!(
-        Knob::IoMax(DISK, max).render(),
-        "8:0 rbps=1048576 wbps=max riops=max wiops=max"
-    );
+    let max = IoMax { rbps: Limit::At(Bytes::mebi(1)), ..IoMax::UNLIMITED };
+    assert_eq!(Knob::IoMax(DISK, max).render(), "8:0 rbps=1048576 wbps=max riops=max wiops=max");
 }
 
 fn any_limit() -> impl Strategy<Value = Limit<u64>> {
@@ -85,10 +55,7 @@ fn any_knob() -> impl Strategy<Value = Knob> {
         (1u64..=10_000).prop_map(|weight| Knob::CpuWeight(Weight::clamped(weight))),
         (1u64..=10_000).prop_map(|weight| Knob::IoWeight(Weight::clamped(weight))),
         (any_limit(), 1000u64..=1_000_000).prop_map(|(quota, period)| {
-            Knob::CpuMax(CpuMax {
-                quota: quota.map(CpuTime),
-                period: CpuTime(period),
-            })
+            Knob::CpuMax(CpuMax { quota: quota.map(CpuTime), period: CpuTime(period) })
         }),
         any::<u64>().prop_map(|burst| Knob::CpuMaxBurst(CpuTime(burst))),
         proptest::collection::vec(0u32..128, 0..20)
@@ -98,15 +65,7 @@ fn any_knob() -> impl Strategy<Value = Knob> {
         bytes().prop_map(Knob::MemorySwapMax),
         any::<bool>().prop_map(Knob::MemoryOomGroup),
         (bytes(), bytes(), any_limit(), any_limit()).prop_map(|(rbps, wbps, riops, wiops)| {
-            Knob::IoMax(
-                DISK,
-                IoMax {
-                    rbps,
-                    wbps,
-                    riops,
-                    wiops,
-                },
-            )
+            Knob::IoMax(DISK, IoMax { rbps, wbps, riops, wiops })
         }),
         any_limit().prop_map(Knob::PidsMax),
     ]

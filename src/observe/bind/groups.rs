@@ -14,19 +14,12 @@ pub(super) fn bind(policy: &Policy, world: &World<'_>, bindings: &mut Bindings) 
             continue;
         }
         let claims = policy.components.values().filter_map(|component| {
-            let rules = component
-                .rules
-                .iter()
-                .filter(|rule| names(rule, world, group));
+            let rules = component.rules.iter().filter(|rule| names(rule, world, group));
             let specificity = rules.map(|rule| rule.specificity).max()?;
             Some((specificity, component))
         });
         let best = claims.max_by_key(|(specificity, component)| {
-            (
-                *specificity,
-                component.priority,
-                Reverse(component.name.clone()),
-            )
+            (*specificity, component.priority, Reverse(component.name.clone()))
         });
         let Some((_, component)) = best else { continue };
         match untouchable(policy, &group.path) {
@@ -41,15 +34,8 @@ pub(super) fn bind(policy: &Policy, world: &World<'_>, bindings: &mut Bindings) 
 }
 
 fn push(bindings: &mut Bindings, component: &ComponentName, group: &GroupFacts, kind: HomeKind) {
-    let at = CgroupRef {
-        path: group.path.clone(),
-        id: group.id,
-    };
-    bindings
-        .homes
-        .entry(component.clone())
-        .or_default()
-        .push(Home { at, kind });
+    let at = CgroupRef { path: group.path.clone(), id: group.id };
+    bindings.homes.entry(component.clone()).or_default().push(Home { at, kind });
 }
 
 /// A home that provost made for a component's loose processes, wherever it lies: a changed priority does not move it.
@@ -58,21 +44,11 @@ fn own_home<'a>(
     world: &World<'_>,
     group: &GroupFacts,
 ) -> Option<(&'a ComponentName, HomeKind)> {
-    let find = |name: &str| {
-        policy
-            .components
-            .keys()
-            .find(|component| component.as_str() == name)
-    };
+    let find = |name: &str| policy.components.keys().find(|component| component.as_str() == name);
     let unit = group.path.name();
     if world.systemd {
         let name = unit.strip_prefix("provost-")?.strip_suffix(".scope")?;
-        return Some((
-            find(name)?,
-            HomeKind::OwnScope {
-                unit: unit.to_owned(),
-            },
-        ));
+        return Some((find(name)?, HomeKind::OwnScope { unit: unit.to_owned() }));
     }
     let parts: Vec<&str> = group.path.components().collect();
     let ["provost", _priority, name] = parts.as_slice() else {
@@ -87,13 +63,8 @@ fn names(rule: &Rule, world: &World<'_>, group: &GroupFacts) -> bool {
         return false;
     }
     let name = group.path.name();
-    rule.unit
-        .as_ref()
-        .is_none_or(|pattern| is_unit(name) && pattern.matches(name))
-        && rule
-            .cgroup
-            .as_ref()
-            .is_none_or(|pattern| pattern.matches(group.path.as_str()))
+    rule.unit.as_ref().is_none_or(|pattern| is_unit(name) && pattern.matches(name))
+        && rule.cgroup.as_ref().is_none_or(|pattern| pattern.matches(group.path.as_str()))
         && rule.container.as_ref().is_none_or(|pattern| {
             container_id(name).is_some_and(|id| {
                 pattern.matches(id) || short_ids(id).any(|id| pattern.matches(id))
@@ -117,30 +88,18 @@ fn is_unit(name: &str) -> bool {
 fn kind(group: &GroupFacts) -> HomeKind {
     let name = group.path.name();
     match container_id(name) {
-        Some(id) => HomeKind::Container {
-            container: id.chars().take(12).collect(),
-        },
-        None if is_unit(name) => HomeKind::Unit {
-            unit: name.to_owned(),
-        },
+        Some(id) => HomeKind::Container { container: id.chars().take(12).collect() },
+        None if is_unit(name) => HomeKind::Unit { unit: name.to_owned() },
         None => HomeKind::Group,
     }
 }
 
 /// The id in a container's scope (`docker-ID.scope`, `libpod-ID.scope`, `cri-containerd-ID.scope`) or group (`docker/ID`).
 pub(super) fn container_id(name: &str) -> Option<&str> {
-    const PREFIXES: [&str; 5] = [
-        "docker-",
-        "libpod-payload-",
-        "libpod-",
-        "cri-containerd-",
-        "crio-",
-    ];
+    const PREFIXES: [&str; 5] =
+        ["docker-", "libpod-payload-", "libpod-", "cri-containerd-", "crio-"];
     let bare = name.strip_suffix(".scope").unwrap_or(name);
-    let id = PREFIXES
-        .iter()
-        .find_map(|prefix| bare.strip_prefix(prefix))
-        .unwrap_or(bare);
+    let id = PREFIXES.iter().find_map(|prefix| bare.strip_prefix(prefix)).unwrap_or(bare);
     let is_id = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_id.then_some(id)
 }
@@ -153,9 +112,7 @@ fn untouchable(policy: &Policy, path: &CgroupPath) -> Option<String> {
         .find(sealed)
         .or_else(|| Some(path.name()).filter(|name| is_protected_unit(name)));
     if let Some(unit) = protected {
-        return Some(format!(
-            "{unit} is protected: the host or provost itself depends on it"
-        ));
+        return Some(format!("{unit} is protected: the host or provost itself depends on it"));
     }
     if path.components().any(|part| part.starts_with("kubepods")) {
         return Some("kubelet owns everything below kubepods".to_owned());
@@ -166,10 +123,7 @@ fn untouchable(policy: &Policy, path: &CgroupPath) -> Option<String> {
                 .to_owned(),
         );
     }
-    if path
-        .components()
-        .any(|part| part.starts_with("provost-agent"))
-    {
+    if path.components().any(|part| part.starts_with("provost-agent")) {
         return Some("provost's own slice".to_owned());
     }
     None

@@ -23,9 +23,7 @@ const SESSION_PROGRAMS: [&str; 10] = [
     "getty",
     "gdm-session-wor",
 ];
-const SHELLS: [&str; 9] = [
-    "bash", "sh", "dash", "zsh", "fish", "ksh", "tcsh", "csh", "busybox",
-];
+const SHELLS: [&str; 9] = ["bash", "sh", "dash", "zsh", "fish", "ksh", "tcsh", "csh", "busybox"];
 
 /// Where a process lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,11 +52,9 @@ pub(super) fn residence(
     {
         return Residence::Untouchable;
     }
-    let home = homes.iter().find(|(_, homes)| {
-        homes
-            .iter()
-            .any(|home| home.path().contains(&process.cgroup))
-    });
+    let home = homes
+        .iter()
+        .find(|(_, homes)| homes.iter().any(|home| home.path().contains(&process.cgroup)));
     if let Some((component, _)) = home {
         return Residence::Home(component.clone());
     }
@@ -69,10 +65,7 @@ pub(super) fn residence(
     if let Some(unit) = parts.iter().find(|unit| sealed(unit)) {
         return Residence::Owned(format!("{unit} is protected"));
     }
-    if let Some(container) = parts
-        .iter()
-        .find_map(|part| super::groups::container_id(part))
-    {
+    if let Some(container) = parts.iter().find_map(|part| super::groups::container_id(part)) {
         let short: String = container.chars().take(12).collect();
         return Residence::Owned(format!(
             "it runs in container {short}; match the container with match = {{ container = \"{short}\" }}"

@@ -9,32 +9,19 @@ use globset::Glob;
 const SESSION: &str = "user.slice/user-1000.slice/session-3.scope";
 
 fn glob(text: &str) -> Option<Pattern> {
-    Some(Pattern {
-        globs: vec![Glob::new(text).unwrap().compile_matcher()],
-    })
+    Some(Pattern { globs: vec![Glob::new(text).unwrap().compile_matcher()] })
 }
 
 fn exe(text: &str) -> Rule {
-    Rule {
-        exe: glob(text),
-        specificity: 1,
-        ..Rule::default()
-    }
+    Rule { exe: glob(text), specificity: 1, ..Rule::default() }
 }
 
 fn unit(text: &str) -> Rule {
-    Rule {
-        unit: glob(text),
-        specificity: 1,
-        ..Rule::default()
-    }
+    Rule { unit: glob(text), specificity: 1, ..Rule::default() }
 }
 
 fn with_rule(name: &str, priority: Priority, rule: Rule) -> Component {
-    Component {
-        rules: vec![rule],
-        ..component(name, priority)
-    }
+    Component { rules: vec![rule], ..component(name, priority) }
 }
 
 fn process(pid: i32, parent: i32, exe: &str, cgroup: &str) -> ProcessFacts {
@@ -57,15 +44,9 @@ fn run(components: Vec<Component>, groups: &[&str], processes: Vec<ProcessFacts>
     let groups: Vec<GroupFacts> = groups
         .iter()
         .zip(50..)
-        .map(|(path, id)| GroupFacts {
-            path: CgroupPath::new(path),
-            id: CgroupId(id),
-        })
+        .map(|(path, id)| GroupFacts { path: CgroupPath::new(path), id: CgroupId(id) })
         .collect();
-    let processes = processes
-        .into_iter()
-        .map(|process| (process.id.pid, process))
-        .collect();
+    let processes = processes.into_iter().map(|process| (process.id.pid, process)).collect();
     let pidfiles = BTreeMap::from([(PathBuf::from("/run/x.pid"), 77)]);
     let world = World {
         groups: &groups,
@@ -78,11 +59,7 @@ fn run(components: Vec<Component>, groups: &[&str], processes: Vec<ProcessFacts>
 }
 
 fn strays(bindings: &Bindings) -> Vec<(i32, &str)> {
-    bindings
-        .strays
-        .iter()
-        .map(|stray| (stray.process.pid, stray.component.as_str()))
-        .collect()
+    bindings.strays.iter().map(|stray| (stray.process.pid, stray.component.as_str())).collect()
 }
 
 #[test]
@@ -90,23 +67,12 @@ fn a_unit_is_bound_by_name_wherever_it_lies() {
     let web = with_rule("web", Priority::Normal, unit("nginx*.service"));
     let bindings = run(
         vec![web],
-        &[
-            "system.slice/nginx.service",
-            "a.slice/nginx2.service",
-            "system.slice",
-        ],
+        &["system.slice/nginx.service", "a.slice/nginx2.service", "system.slice"],
         vec![],
     );
-    let homes: Vec<String> = bindings
-        .homes
-        .values()
-        .flatten()
-        .map(|home| home.path().to_string())
-        .collect();
-    assert_eq!(
-        homes,
-        ["system.slice/nginx.service", "a.slice/nginx2.service"]
-    );
+    let homes: Vec<String> =
+        bindings.homes.values().flatten().map(|home| home.path().to_string()).collect();
+    assert_eq!(homes, ["system.slice/nginx.service", "a.slice/nginx2.service"]);
 }
 
 #[test]
@@ -123,12 +89,8 @@ fn a_glob_never_reaches_what_is_protected() {
         ],
         vec![],
     );
-    let homes: Vec<&str> = bindings
-        .homes
-        .values()
-        .flatten()
-        .map(|home| home.path().name())
-        .collect();
+    let homes: Vec<&str> =
+        bindings.homes.values().flatten().map(|home| home.path().name()).collect();
     assert_eq!(homes, ["a.service"]);
     assert_eq!(bindings.refused.len(), 4);
 }
@@ -154,11 +116,7 @@ fn the_sessions_leader_and_shells_stay_even_if_a_rule_names_the_user() {
     let bob = with_rule(
         "bob",
         Priority::Low,
-        Rule {
-            users: Some(vec![1000]),
-            specificity: 1,
-            ..Rule::default()
-        },
+        Rule { users: Some(vec![1000]), specificity: 1, ..Rule::default() },
     );
     let mut shell = process(100, 90, "/usr/bin/bash", SESSION);
     shell.session = 100;
@@ -167,12 +125,7 @@ fn the_sessions_leader_and_shells_stay_even_if_a_rule_names_the_user() {
         &[],
         vec![
             process(1, 0, "/usr/lib/systemd/systemd", "init.scope"),
-            process(
-                9,
-                1,
-                "/usr/bin/provost",
-                "provost.slice/provost-agent.slice",
-            ),
+            process(9, 1, "/usr/bin/provost", "provost.slice/provost-agent.slice"),
             process(90, 80, "/usr/sbin/sshd", SESSION),
             shell,
             process(101, 100, "/usr/bin/make", SESSION),
@@ -184,21 +137,11 @@ fn the_sessions_leader_and_shells_stay_even_if_a_rule_names_the_user() {
 #[test]
 fn a_process_of_a_service_is_left_and_the_unit_is_named() {
     let sync = with_rule("sync", Priority::Low, exe("/usr/bin/rsync"));
-    let bindings = run(
-        vec![sync],
-        &[],
-        vec![process(
-            5,
-            1,
-            "/usr/bin/rsync",
-            "system.slice/backup.service",
-        )],
-    );
+    let bindings =
+        run(vec![sync], &[], vec![process(5, 1, "/usr/bin/rsync", "system.slice/backup.service")]);
     assert!(bindings.strays.is_empty());
     assert!(
-        bindings.refused[0]
-            .why
-            .contains("match = { unit = \"backup.service\" }"),
+        bindings.refused[0].why.contains("match = { unit = \"backup.service\" }"),
         "{:?}",
         bindings.refused
     );
@@ -209,40 +152,19 @@ fn a_process_of_a_container_is_left() {
     let id = "a".repeat(64);
     let sync = with_rule("sync", Priority::Low, exe("/usr/bin/rsync"));
     let scope = format!("system.slice/docker-{id}.scope");
-    let bindings = run(
-        vec![sync],
-        &[],
-        vec![process(5, 1, "/usr/bin/rsync", &scope)],
-    );
+    let bindings = run(vec![sync], &[], vec![process(5, 1, "/usr/bin/rsync", &scope)]);
     assert!(bindings.strays.is_empty());
-    assert!(
-        bindings.refused[0].why.contains("container aaaaaaaaaaaa"),
-        "{:?}",
-        bindings.refused
-    );
+    assert!(bindings.refused[0].why.contains("container aaaaaaaaaaaa"), "{:?}", bindings.refused);
 }
 
 #[test]
 fn a_container_is_bound_by_its_short_id() {
     let id = "0123456789ab".to_owned() + &"c".repeat(52);
-    let rule = Rule {
-        container: glob("0123456789ab"),
-        specificity: 1,
-        ..Rule::default()
-    };
+    let rule = Rule { container: glob("0123456789ab"), specificity: 1, ..Rule::default() };
     let scope = format!("system.slice/docker-{id}.scope");
-    let bindings = run(
-        vec![with_rule("db", Priority::High, rule)],
-        &[&scope],
-        vec![],
-    );
+    let bindings = run(vec![with_rule("db", Priority::High, rule)], &[&scope], vec![]);
     let home = &bindings.homes.values().next().unwrap()[0];
-    assert_eq!(
-        home.kind,
-        HomeKind::Container {
-            container: "0123456789ab".to_owned()
-        }
-    );
+    assert_eq!(home.kind, HomeKind::Container { container: "0123456789ab".to_owned() });
 }
 
 #[test]
@@ -255,11 +177,7 @@ fn the_more_specific_rule_wins() {
         ..Rule::default()
     };
     let sync = with_rule("sync", Priority::Low, two);
-    let bindings = run(
-        vec![any, sync],
-        &[],
-        vec![process(200, 100, "/usr/bin/rsync", SESSION)],
-    );
+    let bindings = run(vec![any, sync], &[], vec![process(200, 100, "/usr/bin/rsync", SESSION)]);
     assert_eq!(strays(&bindings), [(200, "sync")]);
 }
 
@@ -292,11 +210,7 @@ fn kernel_threads_match_nothing() {
     let any = with_rule(
         "any",
         Priority::Low,
-        Rule {
-            users: Some(vec![0]),
-            specificity: 1,
-            ..Rule::default()
-        },
+        Rule { users: Some(vec![0]), specificity: 1, ..Rule::default() },
     );
     let mut kswapd = process(60, 2, "kswapd0", "");
     (kswapd.kernel_thread, kswapd.user) = (true, 0);
@@ -308,20 +222,12 @@ fn a_pid_file_and_a_parent_name_processes() {
     let by_file = with_rule(
         "x",
         Priority::Low,
-        Rule {
-            pidfile: Some("/run/x.pid".into()),
-            specificity: 1,
-            ..Rule::default()
-        },
+        Rule { pidfile: Some("/run/x.pid".into()), specificity: 1, ..Rule::default() },
     );
     let by_parent = with_rule(
         "y",
         Priority::Low,
-        Rule {
-            parent: glob("/opt/runner"),
-            specificity: 1,
-            ..Rule::default()
-        },
+        Rule { parent: glob("/opt/runner"), specificity: 1, ..Rule::default() },
     );
     let bindings = run(
         vec![by_file, by_parent],
@@ -351,11 +257,7 @@ fn a_unit_with_a_process_condition_needs_a_process_that_satisfies_it() {
             process(11, 1, "/opt/light", "system.slice/job@2.service"),
         ],
     );
-    let homes: Vec<&str> = bindings
-        .homes
-        .values()
-        .flatten()
-        .map(|home| home.path().name())
-        .collect();
+    let homes: Vec<&str> =
+        bindings.homes.values().flatten().map(|home| home.path().name()).collect();
     assert_eq!(homes, ["job@1.service"]);
 }

@@ -44,22 +44,14 @@ impl Accel {
 /// What to try, in order. `wish` is `PROVOST_VM_ACCEL`, `remembered` what the cache says.
 #[must_use]
 pub fn attempts(wish: Option<&str>, remembered: Option<&str>, kvm_opens: bool) -> Vec<Attempt> {
-    let patient = |accel| Attempt {
-        accel,
-        boot_deadline: PATIENT,
-        probing: false,
-    };
+    let patient = |accel| Attempt { accel, boot_deadline: PATIENT, probing: false };
     match (wish, remembered) {
         (Some("kvm"), _) => vec![patient(Accel::Kvm)],
         (Some("tcg"), _) | (_, Some("tcg")) => vec![patient(Accel::Tcg)],
         _ if !kvm_opens => vec![patient(Accel::Tcg)],
         (_, Some("kvm")) => vec![patient(Accel::Kvm)],
         _ => {
-            let probe = Attempt {
-                accel: Accel::Kvm,
-                boot_deadline: PROBE,
-                probing: true,
-            };
+            let probe = Attempt { accel: Accel::Kvm, boot_deadline: PROBE, probing: true };
             vec![probe, patient(Accel::Tcg)]
         }
     }
@@ -71,11 +63,7 @@ pub fn attempts_here(cache: &Path) -> Vec<Attempt> {
     let wish = std::env::var("PROVOST_VM_ACCEL").ok();
     let remembered = fs::read_to_string(cache.join("accel")).ok();
     let kvm = OpenOptions::new().read(true).write(true).open("/dev/kvm");
-    attempts(
-        wish.as_deref(),
-        remembered.as_deref().map(str::trim),
-        kvm.is_ok(),
-    )
+    attempts(wish.as_deref(), remembered.as_deref().map(str::trim), kvm.is_ok())
 }
 
 /// Keeps the answer for the next boots. Failing to is no more than a slower next boot.
@@ -88,10 +76,7 @@ mod tests {
     use super::*;
 
     fn names(wish: Option<&str>, remembered: Option<&str>, kvm_opens: bool) -> Vec<&'static str> {
-        attempts(wish, remembered, kvm_opens)
-            .iter()
-            .map(|attempt| attempt.accel.name())
-            .collect()
+        attempts(wish, remembered, kvm_opens).iter().map(|attempt| attempt.accel.name()).collect()
     }
 
     #[test]

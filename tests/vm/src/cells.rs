@@ -39,31 +39,13 @@ const TIER1: Cell = Cell {
     about: "",
 };
 
-const TIER2: Cell = Cell {
-    image: Some("bookworm"),
-    memory_mib: 1024,
-    ..TIER1
-};
+const TIER2: Cell = Cell { image: Some("bookworm"), memory_mib: 1024, ..TIER1 };
 
 /// All cells, in the order they run.
 pub const CELLS: &[Cell] = &[
-    Cell {
-        name: "k61",
-        about: "Linux 6.1, no systemd",
-        ..TIER1
-    },
-    Cell {
-        name: "k612",
-        kernel: "trixie",
-        about: "Linux 6.12, no systemd",
-        ..TIER1
-    },
-    Cell {
-        name: "k72",
-        kernel: "sid",
-        about: "the newest Debian kernel, no systemd",
-        ..TIER1
-    },
+    Cell { name: "k61", about: "Linux 6.1, no systemd", ..TIER1 },
+    Cell { name: "k612", kernel: "trixie", about: "Linux 6.12, no systemd", ..TIER1 },
+    Cell { name: "k72", kernel: "sid", about: "the newest Debian kernel, no systemd", ..TIER1 },
     Cell {
         name: "d12",
         swap: true,
@@ -104,32 +86,20 @@ impl Cell {
     /// Guest path of the whole scratch disk.
     #[must_use]
     pub fn scratch_device(&self) -> &'static str {
-        if self.image.is_some() {
-            "/dev/vdb"
-        } else {
-            "/dev/vda"
-        }
+        if self.image.is_some() { "/dev/vdb" } else { "/dev/vda" }
     }
 
     /// Guest path of the swap disk, where the cell has one.
     #[must_use]
     pub fn swap_device(&self) -> Option<&'static str> {
-        let path = if self.image.is_some() {
-            "/dev/vdc"
-        } else {
-            "/dev/vdb"
-        };
+        let path = if self.image.is_some() { "/dev/vdc" } else { "/dev/vdb" };
         self.swap.then_some(path)
     }
 
     /// The guest directory that holds the jobs.
     #[must_use]
     pub fn base(&self) -> &'static str {
-        if self.image.is_some() {
-            "/run/vmt"
-        } else {
-            "/t"
-        }
+        if self.image.is_some() { "/run/vmt" } else { "/t" }
     }
 }
 
@@ -148,10 +118,7 @@ pub fn select(selection: &str) -> Outcome<Vec<&'static Cell>> {
 fn find(name: &str) -> Outcome<&'static Cell> {
     CELLS.iter().find(|cell| cell.name == name).ok_or_else(|| {
         let known: Vec<&str> = CELLS.iter().map(|cell| cell.name).collect();
-        format!(
-            "no cell is called {name:?}; there are default, all, {}",
-            known.join(", ")
-        )
+        format!("no cell is called {name:?}; there are default, all, {}", known.join(", "))
     })
 }
 
@@ -196,11 +163,7 @@ mod tests {
     #[test]
     fn selections() {
         let names = |selection| -> Vec<&str> {
-            select(selection)
-                .unwrap()
-                .iter()
-                .map(|cell| cell.name)
-                .collect()
+            select(selection).unwrap().iter().map(|cell| cell.name).collect()
         };
         assert_eq!(names("default"), ["k61", "k612", "k72", "d12", "d13"]);
         assert_eq!(names("d13,k61"), ["d13", "k61"]);
@@ -211,28 +174,14 @@ mod tests {
     #[test]
     fn needs_are_listed_once() {
         let needed = needs(&select("k61,d12,d13").unwrap());
-        assert_eq!(
-            needed,
-            [
-                "kernel bookworm",
-                "image bookworm",
-                "kernel trixie",
-                "image trixie"
-            ]
-        );
+        assert_eq!(needed, ["kernel bookworm", "image bookworm", "kernel trixie", "image trixie"]);
     }
 
     #[test]
     fn devices_follow_the_disk_order() {
         let d12 = find("d12").unwrap();
-        assert_eq!(
-            (d12.scratch_device(), d12.swap_device()),
-            ("/dev/vdb", Some("/dev/vdc"))
-        );
+        assert_eq!((d12.scratch_device(), d12.swap_device()), ("/dev/vdb", Some("/dev/vdc")));
         let k61 = find("k61").unwrap();
-        assert_eq!(
-            (k61.scratch_device(), k61.swap_device()),
-            ("/dev/vda", None)
-        );
+        assert_eq!((k61.scratch_device(), k61.swap_device()), ("/dev/vda", None));
     }
 }

@@ -38,12 +38,7 @@ impl Cpio {
         }
         self.parents(path);
         self.directories.insert(path.to_owned());
-        self.entry(&Entry {
-            path,
-            mode: DIRECTORY | 0o755,
-            content: &[],
-            device: (0, 0),
-        });
+        self.entry(&Entry { path, mode: DIRECTORY | 0o755, content: &[], device: (0, 0) });
     }
 
     /// A regular file with the permission bits `mode`.
@@ -65,24 +60,14 @@ impl Cpio {
     #[must_use]
     pub fn finish(mut self) -> Vec<u8> {
         self.inode = 0;
-        self.entry(&Entry {
-            path: "TRAILER!!!",
-            mode: 0,
-            content: &[],
-            device: (0, 0),
-        });
+        self.entry(&Entry { path: "TRAILER!!!", mode: 0, content: &[], device: (0, 0) });
         self.bytes
     }
 
     fn leaf(&mut self, path: &str, mode: u32, content: &[u8], device: (u32, u32)) {
         let path = path.trim_matches('/');
         self.parents(path);
-        self.entry(&Entry {
-            path,
-            mode,
-            content,
-            device,
-        });
+        self.entry(&Entry { path, mode, content, device });
     }
 
     fn parents(&mut self, path: &str) {
@@ -94,21 +79,15 @@ impl Cpio {
     fn entry(&mut self, entry: &Entry<'_>) {
         let size = u32::try_from(entry.content.len()).unwrap_or(u32::MAX);
         let name_size = u32::try_from(entry.path.len() + 1).unwrap_or(u32::MAX);
-        let links = if entry.mode & DIRECTORY == DIRECTORY {
-            2
-        } else {
-            1
-        };
+        let links = if entry.mode & DIRECTORY == DIRECTORY { 2 } else { 1 };
         let (major, minor) = entry.device;
         self.inode += 1;
         self.bytes.extend_from_slice(b"070701");
         // ino mode uid gid nlink mtime filesize devmajor devminor rdevmajor rdevminor namesize check
-        let fields = [
-            self.inode, entry.mode, 0, 0, links, 0, size, 0, 0, major, minor, name_size, 0,
-        ];
+        let fields =
+            [self.inode, entry.mode, 0, 0, links, 0, size, 0, 0, major, minor, name_size, 0];
         for field in fields {
-            self.bytes
-                .extend_from_slice(format!("{field:08x}").as_bytes());
+            self.bytes.extend_from_slice(format!("{field:08x}").as_bytes());
         }
         self.bytes.extend_from_slice(entry.path.as_bytes());
         self.bytes.push(0);

@@ -16,10 +16,7 @@ pub fn write_partition_table(disk: &Path, start_mib: u32, length_mib: u32) -> Ou
     let table = partition_table(start_mib, length_mib);
     let file = OpenOptions::new().write(true).open(disk);
     file.and_then(|file| file.write_all_at(&table, 446))
-        .map_err(failed(format!(
-            "write the partition table of {}",
-            disk.display()
-        )))
+        .map_err(failed(format!("write the partition table of {}", disk.display())))
 }
 
 /// Bytes 446 to 511 of a disk: four entries and the signature.

@@ -34,17 +34,7 @@ pub struct Payload {
 /// When a file cannot be read or is not fit for the guest.
 pub fn build(cell: &Cell, payload: &Payload, tools: &Path, kernel: &Path) -> Outcome<Vec<u8>> {
     let mut cpio = Cpio::new();
-    for directory in [
-        "proc",
-        "sys",
-        "dev",
-        "run",
-        "tmp",
-        "root",
-        "home/alice",
-        "home/bob",
-        "t",
-    ] {
+    for directory in ["proc", "sys", "dev", "run", "tmp", "root", "home/alice", "home/bob", "t"] {
         cpio.directory(directory);
     }
     cpio.character_device("dev/console", 5, 1);
@@ -62,11 +52,7 @@ pub fn build(cell: &Cell, payload: &Payload, tools: &Path, kernel: &Path) -> Out
     }
     let root = if cell.image.is_some() { "t/root/" } else { "" };
     for (source, destination) in &payload.copies {
-        add_tree(
-            &mut cpio,
-            source,
-            &format!("{root}{}", destination.trim_start_matches('/')),
-        )?;
+        add_tree(&mut cpio, source, &format!("{root}{}", destination.trim_start_matches('/')))?;
     }
     if cell.image.is_none() {
         cpio.file("etc/passwd", 0o644, PASSWD.as_bytes());
@@ -89,10 +75,7 @@ fn environment(cell: &Cell) -> String {
         format!("PROVOST_VM_CELL={}", cell.name),
         format!("PROVOST_VM_DISK={}", cell.scratch_device()),
     ];
-    lines.extend(
-        cell.swap_device()
-            .map(|device| format!("PROVOST_VM_SWAP={device}")),
-    );
+    lines.extend(cell.swap_device().map(|device| format!("PROVOST_VM_SWAP={device}")));
     lines.join("\n") + "\n"
 }
 
@@ -104,11 +87,7 @@ fn stripped(executable: &Path) -> Outcome<Vec<u8>> {
         executable.file_name().unwrap_or_default().to_string_lossy()
     ));
     let mut strip = Command::new("strip");
-    strip
-        .arg("--strip-debug")
-        .arg("-o")
-        .arg(&scratch)
-        .arg(executable);
+    strip.arg("--strip-debug").arg("-o").arg(&scratch).arg(executable);
     let done = strip_status(&mut strip)
         .map_err(failed(format!("strip {}", executable.display())))
         .and_then(|()| fs::read(&scratch).map_err(failed("read a stripped executable")));
@@ -120,43 +99,27 @@ fn stripped(executable: &Path) -> Outcome<Vec<u8>> {
 
 fn strip_status(strip: &mut Command) -> Outcome<()> {
     let status = strip.status().map_err(failed("start strip"))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(status.to_string())
-    }
+    if status.success() { Ok(()) } else { Err(status.to_string()) }
 }
 
 /// A guest has no dynamic linker.
 fn must_be_static(content: &[u8], path: &Path) -> Outcome<()> {
     const INTERPRETER: &[u8] = b"/ld-linux";
     let head = content.get(..8192.min(content.len())).unwrap_or_default();
-    if head
-        .windows(INTERPRETER.len())
-        .any(|window| window == INTERPRETER)
-    {
+    if head.windows(INTERPRETER.len()).any(|window| window == INTERPRETER) {
         return Err(format!("{} is linked dynamically", path.display()));
     }
     Ok(())
 }
 
 fn add_busybox(cpio: &mut Cpio) -> Outcome<()> {
-    let path = ["/bin/busybox", "/usr/bin/busybox"]
-        .map(Path::new)
-        .into_iter()
-        .find(|p| p.exists());
+    let path = ["/bin/busybox", "/usr/bin/busybox"].map(Path::new).into_iter().find(|p| p.exists());
     let path = path.ok_or("no busybox here; install busybox-static")?;
     let content = fs::read(path).map_err(failed("read busybox"))?;
     must_be_static(&content, path)?;
     cpio.file("bin/busybox", 0o755, &content);
-    let list = Command::new(path)
-        .arg("--list")
-        .output()
-        .map_err(failed("list the applets"))?;
-    for applet in String::from_utf8_lossy(&list.stdout)
-        .lines()
-        .filter(|name| *name != "busybox")
-    {
+    let list = Command::new(path).arg("--list").output().map_err(failed("list the applets"))?;
+    for applet in String::from_utf8_lossy(&list.stdout).lines().filter(|name| *name != "busybox") {
         cpio.symlink(&format!("bin/{applet}"), "busybox");
     }
     Ok(())
@@ -202,10 +165,6 @@ mod tests {
         let mut content = vec![0; 600];
         assert!(must_be_static(&content, Path::new("x")).is_ok());
         content.extend_from_slice(b"/lib64/ld-linux-x86-64.so.2\0");
-        assert!(
-            must_be_static(&content, Path::new("x"))
-                .unwrap_err()
-                .contains("dynamically")
-        );
+        assert!(must_be_static(&content, Path::new("x")).unwrap_err().contains("dynamically"));
     }
 }

@@ -38,9 +38,7 @@ pub fn format(jobs: &[Job]) -> String {
 /// When a line is not one of [`format`].
 pub fn parse(text: &str) -> Outcome<Vec<Job>> {
     let wrong = |line: &str| format!("not a job: {line:?}");
-    text.lines()
-        .map(|line| parse_line(line).ok_or_else(|| wrong(line)))
-        .collect()
+    text.lines().map(|line| parse_line(line).ok_or_else(|| wrong(line))).collect()
 }
 
 fn line(job: &Job) -> String {
@@ -49,12 +47,7 @@ fn line(job: &Job) -> String {
         Kind::Command => "command",
     };
     let timeout = job.timeout_seconds.to_string();
-    let mut fields = vec![
-        kind.to_owned(),
-        escape(&job.name),
-        timeout,
-        escape(&job.program),
-    ];
+    let mut fields = vec![kind.to_owned(), escape(&job.name), timeout, escape(&job.program)];
     fields.extend(job.arguments.iter().map(|argument| escape(argument)));
     fields.join("\t")
 }
@@ -76,11 +69,7 @@ fn parse_line(line: &str) -> Option<Job> {
 }
 
 fn escape(field: &str) -> String {
-    field
-        .replace('\\', "\\\\")
-        .replace('\t', "\\t")
-        .replace('\n', "\\n")
-        .replace('\r', "\\r")
+    field.replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n").replace('\r', "\\r")
 }
 
 fn unescape(field: &str) -> String {

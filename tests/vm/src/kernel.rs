@@ -50,11 +50,7 @@ fn candidates(image: &[u8]) -> Vec<(usize, &'static str)> {
     let mut found = Vec::new();
     for (magic, program) in STREAMS {
         let places = image.windows(magic.len()).enumerate();
-        found.extend(
-            places
-                .filter(|(_, window)| window == magic)
-                .map(|(at, _)| (at, *program)),
-        );
+        found.extend(places.filter(|(_, window)| window == magic).map(|(at, _)| (at, *program)));
     }
     found.sort_unstable();
     found
@@ -83,11 +79,7 @@ pub fn decompress(program: &str, stream: &[u8]) -> Outcome<Vec<u8>> {
     })
     .map_err(failed(format!("read from {program}")))?
     .stdout;
-    if plain.is_empty() {
-        Err(format!("{program} gave nothing"))
-    } else {
-        Ok(plain)
-    }
+    if plain.is_empty() { Err(format!("{program} gave nothing")) } else { Ok(plain) }
 }
 
 #[cfg(test)]
@@ -111,17 +103,9 @@ mod tests {
     #[test]
     fn every_compression_is_found_behind_boot_code() {
         for (_, program) in STREAMS {
-            let image = [
-                b"MZ boot code".as_slice(),
-                &stream(program, b"\x7fELF kernel"),
-            ]
-            .concat();
+            let image = [b"MZ boot code".as_slice(), &stream(program, b"\x7fELF kernel")].concat();
             let image = [image.as_slice(), b"trailing setup"].concat();
-            assert_eq!(
-                elf_image_with(&image, toy).unwrap(),
-                b"\x7fELF kernel",
-                "{program}"
-            );
+            assert_eq!(elf_image_with(&image, toy).unwrap(), b"\x7fELF kernel", "{program}");
         }
     }
 

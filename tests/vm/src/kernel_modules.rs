@@ -27,9 +27,7 @@ impl Tree {
             let list = fs::read_dir(&directory);
             for entry in list.map_err(failed(format!("list {}", directory.display())))? {
                 let entry = entry.map_err(failed(format!("list {}", directory.display())))?;
-                let kind = entry
-                    .file_type()
-                    .map_err(failed("look at a directory entry"))?;
+                let kind = entry.file_type().map_err(failed("look at a directory entry"))?;
                 if kind.is_dir() {
                     left.push(entry.path());
                 } else if let Some(name) = module_name(&entry.file_name().to_string_lossy()) {
@@ -73,23 +71,16 @@ impl Tree {
 
 /// `virtio-blk.ko.xz` is the module `virtio_blk`.
 fn module_name(file: &str) -> Option<String> {
-    let stem = file
-        .strip_suffix(".ko")
-        .or_else(|| file.strip_suffix(".ko.xz"))?;
+    let stem = file.strip_suffix(".ko").or_else(|| file.strip_suffix(".ko.xz"))?;
     Some(stem.replace('-', "_"))
 }
 
 /// The `depends=` entry of the module information section.
 fn depends(module: &[u8]) -> Vec<String> {
     const KEY: &[u8] = b"depends=";
-    let entry = module
-        .split(|byte| *byte == 0)
-        .find_map(|entry| entry.strip_prefix(KEY));
+    let entry = module.split(|byte| *byte == 0).find_map(|entry| entry.strip_prefix(KEY));
     let list = String::from_utf8_lossy(entry.unwrap_or_default()).replace('-', "_");
-    list.split(',')
-        .filter(|name| !name.is_empty())
-        .map(str::to_owned)
-        .collect()
+    list.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -115,10 +106,7 @@ mod tests {
         fs::write(root.join("deep/top.ko"), b"x\0depends=mid,builtin\0").unwrap();
         fs::write(root.join("mid.ko"), b"x\0depends=low\0").unwrap();
         fs::write(root.join("low.ko"), b"x\0depends=\0").unwrap();
-        let order = Tree::scan(&root)
-            .unwrap()
-            .load_order(&["top", "low", "absent"])
-            .unwrap();
+        let order = Tree::scan(&root).unwrap().load_order(&["top", "low", "absent"]).unwrap();
         fs::remove_dir_all(&root).unwrap();
         let names: Vec<&str> = order.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["low", "mid", "top"]);

@@ -45,10 +45,7 @@ impl Options {
 
     /// All values of a key.
     pub fn values(&self, key: &str) -> impl Iterator<Item = &str> {
-        self.pairs
-            .iter()
-            .filter(move |(name, _)| name == key)
-            .map(|(_, value)| value.as_str())
+        self.pairs.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
     /// A value that must be there.
@@ -67,8 +64,7 @@ impl Options {
         let Some(text) = self.value(key) else {
             return Ok(otherwise);
         };
-        text.parse()
-            .map_err(|_| format!("--{key} takes a number of seconds, not {text:?}"))
+        text.parse().map_err(|_| format!("--{key} takes a number of seconds, not {text:?}"))
     }
 }
 
@@ -95,11 +91,6 @@ mod tests {
         assert!(parse("--cell").is_err());
         assert_eq!(parse("--timeout 9").unwrap().seconds("timeout", 1), Ok(9));
         assert_eq!(parse("").unwrap().seconds("timeout", 1), Ok(1));
-        assert!(
-            parse("--timeout soon")
-                .unwrap()
-                .seconds("timeout", 1)
-                .is_err()
-        );
+        assert!(parse("--timeout soon").unwrap().seconds("timeout", 1).is_err());
     }
 }

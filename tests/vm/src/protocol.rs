@@ -87,9 +87,7 @@ impl Status {
     }
 
     fn parse(word: &str) -> Option<Self> {
-        [Self::Ok, Self::Failed, Self::Ignored]
-            .into_iter()
-            .find(|status| status.word() == word)
+        [Self::Ok, Self::Failed, Self::Ignored].into_iter().find(|status| status.word() == word)
     }
 }
 
@@ -212,11 +210,7 @@ mod tests {
             Event::Partial(b"no end".to_vec()),
             Event::Note("leaked cgroup /x".into()),
             Event::Test(test),
-            Event::End(EndLine {
-                name: "kernel".into(),
-                code: -1,
-                millis: 3,
-            }),
+            Event::End(EndLine { name: "kernel".into(), code: -1, millis: 3 }),
             Event::Dmesg(b"[1] x".to_vec()),
             Event::Beat,
             Event::Done(true),
@@ -243,18 +237,12 @@ mod tests {
             "@test a ok 1 0 0 - more",
             "@boot soon",
         ] {
-            assert_eq!(
-                Event::parse(line.as_bytes()),
-                Event::Noise(line.as_bytes().to_vec())
-            );
+            assert_eq!(Event::parse(line.as_bytes()), Event::Noise(line.as_bytes().to_vec()));
         }
     }
 
     #[test]
     fn a_note_stays_on_its_line() {
-        assert_eq!(
-            Event::Note("a\n@done pass".into()).line(),
-            b"@note a @done pass"
-        );
+        assert_eq!(Event::Note("a\n@done pass".into()).line(), b"@note a @done pass");
     }
 }

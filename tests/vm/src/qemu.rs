@@ -32,10 +32,7 @@ pub struct Patience {
 
 impl Default for Patience {
     fn default() -> Self {
-        Self {
-            ready: Duration::from_secs(300),
-            silence: Duration::from_secs(120),
-        }
+        Self { ready: Duration::from_secs(300), silence: Duration::from_secs(120) }
     }
 }
 
@@ -88,10 +85,7 @@ pub fn command_line(cell: &Cell, accel: Accel, extra: &str) -> String {
         words.push(CMDLINE_SYSTEMD.to_owned());
     }
     words.extend(
-        [cell.cmdline, extra]
-            .into_iter()
-            .filter(|text| !text.is_empty())
-            .map(str::to_owned),
+        [cell.cmdline, extra].into_iter().filter(|text| !text.is_empty()).map(str::to_owned),
     );
     words.join(" ")
 }
@@ -99,10 +93,7 @@ pub fn command_line(cell: &Cell, accel: Accel, extra: &str) -> String {
 impl Machine<'_> {
     fn disks(&self) -> Vec<(PathBuf, &'static str)> {
         let disks = self.cache.join("disks");
-        let image = self
-            .cell
-            .image
-            .map(|suite| self.cache.join(format!("images/{suite}.raw")));
+        let image = self.cell.image.map(|suite| self.cache.join(format!("images/{suite}.raw")));
         let mut list: Vec<(PathBuf, &'static str)> =
             image.into_iter().map(|path| (path, "root")).collect();
         list.push((disks.join("scratch.raw"), "scratch"));
@@ -119,43 +110,19 @@ impl Machine<'_> {
             // cx16=off: emulated cmpxchg16b has returned corrupt flags, and 6.12 died of it.
             Accel::Tcg => qemu.args(["-accel", "tcg,thread=multi", "-cpu", "max,cx16=off"]),
         };
-        qemu.args([
-            "-smp",
-            &self.cell.cpus.to_string(),
-            "-m",
-            &self.cell.memory_mib.to_string(),
-        ]);
-        qemu.args([
-            "-display",
-            "none",
-            "-nodefaults",
-            "-no-user-config",
-            "-no-reboot",
-        ]);
-        qemu.arg("-kernel").arg(
-            self.cache
-                .join("kernels")
-                .join(self.cell.kernel)
-                .join("vmlinux"),
-        );
+        qemu.args(["-smp", &self.cell.cpus.to_string(), "-m", &self.cell.memory_mib.to_string()]);
+        qemu.args(["-display", "none", "-nodefaults", "-no-user-config", "-no-reboot"]);
+        qemu.arg("-kernel").arg(self.cache.join("kernels").join(self.cell.kernel).join("vmlinux"));
         qemu.arg("-initrd").arg(self.initramfs);
-        qemu.args([
-            "-append",
-            &command_line(self.cell, accel, self.extra_cmdline),
-        ]);
+        qemu.args(["-append", &command_line(self.cell, accel, self.extra_cmdline)]);
         qemu.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
-        qemu.arg("-serial")
-            .arg(format!("file:{}", self.logs.join("console.log").display()));
+        qemu.arg("-serial").arg(format!("file:{}", self.logs.join("console.log").display()));
         qemu.args(["-serial", "stdio"]);
         for (path, name) in self.disks() {
             let file = path.display();
-            qemu.arg("-drive").arg(format!(
-                "if=none,id={name},file={file},format=raw,snapshot=on,cache=unsafe"
-            ));
-            qemu.args([
-                "-device",
-                &format!("virtio-blk-pci,drive={name},serial={name}"),
-            ]);
+            qemu.arg("-drive")
+                .arg(format!("if=none,id={name},file={file},format=raw,snapshot=on,cache=unsafe"));
+            qemu.args(["-device", &format!("virtio-blk-pci,drive={name},serial={name}")]);
         }
         qemu
     }
@@ -169,16 +136,9 @@ impl Machine<'_> {
         let messages = File::create(self.logs.join("qemu.log"));
         let messages = messages.map_err(failed("make the log of qemu"))?;
         let mut command = self.command(attempt.accel);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(messages);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(messages);
         sys::die_with_parent(&mut command);
-        let mut qemu = Qemu(
-            command
-                .spawn()
-                .map_err(failed("start qemu-system-x86_64"))?,
-        );
+        let mut qemu = Qemu(command.spawn().map_err(failed("start qemu-system-x86_64"))?);
         let output = qemu.0.stdout.take().ok_or("no pipe from qemu")?;
         let events = read_in_background(output);
         let watched = self.watch(attempt, &events, &mut sink);
@@ -244,10 +204,7 @@ fn read_in_background(output: ChildStdout) -> Receiver<Event> {
     std::thread::spawn(move || {
         let mut reader = BufReader::new(output);
         let mut line = Vec::new();
-        while reader
-            .read_until(b'\n', &mut line)
-            .is_ok_and(|length| length > 0)
-        {
+        while reader.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
             if sender.send(Event::parse(&line)).is_err() {
                 return;
             }
@@ -277,9 +234,9 @@ fn confirm(done: Option<bool>, code: Option<i32>) -> Fate {
         (None, Some(code)) => {
             Fate::Lost(format!("the machine ended early (qemu exit code {code})"))
         }
-        (_, code) => Fate::Lost(format!(
-            "the machine ended in an unexpected way: {done:?}, {code:?}"
-        )),
+        (_, code) => {
+            Fate::Lost(format!("the machine ended in an unexpected way: {done:?}, {code:?}"))
+        }
     }
 }
 
@@ -312,10 +269,7 @@ mod tests {
             (Some(false), Some(33)),
             (None, Some(0)),
         ] {
-            assert!(
-                matches!(confirm(done, code), Fate::Lost(_)),
-                "{done:?} {code:?}"
-            );
+            assert!(matches!(confirm(done, code), Fate::Lost(_)), "{done:?} {code:?}");
         }
     }
 }

@@ -118,10 +118,7 @@ impl Report {
             Event::Plan(name) => self.planned.push(name.clone()),
             Event::Begin(name) => {
                 self.log(format!("---- {name}\n").as_bytes());
-                self.running = Some(Running {
-                    name: name.clone(),
-                    output: Vec::new(),
-                });
+                self.running = Some(Running { name: name.clone(), output: Vec::new() });
             }
             Event::Output(line) => self.keep(&[line.as_slice(), b"\n"].concat()),
             Event::Partial(piece) => self.keep(piece),
@@ -134,9 +131,7 @@ impl Report {
                 self.log(format!("---- {} ended with {}\n", end.name, end.code).as_bytes());
                 self.running = None;
             }
-            Event::Dmesg(line) => self
-                .dmesg
-                .extend_from_slice(&[line.as_slice(), b"\n"].concat()),
+            Event::Dmesg(line) => self.dmesg.extend_from_slice(&[line.as_slice(), b"\n"].concat()),
             Event::Noise(line) => self.log(&[b"noise: ", line.as_slice(), b"\n"].concat()),
             Event::Boot(_) | Event::Beat | Event::Done(_) => {}
         }
@@ -154,19 +149,12 @@ impl Report {
             self.lost(why);
         }
         let _no_log = fs::write(self.logs.join("dmesg.log"), &self.dmesg);
-        let seen_failure = self
-            .results
-            .iter()
-            .any(|test| test.status == Status::Failed);
+        let seen_failure = self.results.iter().any(|test| test.status == Status::Failed);
         if *fate == Fate::Done(false) && !seen_failure && self.troubles.is_empty() {
             self.trouble("the guest reports a failure, but no test failed".into());
         }
         if !self.failures.is_empty() {
-            self.say(&format!(
-                "\nfailures in {} (all logs: {}):",
-                self.cell,
-                self.logs.display()
-            ));
+            self.say(&format!("\nfailures in {} (all logs: {}):", self.cell, self.logs.display()));
             for (name, output) in &self.failures {
                 let output = String::from_utf8_lossy(output);
                 self.say(&format!("\n---- {name}\n{}", output.trim_end()));
@@ -188,12 +176,8 @@ impl Report {
             self.result(lost_line(running.name, "machine-lost"));
         }
         let done: Vec<&str> = self.results.iter().map(|test| test.name.as_str()).collect();
-        let missing: Vec<String> = self
-            .planned
-            .iter()
-            .filter(|name| !done.contains(&name.as_str()))
-            .cloned()
-            .collect();
+        let missing: Vec<String> =
+            self.planned.iter().filter(|name| !done.contains(&name.as_str())).cloned().collect();
         for name in missing {
             self.result(lost_line(name, "not-run"));
         }
@@ -207,11 +191,7 @@ impl Report {
         }
         if test.status == Status::Failed {
             line += &format!(": {}", test.reason);
-            let output = self
-                .running
-                .take()
-                .map(|running| running.output)
-                .unwrap_or_default();
+            let output = self.running.take().map(|running| running.output).unwrap_or_default();
             self.failures.entry(test.name.clone()).or_insert(output);
         }
         self.say(&line);
@@ -238,21 +218,13 @@ impl Report {
         let messages = fs::read(self.logs.join("qemu.log")).unwrap_or_default();
         let text = String::from_utf8_lossy(&[console, messages].concat()).into_owned();
         let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
-        telling(&lines)
-            .iter()
-            .map(|line| format!("    {}\n", line.trim_end()))
-            .collect()
+        telling(&lines).iter().map(|line| format!("    {}\n", line.trim_end())).collect()
     }
 
     /// How many of each so far.
     #[must_use]
     pub fn count(&self) -> Count {
-        let of = |status| {
-            self.results
-                .iter()
-                .filter(|test| test.status == status)
-                .count()
-        };
+        let of = |status| self.results.iter().filter(|test| test.status == status).count();
         Count {
             passed: of(Status::Ok),
             failed: of(Status::Failed) + self.troubles.len(),
@@ -278,14 +250,7 @@ fn telling<'a>(lines: &'a [&'a str]) -> &'a [&'a str] {
 
 fn lost_line(name: String, reason: &str) -> TestLine {
     let reason = reason.to_owned();
-    TestLine {
-        name,
-        status: Status::Failed,
-        millis: 0,
-        leaked: 0,
-        kernel: 0,
-        reason,
-    }
+    TestLine { name, status: Status::Failed, millis: 0, leaked: 0, kernel: 0, reason }
 }
 
 #[cfg(test)]
@@ -300,9 +265,7 @@ mod tests {
     }
 
     fn take(report: &mut Report, lines: &[&str]) {
-        lines
-            .iter()
-            .for_each(|line| report.take(&Event::parse(line.as_bytes())));
+        lines.iter().for_each(|line| report.take(&Event::parse(line.as_bytes())));
     }
 
     fn finish(mut report: Report, fate: &Fate) -> Count {
@@ -314,66 +277,27 @@ mod tests {
     #[test]
     fn passes_and_failures_are_counted() {
         let mut report = report("count");
+        take(&mut report, &["@plan a", "@plan b", "@begin a", "|fine", "@test a ok 3 0 0 -"]);
+        take(&mut report, &["@begin b", "|broken", "@note leaked cgroup /x"]);
         take(
             &mut report,
-            &[
-                "@plan a",
-                "@plan b",
-                "@begin a",
-                "|fine",
-                "@test a ok 3 0 0 -",
-            ],
-        );
-        take(
-            &mut report,
-            &["@begin b", "|broken", "@note leaked cgroup /x"],
-        );
-        take(
-            &mut report,
-            &[
-                "@test b FAILED 4 1 0 leaked",
-                "@test c ignored 0 0 0 -",
-                "@end kernel 101 9",
-            ],
+            &["@test b FAILED 4 1 0 leaked", "@test c ignored 0 0 0 -", "@end kernel 101 9"],
         );
         let kept = String::from_utf8(report.failures["b"].clone()).unwrap();
         assert_eq!(kept, "broken\nvm: leaked cgroup /x\n");
         let count = finish(report, &Fate::Done(false));
-        assert_eq!(
-            count,
-            Count {
-                passed: 1,
-                failed: 1,
-                ignored: 1
-            }
-        );
+        assert_eq!(count, Count { passed: 1, failed: 1, ignored: 1 });
         assert_eq!(count.line(), "1 passed, 1 failed");
     }
 
     #[test]
     fn a_lost_machine_fails_the_running_test_and_the_rest() {
         let mut report = report("lost");
-        take(
-            &mut report,
-            &[
-                "@plan a",
-                "@plan b",
-                "@plan c",
-                "@begin a",
-                "@test a ok 3 0 0 -",
-            ],
-        );
+        take(&mut report, &["@plan a", "@plan b", "@plan c", "@begin a", "@test a ok 3 0 0 -"]);
         take(&mut report, &["@begin b", "|last words"]);
         let count = finish(report, &Fate::Lost("gone".into()));
         // b, c and the loss itself.
-        assert_eq!(
-            count,
-            Count {
-                passed: 1,
-                failed: 3,
-                ignored: 0
-            }
-        );
+        assert_eq!(count, Count { passed: 1, failed: 3, ignored: 0 });
     }
 
     #[test]
@@ -395,13 +319,7 @@ mod tests {
     #[test]
     fn trouble_outside_of_tests_is_a_failure() {
         let mut noted = report("note");
-        take(
-            &mut noted,
-            &[
-                "@note the tests of /t/kernel cannot be listed",
-                "@end kernel 127 1",
-            ],
-        );
+        take(&mut noted, &["@note the tests of /t/kernel cannot be listed", "@end kernel 127 1"]);
         assert_eq!(finish(noted, &Fate::Done(false)).failed, 1);
         assert_eq!(finish(report("unexplained"), &Fate::Done(false)).failed, 1);
     }

@@ -43,10 +43,7 @@ const PROBE: Scenario = Scenario {
 const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "good tests pass",
-        tests: &[
-            ("passes", Status::Ok, "-"),
-            ("skipped", Status::Ignored, "-"),
-        ],
+        tests: &[("passes", Status::Ok, "-"), ("skipped", Status::Ignored, "-")],
         expected: Expected::Passed,
         ..PROBE
     },
@@ -81,16 +78,8 @@ const SCENARIOS: &[Scenario] = &[
         expected: Expected::Lost,
         ..PROBE
     },
-    Scenario {
-        name: "a missing test program is a failure",
-        program: "/t/absent",
-        ..PROBE
-    },
-    Scenario {
-        name: "a program that lists no tests is a failure",
-        program: "/bin/true",
-        ..PROBE
-    },
+    Scenario { name: "a missing test program is a failure", program: "/t/absent", ..PROBE },
+    Scenario { name: "a program that lists no tests is a failure", program: "/bin/true", ..PROBE },
     Scenario {
         name: "a machine that does not boot is a failure",
         extra_cmdline: "rdinit=/absent",
@@ -108,15 +97,9 @@ pub fn run() -> Outcome<i32> {
     let mut wrong = 0;
     for scenario in SCENARIOS {
         let complaints = play(&places, scenario)?;
-        let word = if complaints.is_empty() {
-            "ok"
-        } else {
-            "FAILED"
-        };
+        let word = if complaints.is_empty() { "ok" } else { "FAILED" };
         println!("selftest {} ... {word}", scenario.name);
-        complaints
-            .iter()
-            .for_each(|complaint| println!("    {complaint}"));
+        complaints.iter().for_each(|complaint| println!("    {complaint}"));
         wrong += usize::from(!complaints.is_empty());
     }
     println!("{} passed, {wrong} failed", SCENARIOS.len() - wrong);
@@ -128,48 +111,27 @@ fn play(places: &Places, scenario: &Scenario) -> Outcome<Vec<String>> {
     let cells = cells::select("k61")?;
     let cell = cells.first().ok_or("no cell for the selftest")?;
     let mut payload = Payload::default();
-    payload
-        .executables
-        .push((places.tools.join("vmprobe"), "vmprobe".to_owned()));
+    payload.executables.push((places.tools.join("vmprobe"), "vmprobe".to_owned()));
     payload.jobs.push(Job {
         kind: Kind::Tests,
         name: "probe".to_owned(),
         timeout_seconds: 20,
         program: scenario.program.to_owned(),
-        arguments: scenario
-            .tests
-            .iter()
-            .map(|(name, ..)| (*name).to_owned())
-            .collect(),
+        arguments: scenario.tests.iter().map(|(name, ..)| (*name).to_owned()).collect(),
     });
-    let logs = places
-        .logs("selftest")
-        .join(scenario.name.replace([' ', ','], "-"));
+    let logs = places.logs("selftest").join(scenario.name.replace([' ', ','], "-"));
     let _alone = verbs::lock(&logs)?;
     let mut report = Report::new(cell, &logs)?.quietly();
-    report
-        .open_job_log("probe")
-        .map_err(failed("start the selftest"))?;
-    let patience = Patience {
-        silence: Duration::from_secs(45),
-        ..Patience::default()
-    };
+    report.open_job_log("probe").map_err(failed("start the selftest"))?;
+    let patience = Patience { silence: Duration::from_secs(45), ..Patience::default() };
     let extra_cmdline = scenario.extra_cmdline;
-    let load = Load {
-        payload: &payload,
-        logs: &logs,
-        extra_cmdline,
-        patience,
-    };
+    let load = Load { payload: &payload, logs: &logs, extra_cmdline, patience };
     let sink = |event: &Event| report.take(event);
     let fate = verbs::boot(places, cell, &load, sink)?;
     let count = report.finish(&fate);
     let mut complaints = compare(scenario, &report);
     if outcome(&fate) != scenario.expected {
-        complaints.push(format!(
-            "the machine should have {:?}: {fate:?}",
-            scenario.expected
-        ));
+        complaints.push(format!("the machine should have {:?}: {fate:?}", scenario.expected));
     }
     if (count.failed == 0) != (scenario.expected == Expected::Passed) {
         complaints.push(format!("counted as {}", count.line()));
@@ -191,10 +153,7 @@ fn compare(scenario: &Scenario, report: &Report) -> Vec<String> {
     for (name, status, reason) in scenario.tests {
         let seen = report.results().iter().find(|test| test.name == *name);
         if !seen.is_some_and(|test| test.status == *status && test.reason == *reason) {
-            complaints.push(format!(
-                "{name} should be {} ({reason}): {seen:?}",
-                status.word()
-            ));
+            complaints.push(format!("{name} should be {} ({reason}): {seen:?}", status.word()));
         }
     }
     if report.results().len() != scenario.tests.len() {

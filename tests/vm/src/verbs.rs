@@ -91,12 +91,7 @@ pub struct Load<'a> {
 
 impl<'a> Load<'a> {
     fn new(payload: &'a Payload, logs: &'a Path) -> Self {
-        Self {
-            payload,
-            logs,
-            extra_cmdline: "",
-            patience: Patience::default(),
-        }
+        Self { payload, logs, extra_cmdline: "", patience: Patience::default() }
     }
 }
 
@@ -149,11 +144,7 @@ pub fn test(options: &Options) -> Outcome<i32> {
     let timeout_seconds = options.seconds("timeout", TEST_TIMEOUT)?;
     let mut total = Count::default();
     for cell in &cells {
-        let tier = if cell.image.is_some() {
-            ("tier2", "systemd")
-        } else {
-            ("tier1", "kernel")
-        };
+        let tier = if cell.image.is_some() { ("tier2", "systemd") } else { ("tier1", "kernel") };
         let job = Job {
             kind: Kind::Tests,
             name: tier.1.to_owned(),
@@ -162,9 +153,7 @@ pub fn test(options: &Options) -> Outcome<i32> {
             arguments: filter.clone(),
         };
         let mut payload = shared_payload(&places, options)?;
-        payload
-            .executables
-            .push((options.required(tier.0)?.into(), tier.1.to_owned()));
+        payload.executables.push((options.required(tier.0)?.into(), tier.1.to_owned()));
         payload.jobs.push(job);
         let count = test_cell(&places, cell, &payload)?;
         total.add(count);
@@ -207,9 +196,8 @@ pub fn run(options: &Options) -> Outcome<i32> {
     let mut payload = shared_payload(&places, options)?;
     payload.jobs.push(job);
     for copy in options.values("copy") {
-        let (source, destination) = copy
-            .split_once(':')
-            .ok_or_else(|| format!("--copy takes SRC:DST, not {copy:?}"))?;
+        let (source, destination) =
+            copy.split_once(':').ok_or_else(|| format!("--copy takes SRC:DST, not {copy:?}"))?;
         payload.copies.push((source.into(), destination.to_owned()));
     }
     let mut code = 0;
@@ -256,9 +244,7 @@ fn pass_on(bytes: &[u8]) {
 /// The freshly built `provost` and the checkout's directories that tests and the demo use.
 fn shared_payload(places: &Places, options: &Options) -> Outcome<Payload> {
     let mut payload = Payload::default();
-    payload
-        .executables
-        .push((options.required("provost")?.into(), "provost".to_owned()));
+    payload.executables.push((options.required("provost")?.into(), "provost".to_owned()));
     for name in ["config", "systemd", "scripts"] {
         let source = places.checkout.join(name);
         if source.is_dir() {
@@ -294,10 +280,7 @@ pub fn import_kernel(options: &Options) -> Outcome<i32> {
 fn find_image(tree: &Path) -> Outcome<PathBuf> {
     let mut left = vec![tree.to_path_buf()];
     while let Some(directory) = left.pop() {
-        for entry in fs::read_dir(&directory)
-            .map_err(failed("list the kernel tree"))?
-            .flatten()
-        {
+        for entry in fs::read_dir(&directory).map_err(failed("list the kernel tree"))?.flatten() {
             let is_image = entry.file_name().to_string_lossy().starts_with("vmlinuz");
             if is_image && entry.file_type().is_ok_and(|kind| kind.is_file()) {
                 return Ok(entry.path());

@@ -22,34 +22,23 @@ fn without_controllers(id: &'static str, probe: &Probe) -> Option<Check> {
         return Some(without_v2(id));
     }
     probe.groups.offered.is_empty().then(|| {
-        Check::warn(
-            id,
-            "cgroup v2 has no controller here",
-            "see the check \"controllers\"",
-        )
+        Check::warn(id, "cgroup v2 has no controller here", "see the check \"controllers\"")
     })
 }
 
 pub(super) fn hierarchy(probe: &Probe) -> Check {
     const ID: &str = "cgroup-hierarchy";
-    let at = probe
-        .hierarchy
-        .v2
-        .as_ref()
-        .map_or("-", |mount| mount.at.as_str());
+    let at = probe.hierarchy.v2.as_ref().map_or("-", |mount| mount.at.as_str());
     match probe.hierarchy.kind() {
         HierarchyKind::Pure => Check::ok(ID, format!("pure cgroup v2 at {at}")),
-        HierarchyKind::Hybrid if probe.groups.offered.is_empty() => Check::fail(
-            ID,
-            format!("hybrid: v2 at {at} has none of the controllers"),
-            UNIFY,
-        )
-        .because("v1 hierarchies hold every controller that provost uses; no limit can be set"),
+        HierarchyKind::Hybrid if probe.groups.offered.is_empty() => {
+            Check::fail(ID, format!("hybrid: v2 at {at} has none of the controllers"), UNIFY)
+                .because(
+                    "v1 hierarchies hold every controller that provost uses; no limit can be set",
+                )
+        }
         HierarchyKind::Hybrid => Check::warn(ID, format!("hybrid: v2 at {at} beside v1"), UNIFY)
-            .because(format!(
-                "only what v2 has can be limited: {}",
-                words(&probe.groups.offered)
-            )),
+            .because(format!("only what v2 has can be limited: {}", words(&probe.groups.offered))),
         HierarchyKind::Legacy => Check::fail(ID, "cgroup v1 only", UNIFY)
             .because("provost uses cgroup v2; no limit can be set"),
         HierarchyKind::None => Check::fail(
@@ -65,11 +54,7 @@ pub(super) fn v1_mounts(probe: &Probe) -> Check {
     if probe.hierarchy.v1.is_empty() {
         return Check::ok(ID, "no v1 controller is mounted");
     }
-    let held = probe
-        .hierarchy
-        .v1
-        .iter()
-        .map(|(controller, at)| format!("{controller} ({at})"));
+    let held = probe.hierarchy.v1.iter().map(|(controller, at)| format!("{controller} ({at})"));
     Check::warn(ID, "v1 hierarchies hold controllers", UNIFY).because(format!(
         "a controller mounted as v1 is missing from v2, and release_agent of v1 runs as root: {}",
         list(held)
@@ -93,14 +78,10 @@ pub(super) fn writable(probe: &Probe) -> Check {
 pub(super) fn namespace(probe: &Probe) -> Check {
     const ID: &str = "namespaces";
     let spaces = &probe.namespaces;
-    let inside: Vec<&str> = [
-        (spaces.cgroup, "cgroup"),
-        (spaces.pid, "PID"),
-        (spaces.user, "user"),
-    ]
-    .into_iter()
-    .filter_map(|(inside, name)| inside.then_some(name))
-    .collect();
+    let inside: Vec<&str> = [(spaces.cgroup, "cgroup"), (spaces.pid, "PID"), (spaces.user, "user")]
+        .into_iter()
+        .filter_map(|(inside, name)| inside.then_some(name))
+        .collect();
     let part = probe
         .hierarchy
         .v2
@@ -118,10 +99,7 @@ pub(super) fn namespace(probe: &Probe) -> Check {
         .map_or_else(String::new, |name| format!(", container manager {name}"));
     Check::warn(
         ID,
-        format!(
-            "inside a container: namespaces {}{manager}{part}",
-            list(inside)
-        ),
+        format!("inside a container: namespaces {}{manager}{part}", list(inside)),
         "run provost on the host to reach all of it",
     )
     .because("only groups and processes of this container can be found and limited")
@@ -138,10 +116,8 @@ pub(super) fn controllers(probe: &Probe) -> Check {
         .collect();
     let title = format!("the root offers {}", words(&probe.groups.offered));
     if missing.is_empty() {
-        return Check::ok(ID, title).because(format!(
-            "top-level groups have {}",
-            words(&probe.groups.granted)
-        ));
+        return Check::ok(ID, title)
+            .because(format!("top-level groups have {}", words(&probe.groups.granted)));
     }
     let detail = format!("not there, so not limited: {}", words(&missing));
     let fix = missing_controller_fix(probe, &missing);
@@ -155,16 +131,12 @@ pub(super) fn controllers(probe: &Probe) -> Check {
 
 /// Where a missing controller went: to a v1 mount, off by the command line, or never built in.
 fn missing_controller_fix(probe: &Probe, missing: &[Controller]) -> String {
-    let in_v1 = missing
-        .iter()
-        .any(|controller| probe.hierarchy.v1.contains_key(v1_name(*controller)));
+    let in_v1 =
+        missing.iter().any(|controller| probe.hierarchy.v1.contains_key(v1_name(*controller)));
     if in_v1 {
         return UNIFY.to_owned();
     }
-    let disabled = probe
-        .command_line
-        .iter()
-        .find(|word| word.starts_with("cgroup_disable="));
+    let disabled = probe.command_line.iter().find(|word| word.starts_with("cgroup_disable="));
     if let Some(word) = disabled {
         return format!("remove {word} from the kernel command line and boot again");
     }
@@ -190,11 +162,8 @@ pub(super) fn slices(probe: &Probe) -> Check {
     if let Some(nothing) = without_controllers(ID, probe) {
         return nothing;
     }
-    let slices = probe
-        .groups
-        .slices
-        .iter()
-        .map(|(slice, granted)| format!("{slice} {}", words(granted)));
+    let slices =
+        probe.groups.slices.iter().map(|(slice, granted)| format!("{slice} {}", words(granted)));
     let detail = format!("controllers of the units in each slice: {}", list(slices));
     let title = format!("top-level groups have {}", words(&probe.groups.granted));
     let complete = probe.groups.offered.is_subset(&probe.groups.granted);
@@ -206,16 +175,10 @@ pub(super) fn slices(probe: &Probe) -> Check {
         };
         return Check::ok(ID, title).because(format!("{detail}{how}"));
     }
-    let off: Vec<Controller> = probe
-        .groups
-        .offered
-        .difference(&probe.groups.granted)
-        .copied()
-        .collect();
-    Check::ok(ID, title).because(format!(
-        "{detail}; provost turns on {} for its own subtree",
-        words(&off)
-    ))
+    let off: Vec<Controller> =
+        probe.groups.offered.difference(&probe.groups.granted).copied().collect();
+    Check::ok(ID, title)
+        .because(format!("{detail}; provost turns on {} for its own subtree", words(&off)))
 }
 
 pub(super) fn knobs(probe: &Probe) -> Check {
@@ -225,15 +188,9 @@ pub(super) fn knobs(probe: &Probe) -> Check {
     }
     let reach = &probe.groups.knobs;
     let seen = reach.iter().filter(|knob| !knob.at.is_empty()).count();
-    let title = format!(
-        "{seen} of {} knobs seen in {} groups",
-        reach.len(),
-        probe.groups.groups
-    );
-    let missing: Vec<&KnobReach> = reach
-        .iter()
-        .filter(|knob| is_missing(knob, probe.kernel))
-        .collect();
+    let title = format!("{seen} of {} knobs seen in {} groups", reach.len(), probe.groups.groups);
+    let missing: Vec<&KnobReach> =
+        reach.iter().filter(|knob| is_missing(knob, probe.kernel)).collect();
     let hidden: Vec<&str> = reach
         .iter()
         .filter(|knob| knob.at.is_empty() && !is_missing(knob, probe.kernel))
@@ -242,17 +199,12 @@ pub(super) fn knobs(probe: &Probe) -> Check {
     let unseen = if hidden.is_empty() {
         String::new()
     } else {
-        format!(
-            "not visible while no group has the controller: {}",
-            list(hidden)
-        )
+        format!("not visible while no group has the controller: {}", list(hidden))
     };
     if missing.is_empty() {
         return Check::ok(ID, title).because(unseen);
     }
-    let lacking = missing
-        .iter()
-        .map(|knob| format!("{} ({})", knob.knob.file, knob.knob.without));
+    let lacking = missing.iter().map(|knob| format!("{} ({})", knob.knob.file, knob.knob.without));
     let newest = missing.iter().map(|knob| knob.knob.since).max();
     let fix = match newest {
         Some(newest) if probe.kernel.is_some_and(|kernel| kernel < newest) => {
@@ -279,10 +231,7 @@ pub(super) fn recursive_protection(probe: &Probe) -> Check {
         Some(mount) => Check::warn(
             ID,
             "mounted without memory_recursiveprot",
-            format!(
-                "mount -o remount,nsdelegate,memory_recursiveprot {}",
-                mount.at
-            ),
+            format!("mount -o remount,nsdelegate,memory_recursiveprot {}", mount.at),
         )
         .because("a guarantee of a unit does not protect groups inside the unit (Linux 5.7)"),
     }
@@ -321,13 +270,6 @@ pub(super) fn cpuset_affinity(probe: &Probe) -> Check {
 }
 
 fn words<'a>(controllers: impl IntoIterator<Item = &'a Controller>) -> String {
-    let words: Vec<&str> = controllers
-        .into_iter()
-        .map(|controller| controller.word())
-        .collect();
-    if words.is_empty() {
-        "none".to_owned()
-    } else {
-        words.join(" ")
-    }
+    let words: Vec<&str> = controllers.into_iter().map(|controller| controller.word()).collect();
+    if words.is_empty() { "none".to_owned() } else { words.join(" ") }
 }

@@ -8,10 +8,7 @@ use crate::model::{Controller, IoWeightBackend};
 use crate::units::Bytes;
 
 const FULL: KernelVersion = KernelVersion { major: 6, minor: 1 };
-const LEAST: KernelVersion = KernelVersion {
-    major: 5,
-    minor: 10,
-};
+const LEAST: KernelVersion = KernelVersion { major: 5, minor: 10 };
 
 pub(super) fn kernel(probe: &Probe) -> Check {
     const ID: &str = "kernel";
@@ -65,10 +62,9 @@ pub(super) fn pressure(probe: &Probe) -> Check {
             "pressure stall information is off by default",
             "add psi=1 to the kernel command line",
         ),
-        PsiState::NotBuilt => off(
-            "pressure stall information is not built in",
-            "use a kernel with CONFIG_PSI=y",
-        ),
+        PsiState::NotBuilt => {
+            off("pressure stall information is not built in", "use a kernel with CONFIG_PSI=y")
+        }
         PsiState::Unknown => off(
             "no pressure stall information",
             "add psi=1 to the kernel command line; if that changes nothing, use a kernel with CONFIG_PSI=y",
@@ -86,17 +82,14 @@ pub(super) fn swap(probe: &Probe) -> Check {
         )
         .because("under memory.high anonymous memory cannot be reclaimed: a process above it stalls instead of shrinking");
     }
-    let size: Bytes = probe.swap.iter().fold(Bytes::ZERO, |sum, area| {
-        Bytes(sum.0.saturating_add(area.size.0))
-    });
-    let kind = match (
-        probe.swap.iter().any(|area| area.zram),
-        probe.swap.iter().all(|area| area.zram),
-    ) {
-        (_, true) => "zram",
-        (true, false) => "zram and disk",
-        (false, false) => "disk",
-    };
+    let size: Bytes =
+        probe.swap.iter().fold(Bytes::ZERO, |sum, area| Bytes(sum.0.saturating_add(area.size.0)));
+    let kind =
+        match (probe.swap.iter().any(|area| area.zram), probe.swap.iter().all(|area| area.zram)) {
+            (_, true) => "zram",
+            (true, false) => "zram and disk",
+            (false, false) => "disk",
+        };
     Check::ok(ID, format!("{size} of swap on {kind}"))
 }
 
@@ -109,11 +102,8 @@ pub(super) fn io_weight(probe: &Probe) -> Check {
             "see the check \"controllers\"",
         );
     }
-    let idle: Vec<&DiskProbe> = probe
-        .disks
-        .iter()
-        .filter(|disk| disk.weights == IoWeightBackend::None)
-        .collect();
+    let idle: Vec<&DiskProbe> =
+        probe.disks.iter().filter(|disk| disk.weights == IoWeightBackend::None).collect();
     let Some(first) = idle.first() else {
         return Check::ok(ID, format!("enforced on {}", names(&probe.disks)));
     };
@@ -125,10 +115,7 @@ pub(super) fn io_weight(probe: &Probe) -> Check {
     };
     Check::warn(
         ID,
-        format!(
-            "accepted without effect on {}",
-            list(idle.iter().map(|disk| disk.name.as_str()))
-        ),
+        format!("accepted without effect on {}", list(idle.iter().map(|disk| disk.name.as_str()))),
         how,
     )
     .because("weights work with the bfq scheduler or with io.cost only; io.max works without")
@@ -150,18 +137,13 @@ pub(super) fn io_max(probe: &Probe) -> Check {
         .disks
         .iter()
         .flat_map(|disk| {
-            disk.holders
-                .iter()
-                .map(move |holder| format!("{holder} on {}", disk.name))
+            disk.holders.iter().map(move |holder| format!("{holder} on {}", disk.name))
         })
         .collect();
     let detail = if stacked.is_empty() {
         String::new()
     } else {
-        format!(
-            "limits go to the disk below, which binds what lies on it: {}",
-            list(stacked)
-        )
+        format!("limits go to the disk below, which binds what lies on it: {}", list(stacked))
     };
     Check::ok(ID, format!("works on {}", names(&probe.disks))).because(detail)
 }

@@ -18,12 +18,10 @@ pub(super) fn systemd(probe: &Probe) -> Check {
         );
     }
     match probe.systemd.version {
-        Some(version) if version < LEAST => Check::warn(
-            ID,
-            format!("systemd {version}"),
-            format!("use systemd {LEAST} or later"),
-        )
-        .because("older versions lack properties that provost sets"),
+        Some(version) if version < LEAST => {
+            Check::warn(ID, format!("systemd {version}"), format!("use systemd {LEAST} or later"))
+                .because("older versions lack properties that provost sets")
+        }
         Some(version) => Check::ok(ID, format!("systemd {version}")),
         None => Check::ok(ID, "running, version not readable"),
     }
@@ -62,25 +60,17 @@ pub(super) fn capabilities(probe: &Probe) -> Check {
             "make /proc/self/status readable (hidepid, ProcSubset)",
         );
     };
-    let (held, missing): (Vec<Capability>, Vec<Capability>) = Capability::ALL
-        .into_iter()
-        .partition(|capability| capability.is_in(effective));
+    let (held, missing): (Vec<Capability>, Vec<Capability>) =
+        Capability::ALL.into_iter().partition(|capability| capability.is_in(effective));
     let root = probe.process.user == Some(0);
-    let who = probe
-        .process
-        .user
-        .map_or_else(|| "unknown user".to_owned(), |user| format!("uid {user}"));
-    let title = format!(
-        "{who} with {} of {} capabilities",
-        held.len(),
-        Capability::ALL.len()
-    );
+    let who =
+        probe.process.user.map_or_else(|| "unknown user".to_owned(), |user| format!("uid {user}"));
+    let title = format!("{who} with {} of {} capabilities", held.len(), Capability::ALL.len());
     if missing.is_empty() && root {
         return Check::ok(ID, title);
     }
-    let lost = missing
-        .iter()
-        .map(|capability| format!("CAP_{} ({})", capability.name, capability.buys));
+    let lost =
+        missing.iter().map(|capability| format!("CAP_{} ({})", capability.name, capability.buys));
     let detail = if missing.is_empty() {
         "groups of root can be written by CAP_DAC_OVERRIDE; systemd asks for uid 0 or a polkit rule"
             .to_owned()
@@ -126,18 +116,11 @@ pub(super) fn competitors(probe: &Probe) -> Check {
     if probe.competitors.is_empty() {
         return Check::ok(ID, "no other resource daemon is running");
     }
-    let about: Vec<String> = probe
-        .competitors
-        .iter()
-        .map(|one| format!("{}: {}", one.name, one.about))
-        .collect();
+    let about: Vec<String> =
+        probe.competitors.iter().map(|one| format!("{}: {}", one.name, one.about)).collect();
     let about = about.join("; ");
-    let colliding: Vec<&str> = probe
-        .competitors
-        .iter()
-        .filter(|one| one.collides)
-        .map(|one| one.name)
-        .collect();
+    let colliding: Vec<&str> =
+        probe.competitors.iter().filter(|one| one.collides).map(|one| one.name).collect();
     let names = list(probe.competitors.iter().map(|one| one.name));
     if colliding.is_empty() {
         return Check::ok(ID, format!("beside {names}")).because(about);
@@ -174,11 +157,8 @@ pub(super) fn unreadable(probe: &Probe) -> Check {
     if probe.faults.is_empty() {
         return Check::ok(ID, "everything that was looked at could be read");
     }
-    let some = probe
-        .faults
-        .iter()
-        .take(SHOWN)
-        .map(|fault| format!("{}: {}", fault.file, fault.what));
+    let some =
+        probe.faults.iter().take(SHOWN).map(|fault| format!("{}: {}", fault.file, fault.what));
     Check::warn(
         ID,
         format!("{} files could not be read", probe.faults.len()),

@@ -9,9 +9,7 @@
 use provost_vm::guest::{boot, sys, systemd};
 
 fn main() {
-    let as_service = std::env::args()
-        .nth(1)
-        .is_some_and(|argument| argument == "--runner");
+    let as_service = std::env::args().nth(1).is_some_and(|argument| argument == "--runner");
     let result = match (as_service, std::process::id()) {
         (true, _) => systemd::run_as_service(),
         (false, 1) => boot::boot(),

@@ -23,9 +23,7 @@ const TESTS: &[Test] = &[
     ("aborts", || std::process::abort()),
     ("says_nothing", || exit(0)),
     ("hangs", sleep_forever),
-    ("leaks_a_cgroup", || {
-        fs::create_dir_all("/sys/fs/cgroup/left/behind")
-    }),
+    ("leaks_a_cgroup", || fs::create_dir_all("/sys/fs/cgroup/left/behind")),
     ("leaks_a_process", || spawn("hangs").map(drop)),
     ("leaks_a_busy_cgroup", leak_a_busy_cgroup),
     ("upsets_the_kernel", upset_the_kernel),
@@ -75,9 +73,7 @@ fn sleep_forever() -> io::Result<()> {
 }
 
 fn spawn(test: &str) -> io::Result<std::process::Child> {
-    Command::new("/proc/self/exe")
-        .args(["--exact", test])
-        .spawn()
+    Command::new("/proc/self/exe").args(["--exact", test]).spawn()
 }
 
 fn leak_a_busy_cgroup() -> io::Result<()> {
@@ -87,11 +83,7 @@ fn leak_a_busy_cgroup() -> io::Result<()> {
 }
 
 fn check(result: libc::c_int) -> io::Result<()> {
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Freezes a file system under a writer, who then waits uninterruptibly: a hung task.
@@ -115,9 +107,7 @@ fn upset_the_kernel() -> io::Result<()> {
     fs::write("/proc/sys/kernel/hung_task_timeout_secs", "120")?;
     // SAFETY: the request takes no argument.
     check(unsafe { libc::ioctl(directory.as_raw_fd(), FITHAW, 0) })?;
-    writer
-        .join()
-        .map_err(|_| io::Error::other("the writer panicked"))??;
+    writer.join().map_err(|_| io::Error::other("the writer panicked"))??;
     drop(directory);
     // SAFETY: a constant string that ends in NUL.
     check(unsafe { libc::umount(c"/tmp/frozen".as_ptr()) })?;
@@ -142,9 +132,7 @@ fn freeze() -> io::Result<()> {
     let count = std::thread::available_parallelism()?.get();
     let spinners: Vec<_> = (0..count).map(|_| std::thread::spawn(spin)).collect();
     spinners.into_iter().try_for_each(|spinner| {
-        spinner
-            .join()
-            .map_err(|_| io::Error::other("a spinner panicked"))?
+        spinner.join().map_err(|_| io::Error::other("a spinner panicked"))?
     })
 }
 

@@ -52,11 +52,7 @@ fn mount_cgroups() -> Outcome<()> {
     mount("tmpfs", "/sys/fs/cgroup", "mode=0755")?;
     mount("cgroup2", "/sys/fs/cgroup/unified", CGROUP2_OPTIONS)?;
     controllers.split(',').try_for_each(|controller| {
-        mount(
-            "cgroup",
-            &format!("/sys/fs/cgroup/{controller}"),
-            controller,
-        )
+        mount("cgroup", &format!("/sys/fs/cgroup/{controller}"), controller)
     })
 }
 
@@ -91,8 +87,6 @@ pub fn mount(kind: &str, target: &str, options: &str) -> Outcome<()> {
 #[must_use]
 pub fn parameter(key: &str) -> Option<String> {
     let line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
-    let value = line
-        .split_whitespace()
-        .find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
+    let value = line.split_whitespace().find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
     value.map(str::to_owned)
 }

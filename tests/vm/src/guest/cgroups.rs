@@ -44,9 +44,7 @@ impl Scope {
             std::thread::sleep(Duration::from_millis(20));
             left = self.beyond(before);
         }
-        let described = left
-            .iter()
-            .map(|path| format!("leaked cgroup {}", path.display()));
+        let described = left.iter().map(|path| format!("leaked cgroup {}", path.display()));
         let described = described.collect();
         remove(left);
         described
@@ -81,11 +79,7 @@ fn end_members(cgroup: &Path) {
     // cgroup v2 ends them all at once, frozen or not; v1 has no such file.
     let _absent = fs::write(cgroup.join("cgroup.kill"), "1");
     let members = fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
-    members
-        .lines()
-        .filter_map(|line| line.parse().ok())
-        .filter(|pid| *pid > 1)
-        .for_each(sys::kill);
+    members.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 1).for_each(sys::kill);
 }
 
 #[cfg(test)]

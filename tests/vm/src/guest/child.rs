@@ -55,11 +55,7 @@ pub fn run(
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let pid = i32::try_from(child.id()).map_err(failed("read a process id"))?;
     sys::set_nonblocking(reader.as_fd()).map_err(failed("set a pipe up"))?;
-    let mut output = Lines {
-        pipe: reader,
-        pending: Vec::new(),
-        open: true,
-    };
+    let mut output = Lines { pipe: reader, pending: Vec::new(), open: true };
     let ending = wait(pid, timeout, &mut output, &mut sink)?;
     output.pump(&mut sink);
     output.flush(&mut sink);
@@ -95,11 +91,7 @@ fn wait(
             next_beat += BEAT;
         }
         let watched = [handle.as_fd(), output.pipe.as_fd()];
-        let watched = if output.open {
-            &watched[..]
-        } else {
-            &watched[..1]
-        };
+        let watched = if output.open { &watched[..] } else { &watched[..1] };
         let ready = sys::readable(watched, 100).map_err(failed("wait for a process"))?;
         if ready.get(1) == Some(&true) {
             output.pump(sink);
@@ -127,8 +119,7 @@ impl Lines {
                     return;
                 }
                 Ok(length) => {
-                    self.pending
-                        .extend_from_slice(buffer.get(..length).unwrap_or_default());
+                    self.pending.extend_from_slice(buffer.get(..length).unwrap_or_default());
                     self.emit(sink);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

@@ -33,9 +33,7 @@ impl Kmsg {
     /// When the log cannot be opened.
     pub fn from_now() -> Outcome<Self> {
         let mut kmsg = Self::from_start()?;
-        kmsg.log
-            .seek(SeekFrom::End(0))
-            .map_err(failed("go to the end of the kernel log"))?;
+        kmsg.log.seek(SeekFrom::End(0)).map_err(failed("go to the end of the kernel log"))?;
         Ok(kmsg)
     }
 
@@ -67,9 +65,7 @@ impl Kmsg {
 
     /// The remaining records as `[seconds] text`.
     pub fn lines(&mut self) -> Vec<Vec<u8>> {
-        std::iter::from_fn(|| self.next())
-            .filter_map(|record| readable(&record))
-            .collect()
+        std::iter::from_fn(|| self.next()).filter_map(|record| readable(&record)).collect()
     }
 
     /// The remaining records that fail a test.
@@ -89,20 +85,13 @@ fn split(record: &[u8]) -> Option<(u32, u64, &[u8])> {
     let mut fields = header.split(',');
     let priority = fields.next()?.parse().ok()?;
     let microseconds = fields.nth(1)?.parse().ok()?;
-    let text = record
-        .get(semicolon + 1..)?
-        .split(|byte| *byte == b'\n')
-        .next()?;
+    let text = record.get(semicolon + 1..)?.split(|byte| *byte == b'\n').next()?;
     Some((priority, microseconds, text))
 }
 
 fn readable(record: &[u8]) -> Option<Vec<u8>> {
     let (_, microseconds, text) = split(record)?;
-    let time = format!(
-        "[{:5}.{:06}] ",
-        microseconds / 1_000_000,
-        microseconds % 1_000_000
-    );
+    let time = format!("[{:5}.{:06}] ", microseconds / 1_000_000, microseconds % 1_000_000);
     Some([time.as_bytes(), text].concat())
 }
 
@@ -127,19 +116,14 @@ mod tests {
             "Oops: 0000 [#1] PREEMPT SMP",
             "INFO: task dd:99 blocked for more than 1 seconds.",
         ] {
-            assert!(
-                is_complaint(format!("4,10,2000000,-;{text}\n").as_bytes()),
-                "{text}"
-            );
+            assert!(is_complaint(format!("4,10,2000000,-;{text}\n").as_bytes()), "{text}");
         }
     }
 
     #[test]
     fn words_of_others_and_plain_messages_do_not() {
         assert!(!is_complaint(b"12,10,2000000,-;WARNING: from a program\n"));
-        assert!(!is_complaint(
-            b"6,10,2000000,-;Memory cgroup out of memory: Killed process 7\n"
-        ));
+        assert!(!is_complaint(b"6,10,2000000,-;Memory cgroup out of memory: Killed process 7\n"));
         assert!(!is_complaint(b"6,1,1,-;fine\n SUBSYSTEM=WARNING:\n"));
         assert!(!is_complaint(b"garbage WARNING:"));
     }

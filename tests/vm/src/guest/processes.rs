@@ -23,15 +23,10 @@ impl Household {
             Self::Machine => numbers("/proc"),
             Self::Cgroup(path) => {
                 let text = fs::read_to_string(format!("{path}/cgroup.procs"));
-                text.unwrap_or_default()
-                    .lines()
-                    .filter_map(|line| line.parse().ok())
-                    .collect()
+                text.unwrap_or_default().lines().filter_map(|line| line.parse().ok()).collect()
             }
         };
-        all.into_iter()
-            .filter(|pid| *pid != own && is_user_process(*pid))
-            .collect()
+        all.into_iter().filter(|pid| *pid != own && is_user_process(*pid)).collect()
     }
 
     /// Ends what is left after `patience`; a line for each process.
@@ -56,9 +51,7 @@ impl Household {
 
 fn numbers(directory: &str) -> Vec<i32> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    entries
-        .filter_map(|entry| entry.file_name().to_string_lossy().parse().ok())
-        .collect()
+    entries.filter_map(|entry| entry.file_name().to_string_lossy().parse().ok()).collect()
 }
 
 /// Kernel threads have an empty command line and no executable; zombies have neither any more.

@@ -53,8 +53,7 @@ impl Runner {
         let environment = fs::read_to_string(format!("{base}/env"));
         let environment = environment.map_err(failed("read the environment file"))?;
         let pair = |line: &str| {
-            line.split_once('=')
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            line.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()))
         };
         Ok(Self {
             wire: Wire::open()?,
@@ -74,8 +73,7 @@ impl Runner {
     /// When the job list cannot be read or the machine cannot be ended.
     pub fn run(mut self) -> Outcome<()> {
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-        self.wire
-            .send(&Event::Ready(uptime_ms(), release.trim().to_owned()));
+        self.wire.send(&Event::Ready(uptime_ms(), release.trim().to_owned()));
         let list = fs::read_to_string(format!("{}/jobs", self.base));
         for job in jobs::parse(&list.map_err(failed("read the job list"))?)? {
             let begun = Instant::now();
@@ -88,11 +86,7 @@ impl Runner {
                 127
             });
             self.passed &= code == 0;
-            let end = EndLine {
-                name: job.name,
-                code,
-                millis: millis_since(begun),
-            };
+            let end = EndLine { name: job.name, code, millis: millis_since(begun) };
             self.wire.send(&Event::End(end));
         }
         for line in Kmsg::from_start()?.lines() {
@@ -140,10 +134,7 @@ impl Runner {
     /// The tests of the binary that fit the job's filters.
     fn list(&mut self, job: &Job, extra: &[&str]) -> Outcome<Vec<String>> {
         let mut command = self.prepared(&job.program);
-        command
-            .args(["--list", "--format", "terse"])
-            .args(extra)
-            .args(&job.arguments);
+        command.args(["--list", "--format", "terse"]).args(extra).args(&job.arguments);
         let mut names = Vec::new();
         let (ending, _pipe) = child::run(&mut command, Duration::from_secs(60), |sign| {
             if let Sign::Line(line) = sign {
@@ -154,10 +145,7 @@ impl Runner {
         if ending == Ending::Code(0) {
             Ok(names)
         } else {
-            Err(format!(
-                "the tests of {} cannot be listed: {ending:?}",
-                job.program
-            ))
+            Err(format!("the tests of {} cannot be listed: {ending:?}", job.program))
         }
     }
 
@@ -211,21 +199,13 @@ impl Runner {
         let millis = millis_since(begun);
         let mut leaked = self.household.clear(self.patience);
         leaked.extend(self.scope.clear(&before, self.patience));
-        Ok(Observed {
-            ending,
-            millis,
-            proven,
-            leaked,
-            complaints: self.kmsg.complaints(),
-        })
+        Ok(Observed { ending, millis, proven, leaked, complaints: self.kmsg.complaints() })
     }
 
     /// A command that sees nothing of our own environment.
     fn prepared(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        command
-            .env_clear()
-            .envs(self.environment.iter().map(|(key, value)| (key, value)));
+        command.env_clear().envs(self.environment.iter().map(|(key, value)| (key, value)));
         command.current_dir("/");
         command
     }
@@ -259,21 +239,11 @@ fn judge(name: String, seen: &Observed) -> TestLine {
 }
 
 fn failed_line(name: String, reason: String) -> TestLine {
-    TestLine {
-        name,
-        status: Status::Failed,
-        millis: 0,
-        leaked: 0,
-        kernel: 0,
-        reason,
-    }
+    TestLine { name, status: Status::Failed, millis: 0, leaked: 0, kernel: 0, reason }
 }
 
 fn ignored_line(name: String) -> TestLine {
-    TestLine {
-        status: Status::Ignored,
-        ..failed_line(name, "-".to_owned())
-    }
+    TestLine { status: Status::Ignored, ..failed_line(name, "-".to_owned()) }
 }
 
 fn millis_since(begun: Instant) -> u64 {
@@ -285,47 +255,26 @@ mod tests {
     use super::*;
 
     fn seen(ending: Ending, proven: bool) -> Observed {
-        Observed {
-            ending,
-            millis: 7,
-            proven,
-            leaked: vec![],
-            complaints: vec![],
-        }
+        Observed { ending, millis: 7, proven, leaked: vec![], complaints: vec![] }
     }
 
     #[test]
     fn only_a_proven_quiet_clean_test_passes() {
         let line = judge("a".into(), &seen(Ending::Code(0), true));
-        assert_eq!(
-            (line.status, line.reason.as_str(), line.millis),
-            (Status::Ok, "-", 7)
-        );
+        assert_eq!((line.status, line.reason.as_str(), line.millis), (Status::Ok, "-", 7));
         for (case, reason) in [
             (seen(Ending::Code(0), false), "not-run"),
             (seen(Ending::Code(101), false), "exit=101"),
             (seen(Ending::Code(137), true), "signal=9"),
             (seen(Ending::Timeout, false), "timeout"),
+            (Observed { leaked: vec!["x".into()], ..seen(Ending::Code(0), true) }, "leaked"),
             (
-                Observed {
-                    leaked: vec!["x".into()],
-                    ..seen(Ending::Code(0), true)
-                },
-                "leaked",
-            ),
-            (
-                Observed {
-                    complaints: vec!["x".into()],
-                    ..seen(Ending::Timeout, true)
-                },
+                Observed { complaints: vec!["x".into()], ..seen(Ending::Timeout, true) },
                 "timeout,kernel",
             ),
         ] {
             let line = judge("a".into(), &case);
-            assert_eq!(
-                (line.status, line.reason.as_str()),
-                (Status::Failed, reason)
-            );
+            assert_eq!((line.status, line.reason.as_str()), (Status::Failed, reason));
         }
     }
 }

@@ -1,8 +1,5 @@
 //! System calls that std does not offer, and all of the library's unsafe code.
-#![allow(
-    unsafe_code,
-    reason = "thin wrappers of system calls that std does not offer"
-)]
+#![allow(unsafe_code, reason = "thin wrappers of system calls that std does not offer")]
 
 use crate::{Outcome, failed};
 use std::ffi::CString;
@@ -13,11 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(result)
-    }
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
 fn c_string(text: &str) -> Outcome<CString> {
@@ -33,17 +26,9 @@ pub fn mount(source: &str, target: &str, kind: &str, flags: u64, options: &str) 
     let (file_system, data) = (c_string(kind)?, c_string(options)?);
     // SAFETY: all four strings end in NUL and live until the call returns.
     let result = unsafe {
-        libc::mount(
-            source.as_ptr(),
-            at.as_ptr(),
-            file_system.as_ptr(),
-            flags,
-            data.as_ptr().cast(),
-        )
+        libc::mount(source.as_ptr(), at.as_ptr(), file_system.as_ptr(), flags, data.as_ptr().cast())
     };
-    check(result)
-        .map(drop)
-        .map_err(failed(format!("mount {kind} on {target}")))
+    check(result).map(drop).map_err(failed(format!("mount {kind} on {target}")))
 }
 
 /// chroot(2) into the present directory.
@@ -64,11 +49,7 @@ pub fn load_module(module: &File) -> io::Result<()> {
     // SAFETY: an open descriptor and an empty parameter string.
     let result =
         unsafe { libc::syscall(libc::SYS_finit_module, module.as_raw_fd(), c"".as_ptr(), 0) };
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// A descriptor that becomes readable when the process ends.
@@ -89,11 +70,8 @@ pub fn pidfd(pid: i32) -> io::Result<OwnedFd> {
 /// # Errors
 /// When poll(2) fails other than by a signal.
 pub fn readable(descriptors: &[BorrowedFd<'_>], timeout_ms: i32) -> io::Result<Vec<bool>> {
-    let entry = |fd: &BorrowedFd<'_>| libc::pollfd {
-        fd: fd.as_raw_fd(),
-        events: libc::POLLIN,
-        revents: 0,
-    };
+    let entry =
+        |fd: &BorrowedFd<'_>| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     let mut list: Vec<libc::pollfd> = descriptors.iter().map(entry).collect();
     let count = libc::nfds_t::try_from(list.len()).unwrap_or(0);
     // SAFETY: the pointer and the count describe `list`.
@@ -128,11 +106,7 @@ pub fn reap() -> Option<(i32, i32)> {
 /// The exit code as a shell gives it: 128 and the number for a signal.
 #[must_use]
 pub fn exit_code(status: i32) -> i32 {
-    if libc::WIFSIGNALED(status) {
-        128 + libc::WTERMSIG(status)
-    } else {
-        libc::WEXITSTATUS(status)
-    }
+    if libc::WIFSIGNALED(status) { 128 + libc::WTERMSIG(status) } else { libc::WEXITSTATUS(status) }
 }
 
 /// SIGKILL to a process, or to a process group if negative. A target that is gone is no error.

@@ -126,10 +126,7 @@ pub fn run_as_service() -> Outcome<()> {
     sys::become_subreaper();
     sys::lock_memory();
     let own = fs::read_to_string("/proc/self/cgroup").map_err(failed("read our own cgroup"))?;
-    let own = own
-        .lines()
-        .find_map(|line| line.strip_prefix("0::"))
-        .unwrap_or_default();
+    let own = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or_default();
     let household = Household::Cgroup(format!("/sys/fs/cgroup{own}"));
     Runner::new("/run/vmt", Scope::Named, household, Duration::from_secs(10))?.run()
 }

@@ -1,0 +1,210 @@
+//! The command line: verbs, options, help.
+
+use super::Printout;
+use super::doctor::DoctorArgs;
+use super::fail::Failure;
+use crate::config::{Colour, Sources, Strategy, Trust};
+use crate::daemon::Paths;
+use crate::units::{ComponentName, Span};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+
+/// Puts CPU, memory, I/O and process limits on the components of this host, by priority, and gives them back.
+///
+/// Exit codes: 0 done; 1 failed; 2 wrong use; 3 no daemon runs; 4 no such component; 6 partly done; 77 not permitted; 78 bad
+/// configuration.
+#[derive(Debug, Parser)]
+#[command(
+    name = "provost",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// Print one JSON document instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Read the configuration below this folder instead of the host's (etc/provost, usr/lib/provost, run/provost).
+    #[arg(long, global = true, value_name = "DIR", hide = true)]
+    pub config_root: Option<PathBuf>,
+    /// Keep the lock and the socket in this folder.
+    #[arg(long, global = true, value_name = "DIR", hide = true, default_value = "/run/provost")]
+    pub run_dir: PathBuf,
+    /// Keep the journal in this folder.
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        hide = true,
+        default_value = "/var/lib/provost"
+    )]
+    pub state_dir: PathBuf,
+    /// What to do.
+    #[command(subcommand)]
+    pub(super) verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Run the daemon in the foreground.
+    Start(StartArgs),
+    /// Stop the daemon; limits are given back or kept as the configuration says.
+    Stop,
+    /// What is limited now, what it uses, and what needs a person.
+    Status,
+    /// What would be changed: old -> new -> effective for every file or property, with the reason. Changes nothing.
+    Plan(PlanArgs),
+    /// What this host's kernel, cgroup tree and systemd can do, and what would mend what they cannot.
+    #[command(disable_help_flag = false)]
+    Doctor(DoctorArgs),
+    /// Check a configuration file, or the whole configuration; exit code 78 on any error.
+    Check {
+        /// The file; without it, everything that the daemon would read.
+        file: Option<PathBuf>,
+    },
+    /// Show the configuration, or what may be in it.
+    Config {
+        /// Which.
+        #[command(subcommand)]
+        verb: ConfigVerb,
+    },
+    /// Start a command inside a component, from its first instruction.
+    Run(RunArgs),
+    /// Put limits on processes, or give all of them back.
+    Enforce {
+        /// Which.
+        switch: Switch,
+    },
+    /// Put back what was there before provost, with no daemon running.
+    Restore(RestoreArgs),
+    /// Why a component has the limits that it has.
+    Explain {
+        /// The component.
+        component: ComponentName,
+    },
+    /// Make the daemon read its configuration again; on an error the old one stays in force.
+    Reload,
+    /// Print a completion script.
+    Completion {
+        /// For which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder.
+    #[command(hide = true)]
+    Man {
+        /// The folder.
+        folder: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigVerb {
+    /// Every key in canonical form, defaults included.
+    Show {
+        /// What the files say, with the file and line of each value.
+        #[arg(long)]
+        merged: bool,
+    },
+    /// The JSON schema of the configuration.
+    Schema,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StartArgs {
+    /// Stop by itself after this long, such as "90s" or "1h".
+    #[arg(long)]
+    pub(super) duration: Option<Span>,
+    /// Instead of the configured strategy.
+    #[arg(long)]
+    pub(super) strategy: Option<StrategyWord>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PlanArgs {
+    /// Exit with 0 when there is nothing to change and with 2 when there is.
+    #[arg(long)]
+    pub(super) exit_code: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// The component.
+    pub(super) component: ComponentName,
+    /// The command and its arguments, after "--".
+    #[arg(last = true, required = true)]
+    pub(super) command: Vec<std::ffi::OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RestoreArgs {
+    /// Give back the limits of components with on-exit = "keep" too.
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Show what the journal holds, and change nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Switch {
+    /// Put limits on processes.
+    On,
+    /// Give all limits back and only look from now on.
+    Off,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum StrategyWord {
+    /// Slow and roomy.
+    Conservative,
+    /// The default.
+    Balanced,
+    /// Fast.
+    Aggressive,
+    /// Chosen by pressure.
+    Adaptive,
+}
+
+impl From<StrategyWord> for Strategy {
+    fn from(word: StrategyWord) -> Self {
+        match word {
+            StrategyWord::Conservative => Self::Conservative,
+            StrategyWord::Balanced => Self::Balanced,
+            StrategyWord::Aggressive => Self::Aggressive,
+            StrategyWord::Adaptive => Self::Adaptive,
+        }
+    }
+}
+
+impl Cli {
+    /// Where the configuration is.
+    #[must_use]
+    pub fn sources(&self) -> Sources {
+        self.config_root
+            .as_deref()
+            .map_or_else(Sources::host, |root| Sources::below(root, Trust::Anyone))
+    }
+
+    /// Where state is kept.
+    #[must_use]
+    pub fn paths(&self) -> Paths {
+        Paths { run: self.run_dir.clone(), state: self.state_dir.clone() }
+    }
+}
+
+/// Colour only for a terminal, and never where NO_COLOR is set.
+pub(super) fn colour() -> Colour {
+    let wanted = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    if wanted { Colour::Always } else { Colour::Never }
+}
+
+/// Writes `provost.8` and a page for every verb.
+pub(super) fn man_pages(folder: &Path) -> Result<Printout, Failure> {
+    let command = Cli::command();
+    clap_mangen::generate_to(command, folder).map_err(|error| {
+        Failure::new(1, format!("cannot write manual pages to {}: {error}", folder.display()))
+    })?;
+    Ok(Printout::text(String::new()))
+}

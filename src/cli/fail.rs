@@ -1,0 +1,63 @@
+//! Failures as exit codes and words.
+
+use super::Printout;
+use crate::daemon::{InstanceError, StartError};
+use crate::serve::ClientError;
+
+/// 3: no daemon runs.
+pub(super) const EXIT_NOT_RUNNING: u8 = 3;
+/// 4: no such component.
+pub(super) const EXIT_NO_COMPONENT: u8 = 4;
+/// 6: partly done.
+pub(super) const EXIT_PARTLY: u8 = 6;
+/// 77: not permitted.
+pub(super) const EXIT_NOT_PERMITTED: u8 = 77;
+
+/// Why a verb was not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Failure {
+    exit: u8,
+    text: String,
+}
+
+impl Failure {
+    pub(super) const fn new(exit: u8, text: String) -> Self {
+        Self { exit, text }
+    }
+
+    pub(super) fn printout(&self) -> Printout {
+        let stderr = format!("provost: {}\n", self.text);
+        Printout { stdout: String::new(), stderr, exit: self.exit }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let exit = match &error {
+            ClientError::NotRunning { .. } => EXIT_NOT_RUNNING,
+            ClientError::NotPermitted { .. } => EXIT_NOT_PERMITTED,
+            ClientError::Broken { .. } | ClientError::Nonsense { .. } => 1,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        let exit = match &error {
+            StartError::Config { .. } => super::EXIT_BAD_CONFIG,
+            StartError::Instance(InstanceError::Unusable { .. })
+                if !nix::unistd::geteuid().is_root() =>
+            {
+                EXIT_NOT_PERMITTED
+            }
+            StartError::NoCgroup2
+            | StartError::Tree(_)
+            | StartError::Instance(_)
+            | StartError::Journal(_)
+            | StartError::Systemd(_)
+            | StartError::System { .. } => 1,
+        };
+        Self::new(exit, error.to_string())
+    }
+}

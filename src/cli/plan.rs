@@ -1,0 +1,111 @@
+//! `provost plan`: what the daemon would change now. Opens nothing for writing.
+
+use super::Printout;
+use super::args::{Cli, PlanArgs};
+use super::fail::Failure;
+use super::render::{COLUMNS, Column, Table};
+use super::status::findings;
+use crate::cycle::{News, State, step};
+use crate::daemon::{adopted, load_policy, open_tree};
+use crate::kernel::{clock, host};
+use crate::model::Snapshot;
+use crate::observe::{Collector, Happened};
+use crate::plan::show::{Line, lines};
+use serde_json::json;
+
+/// `plan --exit-code`: there is something to change.
+const EXIT_CHANGES: u8 = 2;
+
+pub(super) fn plan(cli: &Cli, args: &PlanArgs) -> Result<Printout, Failure> {
+    let (fs, roots) = open_tree()?;
+    let policy = load_policy(&cli.sources(), &host::view(&roots))?.policy;
+    let mut state = State::default();
+    // What a running or killed daemon wrote is its own, not another writer's.
+    state.ownership = adopted(&cli.paths(), &roots)?;
+    let mut collector = Collector::new(fs, &roots);
+    let seen = collector.look(&policy, clock::now(), Happened::default());
+    let news = step(&policy, state, seen).news;
+    let Some(news) = news else {
+        return Err(Failure::new(1, "a first look came to nothing; please report this".to_owned()));
+    };
+    let exit = if args.exit_code && !news.plan.is_empty() { EXIT_CHANGES } else { 0 };
+    let shown = lines(&news.plan, seen.host.page);
+    let stdout = if cli.json { document(&news, &shown) } else { text(&news, &shown, seen) };
+    Ok(Printout { stdout, stderr: String::new(), exit })
+}
+
+fn document(news: &News, shown: &[Line]) -> String {
+    let lines: Vec<serde_json::Value> = shown
+        .iter()
+        .map(|line| {
+            json!({
+                "component": line.component, "cgroup": line.at, "what": line.what, "old": line.old, "new": line.new,
+                "effective": line.effective, "via": line.via, "reason": line.reason,
+            })
+        })
+        .collect();
+    let document = json!({
+        "schema": "provost/plan/v1", "changes": lines, "plan": news.plan, "findings": news.findings,
+    });
+    format!("{document:#}\n")
+}
+
+fn text(news: &News, shown: &[Line], seen: &Snapshot) -> String {
+    let mut out = String::new();
+    let mut last = None;
+    let mut table = None;
+    for line in shown {
+        let group = (&line.component, &line.at);
+        if last != Some(group) {
+            flush(&mut out, table.take());
+            let whose = if line.component == "-" {
+                "for what lies below".to_owned()
+            } else {
+                line.component.clone()
+            };
+            out.push_str(&super::render::escape(&format!("{} ({whose})", line.at)));
+            out.push('\n');
+            last = Some(group);
+        }
+        table.get_or_insert_with(new_table).row([
+            &format!("  {}", line.what),
+            &line.old,
+            "->",
+            &line.new,
+            "->",
+            &line.effective,
+            &line.via,
+            &line.reason,
+        ]);
+    }
+    flush(&mut out, table);
+    let count = shown.len();
+    let homes: usize = seen.homes.values().map(Vec::len).sum();
+    out.push_str(&match count {
+        0 => format!("nothing to change in {homes} places\n"),
+        1 => "1 change\n".to_owned(),
+        _ => format!("{count} changes\n"),
+    });
+    findings(&mut out, &news.findings);
+    out
+}
+
+fn new_table() -> Table {
+    Table::new([
+        Column::left("  WHAT"),
+        Column::right("OLD"),
+        Column::left(""),
+        Column::right("NEW"),
+        Column::left(""),
+        Column::right("EFFECTIVE"),
+        Column::left("BY").rank(1),
+        Column::left("WHY").wraps(),
+    ])
+}
+
+fn flush(out: &mut String, table: Option<Table>) {
+    if let Some(table) = table {
+        out.push_str(&table.render(COLUMNS));
+        out.push('\n');
+    }
+}

@@ -1,0 +1,69 @@
+//! `provost restore`: puts back what was there before, from the journal, with no daemon running.
+
+use super::Printout;
+use super::args::{Cli, RestoreArgs};
+use super::fail::{EXIT_PARTLY, Failure};
+use crate::daemon::{account_text, restorer};
+use crate::enforce::{Giving, Journal, Returned};
+use serde_json::json;
+
+pub(super) fn restore(cli: &Cli, args: &RestoreArgs) -> Result<Printout, Failure> {
+    if args.dry_run {
+        return dry_run(cli);
+    }
+    let (_instance, mut executor) = restorer(&cli.paths())?;
+    let account =
+        executor.give_back(args.all).map_err(|error| Failure::new(1, error.to_string()))?;
+    let failed = account.iter().any(|line| matches!(line.how, Giving::Failed { .. }));
+    let exit = if failed { EXIT_PARTLY } else { 0 };
+    let stdout = if cli.json { document(&account) } else { account_text(&account) + "\n" };
+    Ok(Printout { stdout, stderr: String::new(), exit })
+}
+
+fn document(account: &[Returned]) -> String {
+    let lines: Vec<serde_json::Value> = account
+        .iter()
+        .map(|line| {
+            let (result, from, to, why) = match &line.how {
+                Giving::Done { from, to } => ("done", Some(from), Some(to), None),
+                Giving::Nothing { why } => ("nothing", None, None, Some(why)),
+                Giving::Left { why } => ("left", None, None, Some(why)),
+                Giving::Failed { why } => ("failed", None, None, Some(why)),
+            };
+            json!({ "cgroup": line.path, "what": line.what, "result": result, "from": from, "to": to, "why": why })
+        })
+        .collect();
+    format!("{:#}\n", json!({ "schema": "provost/restore/v1", "account": lines }))
+}
+
+fn dry_run(cli: &Cli) -> Result<Printout, Failure> {
+    let ledger =
+        Journal::peek(&cli.state_dir).map_err(|error| Failure::new(1, error.to_string()))?;
+    let mut lines = Vec::new();
+    for ((path, kind), original) in &ledger.originals {
+        let last = ledger
+            .last
+            .get(&(path.clone(), *kind))
+            .map_or_else(|| "?".to_owned(), |(_, knob)| knob.to_string());
+        let before =
+            original.value.as_ref().map_or_else(|| "unset".to_owned(), ToString::to_string);
+        lines.push(format!("{path} {kind}: {last} -> {before}"));
+    }
+    lines.extend(
+        ledger
+            .moved
+            .iter()
+            .map(|moved| format!("process {}: {} -> {}", moved.process, moved.to, moved.from)),
+    );
+    lines.extend(
+        ledger.made.iter().map(|made| format!("{}: made for {}", made.path, made.component)),
+    );
+    if lines.is_empty() {
+        lines.push("nothing to give back".to_owned());
+    }
+    if cli.json {
+        let document = json!({ "schema": "provost/restore/v1", "dry_run": lines });
+        return Ok(Printout::text(format!("{document:#}\n")));
+    }
+    Ok(Printout::text(lines.join("\n") + "\n"))
+}

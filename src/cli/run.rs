@@ -1,0 +1,39 @@
+//! `provost run COMPONENT -- CMD`: this process enters the component's home, makes sure that it is there, and becomes the command. So
+//! the command's first instruction runs inside, and whoever waits for it waits for the same process number.
+
+use super::Printout;
+use super::args::{Cli, RunArgs};
+use super::fail::{EXIT_NO_COMPONENT, EXIT_NOT_PERMITTED, Failure};
+use crate::daemon::{Entered, enter};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that starts what it was asked to start"
+)]
+pub(super) fn run(cli: &Cli, args: &RunArgs) -> Result<Printout, Failure> {
+    if !nix::unistd::geteuid().is_root() {
+        return Err(Failure::new(EXIT_NOT_PERMITTED, "entering a component needs root".to_owned()));
+    }
+    let Some((program, arguments)) = args.command.split_first() else {
+        return Err(Failure::new(2, "no command was given after \"--\"".to_owned()));
+    };
+    match enter(&cli.sources(), &args.component)? {
+        Entered::Inside => {}
+        Entered::NoComponent { known } => {
+            let text = format!(
+                "no component \"{}\"; the configuration has: {}",
+                args.component,
+                known.join(", ")
+            );
+            return Err(Failure::new(EXIT_NO_COMPONENT, text));
+        }
+        Entered::Refused { why } => {
+            return Err(Failure::new(1, format!("cannot enter {}: {why}", args.component)));
+        }
+    }
+    // Comes back only when the program cannot be started.
+    let error = Command::new(program).args(arguments).exec();
+    Err(Failure::new(1, format!("cannot start {}: {error}", program.display())))
+}

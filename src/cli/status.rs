@@ -1,0 +1,221 @@
+//! `provost status`: the verdict, one row for each place a component lives in, and what needs a person.
+
+use super::Printout;
+use super::args::Cli;
+use super::fail::Failure;
+use super::render::{COLUMNS, Column, Table, wrap};
+use crate::model::{ComponentReport, Finding, HomeReport, Knob, KnobKind, Report, Severity};
+use crate::serve::{Reply, Request, ask};
+use crate::units::{Limit, Span};
+use std::fmt::Write as _;
+
+pub(super) fn status(cli: &Cli) -> Result<Printout, Failure> {
+    let report = fetch(cli)?;
+    if cli.json {
+        let text = serde_json::to_string_pretty(&report)
+            .map_err(|error| Failure::new(1, error.to_string()))?;
+        return Ok(Printout::text(text + "\n"));
+    }
+    Ok(Printout::text(text(&report)))
+}
+
+/// The daemon's report.
+pub(super) fn fetch(cli: &Cli) -> Result<Report, Failure> {
+    match ask(&cli.paths().socket(), &Request::Status)? {
+        Reply::Status { report } => Ok(*report),
+        Reply::Failed { text, exit } => Err(Failure::new(exit, text)),
+        Reply::Done { .. } => {
+            Err(Failure::new(1, "the daemon answered another question".to_owned()))
+        }
+    }
+}
+
+/// The report as people read it, at most 100 columns wide.
+#[must_use]
+pub(super) fn text(report: &Report) -> String {
+    let mut out = format!("{}\n", verdict(report));
+    let host = &report.host;
+    // Writing to a String cannot fail.
+    let _ok = writeln!(
+        out,
+        "host: {} cores ({} kept back), {} of memory ({} kept back), {}\n",
+        host.cpu,
+        host.cpu_reserve,
+        host.memory,
+        host.memory_reserve,
+        if host.systemd { "systemd" } else { "no systemd" }
+    );
+    out.push_str(&components(report).render(COLUMNS));
+    findings(&mut out, &report.findings);
+    work(&mut out, report);
+    out
+}
+
+fn verdict(report: &Report) -> String {
+    let count =
+        |severity| report.findings.iter().filter(|finding| finding.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    let word = match (errors, warnings) {
+        (0, 0) => "OK".to_owned(),
+        (0, warnings) => format!("OK, {warnings} warning{}", plural(warnings)),
+        (errors, _) => format!("{errors} ERROR{}", if errors == 1 { "" } else { "S" }),
+    };
+    let mode = if report.enforcing {
+        "enforcing"
+    } else {
+        "observing only: nothing is written (\"provost plan\" shows what would be, \"provost enforce on\" does it)"
+    };
+    let up = Span::secs(report.at.since(report.started).0 / 1_000_000);
+    format!("{word}, {mode}; strategy {}, pid {}, up {up}", report.strategy, report.pid)
+}
+
+const fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+fn components(report: &Report) -> Table {
+    let mut table = Table::new([
+        Column::left("COMPONENT"),
+        Column::left("PRIO").rank(1),
+        Column::right("CPU"),
+        Column::right("LIMIT"),
+        Column::right("WEIGHT").rank(2),
+        Column::right("MEMORY"),
+        Column::right("LOW").rank(3),
+        Column::right("MAX"),
+        Column::right("PIDS"),
+        Column::right("MAX").rank(4),
+        Column::left("LIVES IN").rank(5),
+    ]);
+    for component in &report.components {
+        if component.homes.is_empty() {
+            let state = if component.loose.is_empty() { "not there" } else { "loose" };
+            table.row([
+                component.name.as_str(),
+                component.priority.word(),
+                "-",
+                "-",
+                "-",
+                "-",
+                "-",
+                "-",
+                "-",
+                "-",
+                state,
+            ]);
+        }
+        for home in &component.homes {
+            table.row(row(component, home));
+        }
+    }
+    table
+}
+
+fn row(component: &ComponentReport, home: &HomeReport) -> [String; 11] {
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let held = |kind| {
+        home.knobs
+            .iter()
+            .find(|knob| knob.at == home.path && knob.kind == kind)
+            .and_then(|knob| knob.seen.as_ref())
+    };
+    let quota = match held(KnobKind::CpuMax) {
+        Some(Knob::CpuMax(max)) => max.rate().to_string(),
+        _ => "-".to_owned(),
+    };
+    let count = |knob: Option<&Knob>| or_dash(knob.map(ToString::to_string));
+    [
+        component.name.to_string(),
+        component.priority.to_string(),
+        or_dash(home.cpu_rate.map(|rate| rate.to_string())),
+        quota,
+        count(held(KnobKind::CpuWeight)),
+        or_dash(home.usage.memory.map(|bytes| bytes.to_string())),
+        count(held(KnobKind::MemoryLow)),
+        count(held(KnobKind::MemoryMax)),
+        or_dash(home.usage.pids.map(|count| count.to_string())),
+        count(held(KnobKind::PidsMax)),
+        home.path.to_string(),
+    ]
+}
+
+/// Findings, gravest first, wrapped.
+pub(super) fn findings(out: &mut String, findings: &[Finding]) {
+    if findings.is_empty() {
+        return;
+    }
+    out.push('\n');
+    for finding in findings {
+        let head = format!("{:<5} ", finding.severity);
+        let lines = wrap(&super::render::escape(&finding.text), COLUMNS - head.len());
+        for (number, line) in lines.iter().enumerate() {
+            let head = if number == 0 { head.as_str() } else { "      " };
+            let _ok = writeln!(out, "{head}{line}");
+        }
+    }
+}
+
+fn work(out: &mut String, report: &Report) {
+    let escape = &report.escape;
+    if escape.placed + escape.escaped > 0 {
+        let span = |span: Option<Span>| {
+            span.map_or_else(|| "-".to_owned(), |span| round(span).to_string())
+        };
+        let _ok = writeln!(
+            out,
+            "\nplaced {} started programs: median {} after their exec, 99 % within {}, longest {}; {} ended before",
+            escape.placed,
+            span(escape.median),
+            span(escape.p99),
+            span(escape.longest),
+            escape.escaped
+        );
+    }
+    if report.drift.seen > 0 {
+        let last = report
+            .drift
+            .last_reassert
+            .map_or_else(String::new, |span| format!(", the last within {}", round(span)));
+        let reload = report.drift.last_reload_to_reassert.map_or_else(String::new, |span| {
+            format!(" ({} after systemd's reload began)", round(span))
+        });
+        let _ok = writeln!(out, "\nwrote {} lost values again{last}{reload}", report.drift.seen);
+    }
+    if let Some(action) = report.actions.last() {
+        let ago = Span::secs(report.at.since(action.at).0 / 1_000_000);
+        let line =
+            format!("last action {ago} ago: {} {}: {}", action.path, action.what, action.result);
+        let _ok = writeln!(out, "\n{}", wrap(&super::render::escape(&line), COLUMNS).join("\n"));
+    }
+}
+
+/// To a tenth of a millisecond: nobody reads more.
+fn round(span: Span) -> Span {
+    if span.0 < 1000 { span } else { Span(span.0 / 1000 * 1000) }
+}
+
+/// The limit as text, for explain.
+pub(super) fn limit<T: std::fmt::Display>(limit: Limit<T>) -> String {
+    match limit {
+        Limit::At(value) => value.to_string(),
+        Limit::Max => "none".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::sample_report;
+
+    #[test]
+    fn the_status_reads_well() {
+        insta::assert_snapshot!(text(&sample_report()));
+    }
+
+    #[test]
+    fn no_line_is_wider_than_a_hundred_columns() {
+        let text = text(&sample_report());
+        let widest = text.lines().map(|line| line.chars().count()).max();
+        assert!(widest <= Some(COLUMNS), "{widest:?}\n{text}");
+    }
+}

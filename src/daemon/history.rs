@@ -1,0 +1,139 @@
+//! What the daemon remembers of its own work for the status report: last actions, escape times, drift.
+
+use crate::model::{
+    Action, ActionLine, Drift, EscapeTimes, Knob, Outcome, OutcomeOf, Plan, Snapshot, Verdict,
+};
+use crate::units::{Span, Tick};
+use std::collections::VecDeque;
+
+const MOST_LINES: usize = 50;
+const MOST_SAMPLES: usize = 256;
+/// A value written this long after a reload is not that reload's doing.
+const RELOAD_MATTERS: Span = Span::secs(60);
+
+/// The daemon's memory of its own work.
+#[derive(Debug, Default)]
+pub struct History {
+    lines: VecDeque<ActionLine>,
+    samples: VecDeque<Span>,
+    escape: EscapeTimes,
+    drift: Drift,
+    noticed: Option<Tick>,
+}
+
+impl History {
+    /// Takes note of a plan that is about to be carried out; `lost` says how many of its changes write again what was lost.
+    pub fn planned(&mut self, lost: u64, at: Tick) {
+        self.drift.seen += lost;
+        if lost > 0 {
+            self.noticed = Some(at);
+        }
+    }
+
+    /// Takes note of an outcome.
+    pub fn happened(&mut self, outcome: &Outcome, reloaded_at: Option<Tick>) {
+        if let OutcomeOf::Process { exec_to_placed, .. } = &outcome.of {
+            self.placed(outcome, *exec_to_placed);
+        }
+        if matches!(outcome.of, OutcomeOf::Knob { .. }) && outcome.verdict == Verdict::Applied {
+            self.written_again(outcome.at, reloaded_at);
+        }
+        self.lines.push_back(line(outcome));
+        if self.lines.len() > MOST_LINES {
+            self.lines.pop_front();
+        }
+    }
+
+    fn placed(&mut self, outcome: &Outcome, exec_to_placed: Option<Span>) {
+        if outcome.verdict == Verdict::Gone {
+            self.escape.escaped += 1;
+        }
+        let Some(span) = exec_to_placed else { return };
+        self.escape.placed += 1;
+        self.samples.push_back(span);
+        if self.samples.len() > MOST_SAMPLES {
+            self.samples.pop_front();
+        }
+        let mut sorted: Vec<Span> = self.samples.iter().copied().collect();
+        sorted.sort_unstable();
+        let at = |hundredths: usize| {
+            sorted.get((sorted.len() * hundredths / 100).min(sorted.len() - 1)).copied()
+        };
+        self.escape.median = at(50);
+        self.escape.p99 = at(99);
+        self.escape.longest = self.escape.longest.max(Some(span));
+    }
+
+    fn written_again(&mut self, at: Tick, reloaded_at: Option<Tick>) {
+        let Some(noticed) = self.noticed else { return };
+        self.drift.last_reassert = Some(at.since(noticed));
+        if let Some(reloaded) =
+            reloaded_at.filter(|reloaded| noticed.since(*reloaded) < RELOAD_MATTERS)
+        {
+            self.drift.last_reload_to_reassert = Some(at.since(reloaded));
+        }
+    }
+
+    /// The plan is done: what is written after it is not about what was lost before.
+    pub fn plan_done(&mut self) {
+        self.noticed = None;
+    }
+
+    /// The last actions, newest last.
+    #[must_use]
+    pub fn lines(&self) -> Vec<ActionLine> {
+        self.lines.iter().cloned().collect()
+    }
+
+    /// How fast loose processes were placed.
+    #[must_use]
+    pub const fn escape(&self) -> &EscapeTimes {
+        &self.escape
+    }
+
+    /// How fast lost values were written again.
+    #[must_use]
+    pub const fn drift(&self) -> &Drift {
+        &self.drift
+    }
+}
+
+/// How many changes of a plan write again what provost had written before and what was lost since.
+#[must_use]
+pub(super) fn lost(plan: &Plan, ownership: &crate::estimate::Ownership, seen: &Snapshot) -> u64 {
+    let is_lost = |action: &&Action, knob: &Knob| {
+        let record = ownership.record(action.path(), knob.kind());
+        let same_group = seen.groups.get(action.path()).map(|group| group.id);
+        record.is_some_and(|record| {
+            Some(record.id) == same_group
+                && record.effective.is_some()
+                && record.asked.as_ref() == Some(knob)
+        })
+    };
+    let lost = plan.actions.iter().flat_map(|action| {
+        action.changes().iter().filter(move |change| is_lost(&action, &change.new))
+    });
+    u64::try_from(lost.count()).unwrap_or(u64::MAX)
+}
+
+fn line(outcome: &Outcome) -> ActionLine {
+    let what = match &outcome.of {
+        OutcomeOf::Knob { knob, asked, .. } => format!("{knob} = {asked}"),
+        OutcomeOf::Process { process, from, .. } => format!("move {process} from {from}"),
+        OutcomeOf::Group => "prepare the group".to_owned(),
+    };
+    let result = match &outcome.verdict {
+        Verdict::Applied => "applied".to_owned(),
+        Verdict::Clipped { effective } => format!("the kernel keeps {effective}"),
+        Verdict::Refused { advice, .. } => format!("refused: {advice}"),
+        Verdict::Gone => "gone".to_owned(),
+    };
+    ActionLine {
+        at: outcome.at,
+        component: outcome.component.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+        path: outcome.path.clone(),
+        what,
+        result,
+        took: outcome.took,
+    }
+}

@@ -1,0 +1,179 @@
+//! What must be there before the first cycle: configuration, tree, journal, worker.
+
+use super::instance::{Instance, InstanceError, Paths};
+use crate::config::{
+    Backend, Capacity, Colour, Component, ConfigIssue, Loaded, OnLeave, Policy, Sources, Strategy,
+    load, render,
+};
+use crate::enforce::{Executor, Journal, JournalError, Ledger};
+use crate::estimate::Ownership;
+use crate::kernel::probe::Roots;
+use crate::kernel::systemd::{BlockingSystemd, SystemdError};
+use crate::kernel::{CgroupFs, Hierarchy, ReadError, devices, host};
+use crate::model::HostView;
+use crate::units::{ComponentName, DeviceId, Span};
+use std::collections::BTreeSet;
+use std::path::Path;
+use thiserror::Error;
+
+/// What the command line says.
+#[derive(Debug)]
+pub struct Options {
+    /// Where the configuration is.
+    pub sources: Sources,
+    /// Where state is kept.
+    pub paths: Paths,
+    /// Instead of the configured strategy.
+    pub strategy: Option<Strategy>,
+    /// Stop after this long.
+    pub duration: Option<Span>,
+}
+
+/// Why the daemon could not start, or a verb could not look at the host.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The configuration has errors.
+    #[error("the configuration has errors:\n{}", render(issues, Colour::Never))]
+    Config {
+        /// All of them.
+        issues: Vec<ConfigIssue>,
+    },
+    /// There is no cgroup v2 tree.
+    #[error(
+        "no cgroup v2 file system is mounted: boot with systemd.unified_cgroup_hierarchy=1, or mount it with \
+         \"mount -t cgroup2 none /sys/fs/cgroup\""
+    )]
+    NoCgroup2,
+    /// The tree cannot be opened.
+    #[error(transparent)]
+    Tree(#[from] ReadError),
+    /// Somebody else runs.
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
+    /// The journal cannot be kept.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// No runtime for systemd's calls.
+    #[error(transparent)]
+    Systemd(#[from] SystemdError),
+    /// A system call failed.
+    #[error("cannot {what}: {why}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// The kernel's answer.
+        why: String,
+    },
+}
+
+/// Everything that a daemon, or a verb that enforces by itself, starts from.
+#[derive(Debug)]
+pub struct Setup {
+    /// The right to change limits.
+    pub instance: Instance,
+    /// The checked configuration.
+    pub policy: Policy,
+    /// What enforces.
+    pub executor: Executor,
+    /// The tree, for looking.
+    pub fs: CgroupFs,
+    /// Where the kernel's files are.
+    pub roots: Roots,
+    /// What an earlier life wrote.
+    pub ownership: Ownership,
+}
+
+impl Setup {
+    /// Takes the lock, reads the configuration, opens tree and journal.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn make(sources: &Sources, paths: &Paths) -> Result<Self, StartError> {
+        let (fs, roots) = open_tree()?;
+        let host = host::view(&roots);
+        let policy = load_policy(sources, &host)?.policy;
+        let instance = Instance::take(paths)?;
+        let journal = Journal::open(&paths.state, &host::boot_id(&roots.proc))?;
+        let ownership = adopt(journal.ledger());
+        let by_systemd = host.systemd && policy.backend != Backend::Subtree;
+        let systemd = if by_systemd { Some(BlockingSystemd::new()?) } else { None };
+        let (worker_fs, _) = open_tree()?;
+        let mut executor = Executor::new(worker_fs, systemd, journal, host.page);
+        executor.keep(kept(&policy));
+        Ok(Self { instance, policy, executor, fs, roots, ownership })
+    }
+}
+
+/// Opens the host's cgroup v2 tree.
+///
+/// # Errors
+/// [`StartError`] when there is none.
+pub fn open_tree() -> Result<(CgroupFs, Roots), StartError> {
+    let hierarchy = Hierarchy::of_this_host();
+    let mount = hierarchy.mount().ok_or(StartError::NoCgroup2)?;
+    let roots = Roots { cgroup: mount.clone(), ..Roots::host() };
+    Ok((CgroupFs::open(mount)?, roots))
+}
+
+/// Reads and checks the configuration against a host.
+///
+/// # Errors
+/// [`StartError::Config`] with all problems.
+pub fn load_policy(sources: &Sources, host: &HostView) -> Result<Loaded, StartError> {
+    capacity(host, |capacity| load(sources, capacity))
+        .map_err(|issues| StartError::Config { issues })
+}
+
+/// The host's capacity as the configuration checks against it.
+pub fn capacity<T>(host: &HostView, with: impl FnOnce(&Capacity<'_>) -> T) -> T {
+    let resolve = |path: &Path| -> Result<Vec<DeviceId>, String> {
+        devices::behind(Path::new("/sys"), path).map_err(|error| error.to_string())
+    };
+    let capacity = Capacity {
+        online: host.online.clone(),
+        memory: host.memory,
+        page: host.page,
+        resolve_device: &resolve,
+    };
+    with(&capacity)
+}
+
+/// The components whose limits stay when provost leaves.
+#[must_use]
+pub fn kept(policy: &Policy) -> BTreeSet<ComponentName> {
+    let keeps = |component: &&Component| component.on_exit == OnLeave::Keep;
+    policy.components.values().filter(keeps).map(|component| component.name.clone()).collect()
+}
+
+/// The right to change limits and what enforces, for a restore without a configuration.
+///
+/// # Errors
+/// [`StartError`].
+pub fn restorer(paths: &Paths) -> Result<(Instance, Executor), StartError> {
+    let (fs, roots) = open_tree()?;
+    let instance = Instance::take(paths)?;
+    let host = host::view(&roots);
+    let journal = Journal::open(&paths.state, &host::boot_id(&roots.proc))?;
+    let systemd = if host.systemd { Some(BlockingSystemd::new()?) } else { None };
+    Ok((instance, Executor::new(fs, systemd, journal, host.page)))
+}
+
+/// What the journal says that provost wrote in this boot, without opening it for writing.
+///
+/// # Errors
+/// [`StartError::Journal`] when it is there and cannot be read.
+pub fn adopted(paths: &Paths, roots: &Roots) -> Result<Ownership, StartError> {
+    let ledger = Journal::peek(&paths.state)?;
+    let this_boot = ledger.boot.as_deref() == Some(host::boot_id(&roots.proc).as_str());
+    Ok(if this_boot { adopt(&ledger) } else { Ownership::default() })
+}
+
+fn adopt(ledger: &Ledger) -> Ownership {
+    let mut ownership = Ownership::default();
+    for ((path, kind), (id, effective)) in &ledger.last {
+        let original = ledger.originals.get(&(path.clone(), *kind));
+        let original = original.and_then(|original| original.value.clone());
+        ownership.adopt(path.clone(), *id, original, effective.clone());
+    }
+    ownership
+}

@@ -1,0 +1,483 @@
+//! Carries a plan out: journals what is there, does each action, reads back what the kernel made of it.
+//!
+//! **Problem.** A half-done plan must be undoable, a refused value must be said, and a group that was made again between look and
+//! write must not get what was meant for the one before.
+//!
+//! **Approach.** Two passes. The first reads the present value of every knob in the plan and puts all of them into the journal with
+//! one sync; without that nothing is done. The second does the actions in order and reads each knob back.
+//!
+//! **Properties.** Every value that is replaced is in the journal before the write. A failed action never keeps the others from being
+//! done. Nothing is written to a group whose identity is not the one that was planned for.
+
+use super::journal::{Journal, JournalError};
+use super::ledger::{Entry, Made, Moved, Original};
+use super::lifecycle;
+use crate::kernel::process::ProcFs;
+use crate::kernel::systemd::{BlockingSystemd, ScopeSpec, SystemdError, dropins};
+use crate::kernel::write::{self, MoveError};
+use crate::kernel::{CgroupFs, Group, WriteError, clock};
+use crate::model::{
+    Action, Change, Home, HomeKind, Knob, KnobKind, Outcome, OutcomeOf, Plan, Reading, Stray,
+    Verdict, Via,
+};
+use crate::units::{Bytes, CgroupId, CgroupPath, CgroupRef, ComponentName, Span, Tick};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// systemd answers before it has written: it realises cgroups from a queue. A value that is not there after this was not taken.
+const REALISED_WITHIN: Duration = Duration::from_millis(1000);
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// Everything that enforcing needs, owned by the worker thread.
+#[derive(Debug)]
+pub struct Executor {
+    pub(super) fs: CgroupFs,
+    pub(super) proc: ProcFs,
+    pub(super) systemd: Option<BlockingSystemd>,
+    pub(super) journal: Journal,
+    pub(super) page: Bytes,
+    pub(super) root: PathBuf,
+    keep: BTreeSet<ComponentName>,
+}
+
+impl Executor {
+    /// An executor on the tree `fs`. `systemd` is there where systemd owns the tree.
+    #[must_use]
+    pub fn new(
+        fs: CgroupFs,
+        systemd: Option<BlockingSystemd>,
+        journal: Journal,
+        page: Bytes,
+    ) -> Self {
+        let root = PathBuf::from("/");
+        Self { fs, proc: ProcFs::default(), systemd, journal, page, root, keep: BTreeSet::new() }
+    }
+
+    /// The components whose limits stay when provost leaves, from the configuration.
+    pub fn keep(&mut self, components: BTreeSet<ComponentName>) {
+        self.keep = components;
+    }
+
+    /// What there is to give back.
+    #[must_use]
+    pub const fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Carries `plan` out and tells every outcome as it comes.
+    pub fn carry_out(&mut self, plan: &Plan, tell: &mut dyn FnMut(Outcome)) {
+        if let Err(error) = self.remember(plan) {
+            for action in &plan.actions {
+                refuse(action, &error.to_string(), tell);
+            }
+            return;
+        }
+        for action in &plan.actions {
+            match action {
+                Action::MakeScope { .. } => self.make_scope(action, tell),
+                Action::MakeGroup { .. } => self.make_group(action, tell),
+                Action::Attach { component, home, strays } => {
+                    self.attach(component, home, strays, tell)
+                }
+                Action::Enable { at, controllers } => {
+                    let started = clock::now();
+                    let done = self.same_group(at).map(|group| write::enable(&group, controllers));
+                    let verdict = done.map_or(Verdict::Gone, |done| verdict_of(done.err()));
+                    tell(outcome(None, &at.path, OutcomeOf::Group, verdict, started));
+                }
+                Action::SetUnit { unit, at, changes } => self.set_unit(unit, at, changes, tell),
+                Action::Write { at, change } => self.write(at, change, tell),
+            }
+        }
+    }
+
+    /// Puts everything that the plan replaces into the journal.
+    fn remember(&mut self, plan: &Plan) -> Result<(), JournalError> {
+        for action in &plan.actions {
+            match action {
+                Action::SetUnit { unit, at, changes } => {
+                    let via = Via::Unit(unit.clone());
+                    changes.iter().for_each(|change| self.remember_knob(at, &via, change));
+                }
+                Action::Write { at, change } => self.remember_knob(at, &Via::File, change),
+                Action::Enable { at, controllers } => self.remember_enabling(&at.path, controllers),
+                Action::MakeScope { component, unit, path, changes, .. } => {
+                    let kind = HomeKind::OwnScope { unit: unit.clone() };
+                    self.remember_made(component, path, kind, (&Via::Unit(unit.clone()), changes));
+                }
+                Action::MakeGroup { component, path, controllers, changes, .. } => {
+                    let kind = HomeKind::OwnGroup;
+                    self.remember_made(component, path, kind, (&Via::File, changes));
+                    for above in path.ancestors() {
+                        self.remember_enabling(&above, controllers);
+                    }
+                }
+                Action::Attach { .. } => {}
+            }
+            for stray in action.strays() {
+                let (from, to) = (stray.from.clone(), action.path().clone());
+                self.journal.note(Entry::Moved(Moved { process: stray.process, from, to }));
+            }
+        }
+        self.journal.sync()
+    }
+
+    fn remember_knob(&mut self, at: &CgroupRef, via: &Via, change: &Change) {
+        let kind = change.new.kind();
+        let known = self.journal.ledger().originals.contains_key(&(at.path.clone(), kind));
+        if !known {
+            let group = self.same_group(at);
+            let value = group.and_then(|group| group.knob(kind).value().cloned());
+            let is_own = self.journal.ledger().made.iter().any(|made| made.path == at.path);
+            let value = if is_own { Some(kind.kernel_default()) } else { value };
+            self.note_original(at, via, change, value);
+        }
+        let value = change.new.as_kernel_keeps(self.page);
+        self.journal.note(Entry::Wrote { path: at.path.clone(), id: at.id, value });
+    }
+
+    fn note_original(&mut self, at: &CgroupRef, via: &Via, change: &Change, value: Option<Knob>) {
+        let kind = change.new.kind();
+        let dropins = match via {
+            Via::Unit(unit) => names(&dropins::runtime_dropins(&self.root, unit, &[kind])),
+            Via::File => Vec::new(),
+        };
+        let component = change.component.clone();
+        let keep = component.as_ref().is_some_and(|name| self.keep.contains(name));
+        let original = Original { id: at.id, via: via.clone(), value, component, keep, dropins };
+        self.journal.note(Entry::Original { path: at.path.clone(), kind, original });
+    }
+
+    /// A home of our own making goes back to what the kernel gives a new group.
+    fn remember_made(
+        &mut self,
+        component: &ComponentName,
+        path: &CgroupPath,
+        kind: HomeKind,
+        (via, changes): (&Via, &[Change]),
+    ) {
+        self.journal.note(Entry::Made(Made {
+            component: component.clone(),
+            path: path.clone(),
+            kind,
+        }));
+        let at = CgroupRef { path: path.clone(), id: CgroupId(0) };
+        for change in changes {
+            let default = change.new.kind().kernel_default();
+            self.note_original(&at, via, change, Some(default));
+            let value = change.new.as_kernel_keeps(self.page);
+            self.journal.note(Entry::Wrote { path: path.clone(), id: at.id, value });
+        }
+    }
+
+    fn remember_enabling(
+        &mut self,
+        path: &CgroupPath,
+        wanted: &BTreeSet<crate::model::Controller>,
+    ) {
+        let Ok(group) = self.fs.group(path) else {
+            return;
+        };
+        let has = group.subtree_control().value().cloned().unwrap_or_default();
+        let controllers: BTreeSet<_> = wanted.difference(&has).copied().collect();
+        if !controllers.is_empty() {
+            self.journal.note(Entry::Enabled { path: path.clone(), controllers });
+        }
+    }
+
+    /// The group, if it is still the one that was planned for.
+    pub(super) fn same_group(&self, at: &CgroupRef) -> Option<Group> {
+        self.fs.group(&at.path).ok().filter(|group| group.id() == at.id)
+    }
+
+    fn write(&self, at: &CgroupRef, change: &Change, tell: &mut dyn FnMut(Outcome)) {
+        let started = clock::now();
+        let verdict = match self.same_group(at) {
+            None => Verdict::Gone,
+            Some(group) => self.write_knob(&group, &change.new),
+        };
+        tell(self.knob_outcome(at, change, verdict, started));
+    }
+
+    /// Writes one knob and reads it back.
+    fn write_knob(&self, group: &Group, knob: &Knob) -> Verdict {
+        match write::knob(group, knob) {
+            Err(error) => verdict_of(Some(error)),
+            Ok(()) => self.read_back(group, knob),
+        }
+    }
+
+    fn read_back(&self, group: &Group, asked: &Knob) -> Verdict {
+        match group.knob(asked.kind()) {
+            Reading::Is(effective) if effective == asked.as_kernel_keeps(self.page) => {
+                Verdict::Applied
+            }
+            Reading::Is(effective) => Verdict::Clipped { effective },
+            Reading::Gone => Verdict::Gone,
+            Reading::Absent => Verdict::Refused {
+                errno: 0,
+                advice: format!(
+                    "{} has no {} though it was set: the {} controller is not enabled there; see \"provost doctor\"",
+                    group.at().path,
+                    asked.kind(),
+                    asked.kind().controller().word()
+                ),
+            },
+            Reading::Failed(fault) => Verdict::Refused { errno: fault.errno, advice: fault.what },
+        }
+    }
+
+    fn set_unit(
+        &mut self,
+        unit: &str,
+        at: &CgroupRef,
+        changes: &[Change],
+        tell: &mut dyn FnMut(Outcome),
+    ) {
+        let started = clock::now();
+        let Some(group) = self.same_group(at) else {
+            for change in changes {
+                tell(self.knob_outcome(at, change, Verdict::Gone, started));
+            }
+            return;
+        };
+        let knobs: Vec<Knob> = changes.iter().map(|change| change.new.clone()).collect();
+        if let Err(error) = self.systemd().and_then(|systemd| systemd.set_knobs(unit, &knobs)) {
+            let verdict = Verdict::Refused { errno: 0, advice: error.to_string() };
+            for change in changes {
+                tell(self.knob_outcome(at, change, verdict.clone(), started));
+            }
+            return;
+        }
+        self.await_realised(&group, &knobs);
+        for change in changes {
+            let verdict = self.read_back(&group, &change.new);
+            tell(self.knob_outcome(at, change, verdict, started));
+        }
+    }
+
+    pub(super) fn systemd(&mut self) -> Result<&mut BlockingSystemd, SystemdError> {
+        self.systemd.as_mut().ok_or_else(|| SystemdError::Failed {
+            message: "systemd does not run on this host".to_owned(),
+        })
+    }
+
+    /// Waits until the group holds all of `knobs`, or long enough.
+    pub(super) fn await_realised(&self, group: &Group, knobs: &[Knob]) {
+        let mut waited = Duration::ZERO;
+        let is_there = |knob: &Knob| self.read_back(group, knob) == Verdict::Applied;
+        while waited < REALISED_WITHIN && !knobs.iter().all(is_there) {
+            std::thread::sleep(LOOK_AGAIN);
+            waited += LOOK_AGAIN;
+        }
+    }
+
+    fn make_scope(&mut self, action: &Action, tell: &mut dyn FnMut(Outcome)) {
+        let Action::MakeScope { component, unit, slice, path, strays, changes } = action else {
+            return;
+        };
+        let started = clock::now();
+        let alive: Vec<&Stray> = strays
+            .iter()
+            .filter(|stray| self.proc.identity(stray.process.pid) == Some(stray.process))
+            .collect();
+        for stray in strays.iter().filter(|stray| !alive.contains(stray)) {
+            tell(self.process_outcome(component, path, stray, (Verdict::Gone, started)));
+        }
+        if alive.is_empty() {
+            return;
+        }
+        let spec = ScopeSpec {
+            unit: unit.clone(),
+            slice: slice.clone(),
+            description: format!("Loose processes of {component}, kept by provost"),
+            pids: alive.iter().filter_map(|stray| u32::try_from(stray.process.pid).ok()).collect(),
+            knobs: changes.iter().map(|change| change.new.clone()).collect(),
+        };
+        let made = self.systemd().and_then(|systemd| systemd.start_scope(&spec));
+        let verdict = match &made {
+            Ok(()) => Verdict::Applied,
+            Err(error) => Verdict::Refused { errno: 0, advice: error.to_string() },
+        };
+        tell(outcome(Some(component), path, OutcomeOf::Group, verdict.clone(), started));
+        for stray in alive {
+            let verdict =
+                if made.is_ok() { self.where_it_is(stray, path) } else { verdict.clone() };
+            tell(self.process_outcome(component, path, stray, (verdict, started)));
+        }
+        if made.is_ok() {
+            self.knobs_of_new_home(path, changes, (true, started), tell);
+        }
+    }
+
+    fn make_group(&mut self, action: &Action, tell: &mut dyn FnMut(Outcome)) {
+        let Action::MakeGroup { component, path, controllers, strays, changes } = action else {
+            return;
+        };
+        let started = clock::now();
+        let made = lifecycle::make(&self.fs, path, controllers);
+        let verdict = match &made {
+            Ok(()) => Verdict::Applied,
+            Err(error) => Verdict::Refused { errno: 0, advice: error.to_string() },
+        };
+        tell(outcome(Some(component), path, OutcomeOf::Group, verdict, started));
+        if made.is_err() {
+            return;
+        }
+        self.knobs_of_new_home(path, changes, (false, started), tell);
+        if let Ok(group) = self.fs.group(path) {
+            let home = Home { at: group.at().clone(), kind: HomeKind::OwnGroup };
+            self.attach(component, &home, strays, tell);
+        }
+    }
+
+    /// The knobs of a home that was just made: those that systemd set with the scope are read back, the others are written.
+    fn knobs_of_new_home(
+        &self,
+        path: &CgroupPath,
+        changes: &[Change],
+        (by_systemd, started): (bool, Tick),
+        tell: &mut dyn FnMut(Outcome),
+    ) {
+        let Ok(group) = self.fs.group(path) else {
+            return;
+        };
+        let is_set = |knob: &Knob| by_systemd && crate::kernel::systemd::is_property(knob.kind());
+        let set: Vec<Knob> =
+            changes.iter().map(|change| change.new.clone()).filter(is_set).collect();
+        self.await_realised(&group, &set);
+        for change in changes {
+            let verdict = if is_set(&change.new) {
+                self.read_back(&group, &change.new)
+            } else {
+                self.write_knob(&group, &change.new)
+            };
+            tell(self.knob_outcome(group.at(), change, verdict, started));
+        }
+    }
+
+    fn attach(
+        &self,
+        component: &ComponentName,
+        home: &Home,
+        strays: &[Stray],
+        tell: &mut dyn FnMut(Outcome),
+    ) {
+        let group = self.same_group(&home.at);
+        for stray in strays {
+            let started = clock::now();
+            let verdict = match &group {
+                None => Verdict::Gone,
+                Some(group) => {
+                    match write::move_process(&self.fs, &self.proc, group, stray.process) {
+                        Ok(()) => self.where_it_is(stray, home.path()),
+                        Err(MoveError::Gone(_)) => Verdict::Gone,
+                        Err(error @ MoveError::Forbidden(_)) => {
+                            Verdict::Refused { errno: 0, advice: error.to_string() }
+                        }
+                        Err(MoveError::Refused(error)) => verdict_of(Some(error)),
+                    }
+                }
+            };
+            tell(self.process_outcome(component, home.path(), stray, (verdict, started)));
+        }
+    }
+
+    /// Whether the process really lives there now.
+    fn where_it_is(&self, stray: &Stray, path: &CgroupPath) -> Verdict {
+        if self.proc.identity(stray.process.pid) != Some(stray.process) {
+            return Verdict::Gone;
+        }
+        match self.proc.cgroup(stray.process.pid) {
+            Some(now) if path.contains(&now) => Verdict::Applied,
+            Some(now) => {
+                Verdict::Refused { errno: 0, advice: format!("it lives in {now} nevertheless") }
+            }
+            None => Verdict::Gone,
+        }
+    }
+
+    fn knob_outcome(
+        &self,
+        at: &CgroupRef,
+        change: &Change,
+        verdict: Verdict,
+        started: Tick,
+    ) -> Outcome {
+        let kind: KnobKind = change.new.kind();
+        let original = self.journal.ledger().originals.get(&(at.path.clone(), kind));
+        let of = OutcomeOf::Knob {
+            knob: kind,
+            asked: change.new.clone(),
+            id: Some(at.id),
+            original: original.and_then(|original| original.value.clone()),
+        };
+        outcome(change.component.as_ref(), &at.path, of, verdict, started)
+    }
+
+    fn process_outcome(
+        &self,
+        component: &ComponentName,
+        path: &CgroupPath,
+        stray: &Stray,
+        (verdict, started): (Verdict, Tick),
+    ) -> Outcome {
+        let placed = verdict == Verdict::Applied;
+        let of = OutcomeOf::Process {
+            process: stray.process,
+            from: stray.from.clone(),
+            exec_to_placed: stray.exec_at.filter(|_| placed).map(|at| clock::now().since(at)),
+        };
+        outcome(Some(component), path, of, verdict, started)
+    }
+}
+
+fn names(files: &[PathBuf]) -> Vec<String> {
+    files.iter().filter(|file| file.exists()).map(|file: &PathBuf| display(file)).collect()
+}
+
+fn display(file: &Path) -> String {
+    file.to_string_lossy().into_owned()
+}
+
+fn outcome(
+    component: Option<&ComponentName>,
+    path: &CgroupPath,
+    of: OutcomeOf,
+    verdict: Verdict,
+    started: Tick,
+) -> Outcome {
+    let at = clock::now();
+    let took: Span = at.since(started);
+    Outcome { at, component: component.cloned(), path: path.clone(), of, verdict, took }
+}
+
+fn verdict_of(error: Option<WriteError>) -> Verdict {
+    use nix::errno::Errno;
+    match error {
+        None => Verdict::Applied,
+        Some(error) if error.errno == Errno::ENODEV && !error.path.ends_with("io.max") => {
+            Verdict::Gone
+        }
+        Some(error) => Verdict::Refused { errno: error.errno as i32, advice: error.advice() },
+    }
+}
+
+/// Tells that nothing of the action was done.
+fn refuse(action: &Action, advice: &str, tell: &mut dyn FnMut(Outcome)) {
+    let started = clock::now();
+    let verdict = || Verdict::Refused { errno: 0, advice: advice.to_owned() };
+    for change in action.changes() {
+        let of = OutcomeOf::Knob {
+            knob: change.new.kind(),
+            asked: change.new.clone(),
+            id: None,
+            original: None,
+        };
+        tell(outcome(change.component.as_ref(), action.path(), of, verdict(), started));
+    }
+    if action.changes().is_empty() {
+        tell(outcome(None, action.path(), OutcomeOf::Group, verdict(), started));
+    }
+}

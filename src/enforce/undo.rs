@@ -1,0 +1,443 @@
+//! Gives everything back: reads the journal, compares, and puts back what was there before provost.
+//!
+//! **Problem.** Between provost's last write and now somebody else may have changed a value, restarted a unit, or rebooted; undoing
+//! blindly would undo their work.
+//!
+//! **Approach.** A knob is given back only while it holds what provost last wrote. Limits first, then weights, then protection; units
+//! through systemd, whose runtime drop-in files are removed and whose configuration is then read again once, so that the unit file's own
+//! values rule as before. Processes go back to where they came from, as far as that place still exists.
+//!
+//! **Terms.** *returned*: one line of the account of what was done.
+//!
+//! **Properties.** Running it twice changes nothing the second time. It needs no daemon. What could not be given back stays in the
+//! journal.
+
+use super::carry::Executor;
+use super::journal::JournalError;
+use super::ledger::{Entry, Ledger, Made, Moved, Original};
+use super::lifecycle;
+use crate::kernel::systemd::dropins;
+use crate::kernel::write::{self, MoveError};
+use crate::model::{HomeKind, Knob, KnobKind, Reading, Via};
+use crate::units::CgroupPath;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// One line of the account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Returned {
+    /// The group.
+    pub path: CgroupPath,
+    /// The knob, or what was done.
+    pub what: String,
+    /// From which value to which, or why not.
+    pub how: Giving,
+}
+
+/// How one thing was given back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Giving {
+    /// It is as it was before.
+    Done {
+        /// The value that provost had set, or where the process was.
+        from: String,
+        /// The value now.
+        to: String,
+    },
+    /// Nothing to do: it is as before, or gone.
+    Nothing {
+        /// Which.
+        why: String,
+    },
+    /// Left as it is on purpose.
+    Left {
+        /// Why.
+        why: String,
+    },
+    /// It could not be done; it stays in the journal.
+    Failed {
+        /// Why, and what to do.
+        why: String,
+    },
+}
+
+impl Executor {
+    /// Gives everything back. Components that are to keep their limits keep them unless `all`.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the journal cannot be written in the end; what was given back is given back nevertheless.
+    pub fn give_back(&mut self, all: bool) -> Result<Vec<Returned>, JournalError> {
+        let ledger = self.journal.ledger().clone();
+        let mut account = Vec::new();
+        let due: Vec<Due<'_>> = due(&ledger, all, &mut account);
+        let reload = self.return_units(&due, &mut account);
+        self.return_files(&due, &mut account);
+        if reload {
+            self.reread_units(&due, &mut account);
+        }
+        self.return_processes(&ledger.moved, &mut account);
+        self.remove_groups(&ledger.made, &mut account);
+        self.disable_controllers(&ledger, &mut account);
+        let kept = account.iter().any(|line| {
+            matches!(line.how, Giving::Failed { .. })
+                || matches!(&line.how, Giving::Left { why } if why == KEPT)
+        });
+        if !kept {
+            self.journal.note(Entry::Clean);
+        }
+        self.journal.sync()?;
+        Ok(account)
+    }
+
+    /// Sets the units' properties back and removes the drop-in files that provost caused. Whether any file was removed.
+    fn return_units(&mut self, due: &[Due<'_>], account: &mut Vec<Returned>) -> bool {
+        let mut by_unit: BTreeMap<&str, Vec<&Due<'_>>> = BTreeMap::new();
+        for due in due {
+            if let Via::Unit(unit) = &due.original.via {
+                by_unit.entry(unit).or_default().push(due);
+            }
+        }
+        let mut removed = false;
+        for (unit, dues) in by_unit {
+            let (present, rest): (Vec<&Due<'_>>, Vec<&Due<'_>>) =
+                dues.iter().copied().partition(|due| due.judge(self) == Judgement::Ours);
+            for due in rest {
+                account.push(due.line(due.judge(self).giving()));
+            }
+            let set: Vec<Knob> =
+                present.iter().filter_map(|due| due.original.value.clone()).collect();
+            let unset: Vec<KnobKind> = present
+                .iter()
+                .filter(|due| due.original.value.is_none())
+                .map(|due| due.kind)
+                .collect();
+            let mut done = Ok(());
+            if !set.is_empty() {
+                done = self.systemd().and_then(|systemd| systemd.set_knobs(unit, &set));
+            }
+            if done.is_ok() && !unset.is_empty() {
+                done = self.systemd().and_then(|systemd| systemd.unset(unit, &unset));
+            }
+            if let Some(due) = present.first()
+                && let Ok(group) = self.fs.group(due.path)
+            {
+                self.await_realised(&group, &set);
+            }
+            removed |= self.remove_dropins(unit, &dues);
+            for due in present {
+                let giving = match &done {
+                    Ok(()) => self.confirm(due),
+                    Err(error) => self.finish_directly(due, &error.to_string()),
+                };
+                if !matches!(giving, Giving::Failed { .. }) {
+                    self.note_restored(due);
+                }
+                account.push(due.line(giving));
+            }
+        }
+        removed
+    }
+
+    fn remove_dropins(&self, unit: &str, dues: &[&Due<'_>]) -> bool {
+        let ours: Vec<PathBuf> = dues
+            .iter()
+            .flat_map(|due| {
+                let files = dropins::runtime_dropins(&self.root, unit, &[due.kind]);
+                let foreign = &due.original.dropins;
+                files
+                    .into_iter()
+                    .filter(|file| !foreign.contains(&file.to_string_lossy().into_owned()))
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        dropins::remove(&ours);
+        !ours.is_empty()
+    }
+
+    /// After systemd was told: what it did not write (or wrote from a queue too late) is written directly.
+    fn confirm(&self, due: &Due<'_>) -> Giving {
+        let Some(original) = &due.original.value else {
+            return Giving::Done { from: due.last_text(), to: "unset".to_owned() };
+        };
+        let Ok(group) = self.fs.group(due.path) else {
+            return Giving::Nothing { why: "the group is gone".to_owned() };
+        };
+        let settled = matches!(group.knob(due.kind), Reading::Is(value) if value == *original)
+            || group.knob(due.kind) == Reading::Absent
+            || write::knob(&group, original).is_ok();
+        if settled {
+            return Giving::Done { from: due.last_text(), to: original.to_string() };
+        }
+        Giving::Failed { why: format!("{} does not take {original} back", due.kind) }
+    }
+
+    /// systemd could not be asked: the file is written, so that at least nothing is limited any more.
+    fn finish_directly(&self, due: &Due<'_>, why: &str) -> Giving {
+        let (Some(original), Ok(group)) = (&due.original.value, self.fs.group(due.path)) else {
+            return Giving::Failed { why: why.to_owned() };
+        };
+        match write::knob(&group, original) {
+            Ok(()) => Giving::Done { from: due.last_text(), to: original.to_string() },
+            Err(error) => Giving::Failed { why: format!("{why}; {}", error.advice()) },
+        }
+    }
+
+    fn return_files(&mut self, due: &[Due<'_>], account: &mut Vec<Returned>) {
+        for due in due.iter().filter(|due| due.original.via == Via::File) {
+            let giving = match due.judge(self) {
+                Judgement::Ours => self.write_original(due),
+                other @ (Judgement::AsBefore | Judgement::Gone | Judgement::Foreign(_)) => {
+                    other.giving()
+                }
+            };
+            if !matches!(giving, Giving::Failed { .. }) {
+                self.note_restored(due);
+            }
+            account.push(due.line(giving));
+        }
+    }
+
+    fn write_original(&self, due: &Due<'_>) -> Giving {
+        let original = due.original.value.clone().unwrap_or_else(|| due.kind.kernel_default());
+        let Ok(group) = self.fs.group(due.path) else {
+            return Giving::Nothing { why: "the group is gone".to_owned() };
+        };
+        // Some kernels do not let a populated group lose its CPU list: the parent's CPUs mean the same.
+        match write::knob(&group, &original) {
+            Ok(()) => Giving::Done { from: due.last_text(), to: original.to_string() },
+            Err(error) if due.kind == KnobKind::CpusetCpus => match self.parents_cpus(due.path) {
+                Some(cpus) if write::knob(&group, &cpus).is_ok() => {
+                    Giving::Done { from: due.last_text(), to: cpus.to_string() }
+                }
+                Some(_) | None => Giving::Failed { why: error.advice() },
+            },
+            Err(error) => Giving::Failed { why: error.advice() },
+        }
+    }
+
+    fn parents_cpus(&self, path: &CgroupPath) -> Option<Knob> {
+        let parent = self.fs.group(&path.parent()?).ok()?;
+        let text = parent.read("cpuset.cpus.effective").ok()?;
+        Knob::parse(KnobKind::CpusetCpus, &String::from_utf8_lossy(&text)).ok()
+    }
+
+    /// Makes systemd read its configuration again, so that it believes the unit files once more, and finishes what it undid.
+    fn reread_units(&mut self, due: &[Due<'_>], account: &mut Vec<Returned>) {
+        if let Err(error) = self.systemd().and_then(|systemd| systemd.reload()) {
+            account.push(Returned {
+                path: CgroupPath::root(),
+                what: "systemd daemon-reload".to_owned(),
+                how: Giving::Left {
+                    why: format!("{error}; run \"systemctl daemon-reload\" when it is back"),
+                },
+            });
+        }
+        for due in due {
+            let (Some(original), Ok(group)) = (&due.original.value, self.fs.group(due.path)) else {
+                continue;
+            };
+            let is_ours =
+                due.last.is_some_and(|last| group.knob(due.kind) == Reading::Is(last.clone()));
+            if is_ours && last_differs(due, original) {
+                // A refusal shows in the account of the first pass already.
+                let _finished = write::knob(&group, original);
+            }
+        }
+    }
+
+    fn return_processes(&self, moved: &[Moved], account: &mut Vec<Returned>) {
+        for moved in moved {
+            let how = self.return_process(moved);
+            if !matches!(how, Giving::Nothing { .. }) {
+                let what = format!("process {}", moved.process);
+                account.push(Returned { path: moved.to.clone(), what, how });
+            }
+        }
+        self.return_children(moved, account);
+    }
+
+    fn return_process(&self, moved: &Moved) -> Giving {
+        let lives = self.proc.identity(moved.process.pid) == Some(moved.process);
+        let there = lives && self.proc.cgroup(moved.process.pid).as_ref() == Some(&moved.to);
+        if !there {
+            return Giving::Nothing { why: "it ended or was moved on".to_owned() };
+        }
+        let Ok(group) = self.fs.group(&moved.from) else {
+            return Giving::Left {
+                why: format!("{} is gone; it stays in {}", moved.from, moved.to),
+            };
+        };
+        match write::move_process(&self.fs, &self.proc, &group, moved.process) {
+            Ok(()) => Giving::Done { from: moved.to.to_string(), to: moved.from.to_string() },
+            Err(MoveError::Gone(_)) => Giving::Nothing { why: "it ended".to_owned() },
+            Err(error @ (MoveError::Forbidden(_) | MoveError::Refused(_))) => {
+                Giving::Left { why: format!("{error}; it stays in {}", moved.to) }
+            }
+        }
+    }
+
+    /// Children that were born in a home of ours follow their parents back, so that nothing is left there.
+    fn return_children(&self, moved: &[Moved], account: &mut Vec<Returned>) {
+        let homes: BTreeMap<&CgroupPath, &CgroupPath> =
+            moved.iter().map(|moved| (&moved.to, &moved.from)).collect();
+        for (home, from) in homes {
+            let procs = self.fs.group(home).and_then(|group| group.procs()).unwrap_or_default();
+            for process in procs.into_iter().filter_map(|pid| self.proc.identity(pid)) {
+                let child = Moved { process, from: from.clone(), to: home.clone() };
+                let what = format!("process {process}");
+                account.push(Returned {
+                    path: home.clone(),
+                    what,
+                    how: self.return_process(&child),
+                });
+            }
+        }
+    }
+
+    fn remove_groups(&self, made: &[Made], account: &mut Vec<Returned>) {
+        for made in made.iter().filter(|made| made.kind == HomeKind::OwnGroup) {
+            let is_ours = |path: &CgroupPath| path.components().next() == Some("provost");
+            let mine =
+                std::iter::once(made.path.clone()).chain(made.path.ancestors()).filter(is_ours);
+            for path in mine {
+                if self.fs.group(&path).is_err()
+                    || self.fs.children(&path).is_ok_and(|children| !children.is_empty())
+                {
+                    continue;
+                }
+                let how = match lifecycle::remove(&self.fs, &path) {
+                    Ok(()) => Giving::Done {
+                        from: "made by provost".to_owned(),
+                        to: "removed".to_owned(),
+                    },
+                    Err(error) => Giving::Failed { why: error.to_string() },
+                };
+                account.push(Returned { path, what: "group".to_owned(), how });
+            }
+        }
+    }
+
+    /// Controllers that provost enabled are turned off again only where no group is left that would lose its values by that.
+    fn disable_controllers(&self, ledger: &Ledger, account: &mut Vec<Returned>) {
+        for (path, controllers) in ledger.enabled.iter().rev() {
+            let Ok(group) = self.fs.group(path) else {
+                continue;
+            };
+            let words: Vec<&str> = controllers.iter().map(|controller| controller.word()).collect();
+            let what = format!("controllers {}", words.join(" "));
+            let has_children = self.fs.children(path).map_or(true, |children| !children.is_empty());
+            let how = if has_children {
+                Giving::Left { why: "other groups may use them".to_owned() }
+            } else {
+                match write::disable(&group, controllers) {
+                    Ok(()) => {
+                        Giving::Done { from: "enabled".to_owned(), to: "disabled".to_owned() }
+                    }
+                    Err(error) => Giving::Left { why: error.advice() },
+                }
+            };
+            account.push(Returned { path: path.clone(), what, how });
+        }
+    }
+
+    fn note_restored(&mut self, due: &Due<'_>) {
+        self.journal.note(Entry::Restored { path: due.path.clone(), kind: due.kind });
+    }
+}
+
+/// One knob to be given back.
+struct Due<'a> {
+    path: &'a CgroupPath,
+    kind: KnobKind,
+    original: &'a Original,
+    last: Option<&'a Knob>,
+}
+
+const KEPT: &str = "on-exit = \"keep\"";
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Judgement {
+    /// It holds what provost wrote.
+    Ours,
+    /// It is as it was before.
+    AsBefore,
+    /// The group is gone. Its drop-in files, if any, are removed all the same.
+    Gone,
+    /// Another writer's value.
+    Foreign(String),
+}
+
+impl Judgement {
+    fn giving(self) -> Giving {
+        match self {
+            Self::Ours | Self::AsBefore => Giving::Nothing { why: "it is as before".to_owned() },
+            Self::Gone => Giving::Nothing { why: "the group is gone".to_owned() },
+            Self::Foreign(value) => {
+                Giving::Left { why: format!("somebody else set {value} since") }
+            }
+        }
+    }
+}
+
+impl Due<'_> {
+    /// Compares what the kernel holds with what provost last wrote.
+    fn judge(&self, executor: &Executor) -> Judgement {
+        let Ok(group) = executor.fs.group(self.path) else {
+            return Judgement::Gone;
+        };
+        match group.knob(self.kind) {
+            Reading::Is(value) if Some(&value) == self.last => Judgement::Ours,
+            Reading::Is(value) if Some(&value) == self.original.value.as_ref() => {
+                Judgement::AsBefore
+            }
+            Reading::Is(value) => Judgement::Foreign(value.to_string()),
+            Reading::Absent => Judgement::AsBefore,
+            Reading::Gone => Judgement::Gone,
+            Reading::Failed(fault) => Judgement::Foreign(fault.what),
+        }
+    }
+
+    fn line(&self, how: Giving) -> Returned {
+        Returned { path: self.path.clone(), what: self.kind.to_string(), how }
+    }
+
+    fn last_text(&self) -> String {
+        self.last.map_or_else(|| "?".to_owned(), ToString::to_string)
+    }
+}
+
+fn last_differs(due: &Due<'_>, original: &Knob) -> bool {
+    due.last.is_some_and(|last| last != original)
+}
+
+/// What is to be given back, limits first.
+fn due<'a>(ledger: &'a Ledger, all: bool, account: &mut Vec<Returned>) -> Vec<Due<'a>> {
+    let mut due = Vec::new();
+    for ((path, kind), original) in &ledger.originals {
+        let last = ledger.last.get(&(path.clone(), *kind)).map(|(_, knob)| knob);
+        let one = Due { path, kind: *kind, original, last };
+        if original.keep && !all {
+            account.push(one.line(Giving::Left { why: KEPT.to_owned() }));
+        } else {
+            due.push(one);
+        }
+    }
+    due.sort_by_key(|due| (rank(due.kind), std::cmp::Reverse(due.path.components().count())));
+    due
+}
+
+/// Limits are lifted before protection is.
+const fn rank(kind: KnobKind) -> u8 {
+    match kind {
+        KnobKind::CpuMaxBurst => 0,
+        KnobKind::MemoryMax
+        | KnobKind::MemoryHigh
+        | KnobKind::MemorySwapMax
+        | KnobKind::CpuMax
+        | KnobKind::IoMax(_)
+        | KnobKind::PidsMax
+        | KnobKind::CpusetCpus => 1,
+        KnobKind::MemoryOomGroup | KnobKind::CpuWeight | KnobKind::IoWeight => 2,
+        KnobKind::MemoryLow | KnobKind::MemoryMin => 3,
+    }
+}

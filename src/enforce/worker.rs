@@ -1,0 +1,107 @@
+//! The thread on which everything that may wait is done: writes that reclaim, moves that wait for the kernel, calls to systemd.
+//!
+//! It takes one order after the other and tells each outcome through a channel, waking the control loop. The loop never waits for it.
+
+use super::carry::Executor;
+use super::journal::JournalError;
+use super::undo::Returned;
+use crate::model::{Outcome, Plan};
+use crate::units::ComponentName;
+use std::collections::BTreeSet;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+/// What the worker is to do.
+#[derive(Debug)]
+pub enum Order {
+    /// Carry a plan out.
+    CarryOut(Plan),
+    /// Components whose limits stay when provost leaves.
+    Keep(BTreeSet<ComponentName>),
+    /// Give everything back.
+    GiveBack,
+}
+
+/// What came of an order.
+#[derive(Debug)]
+pub enum Result {
+    /// One outcome of a plan.
+    Outcome(Box<Outcome>),
+    /// The plan is done.
+    PlanDone,
+    /// Everything was given back, or as much as could be.
+    GivenBack(std::result::Result<Vec<Returned>, JournalError>),
+}
+
+/// The worker's handle.
+#[derive(Debug)]
+pub struct Worker {
+    orders: Option<Sender<Order>>,
+    results: Receiver<Result>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    /// Starts the thread; `wake` is called after each result.
+    ///
+    /// # Errors
+    /// The kernel's answer when no thread can be made.
+    pub fn start(
+        mut executor: Executor,
+        wake: impl Fn() + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let (orders, received) = channel::<Order>();
+        let (tell, results) = channel::<Result>();
+        let work = move || {
+            // Ends when the handle is dropped.
+            while let Ok(order) = received.recv() {
+                let send = |result| {
+                    // Nobody listens any more only while the daemon is leaving.
+                    let _heard = tell.send(result);
+                    wake();
+                };
+                match order {
+                    Order::CarryOut(plan) => {
+                        executor.carry_out(&plan, &mut |outcome| {
+                            send(Result::Outcome(Box::new(outcome)))
+                        });
+                        send(Result::PlanDone);
+                    }
+                    Order::Keep(components) => executor.keep(components),
+                    Order::GiveBack => send(Result::GivenBack(executor.give_back(false))),
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("enforce".to_owned()).spawn(work)?;
+        Ok(Self { orders: Some(orders), results, thread: Some(thread) })
+    }
+
+    /// Gives an order. A worker that died takes none; that shows as a plan that is never done.
+    pub fn order(&self, order: Order) {
+        if let Some(orders) = &self.orders {
+            let _taken = orders.send(order);
+        }
+    }
+
+    /// What came since the last call.
+    #[must_use]
+    pub fn results(&self) -> Vec<Result> {
+        self.results.try_iter().collect()
+    }
+
+    /// The next result, waiting for it.
+    #[must_use]
+    pub fn wait(&self) -> Option<Result> {
+        self.results.recv().ok()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic of the worker was logged by the thread itself.
+            let _ended = thread.join();
+        }
+    }
+}
