@@ -14,6 +14,7 @@ pub mod parse;
 pub mod poll;
 pub mod probe;
 pub mod process;
+pub mod systemd;
 pub mod write;
 
 pub use cgroupfs::{CgroupFs, Hierarchy};

@@ -1,0 +1,21 @@
+//! systemd: the one owner of every cgroup that it made. What should last in such a group is asked of it over D-Bus, never written.
+//!
+//! Properties are always set with `runtime = true`: they live in /run and end with the boot, so that the administrator's
+//! files in /etc are never touched. Nothing here decides what to set.
+//!
+//! Sources: org.freedesktop.systemd1(5), systemd.resource-control(5), systemd.io/CGROUP_DELEGATION.
+
+mod blocking;
+mod client;
+mod dropins;
+mod error;
+mod events;
+mod manager;
+mod properties;
+
+pub use blocking::{BlockingSystemd, Breaker};
+pub use client::{Deadlines, ScopeSpec, Systemd};
+pub use dropins::{DropInError, remove, runtime_dropins};
+pub use error::SystemdError;
+pub use events::{SystemdEvent, listen};
+pub use properties::{Property, as_systemd_keeps, believed, names, properties, unset};
