@@ -206,12 +206,14 @@ impl BlockingSystemd {
         &mut self,
         request: &impl AsyncFn(&Systemd) -> Result<T, SystemdError>,
     ) -> Result<T, SystemdError> {
+        // A connection that is dropped here spawns its last tasks: without a runtime around it zbus panics.
+        let _within = self.runtime.enter();
         if let Some(systemd) = self.systemd.take() {
             let answer = self.runtime.block_on(request(&systemd));
             match answer {
                 Err(SystemdError::NoBus { .. }) => {}
                 Err(SystemdError::Timeout { .. }) => return answer,
-                _ => {
+                Ok(_) | Err(_) => {
                     self.systemd = Some(systemd);
                     return answer;
                 }
@@ -223,6 +225,13 @@ impl BlockingSystemd {
             self.systemd = Some(systemd);
         }
         answer
+    }
+}
+
+impl Drop for BlockingSystemd {
+    fn drop(&mut self) {
+        let _within = self.runtime.enter();
+        drop(self.systemd.take());
     }
 }
 

@@ -66,7 +66,7 @@ impl ScopeSpec {
     }
 }
 
-/// A connection to systemd.
+/// A connection to systemd. Must be used and dropped within the tokio runtime that it was made in: zbus spawns tasks there.
 #[derive(Debug, Clone)]
 pub struct Systemd {
     connection: Connection,

@@ -18,7 +18,7 @@ pub enum SystemdError {
         message: String,
     },
     /// No answer in time.
-    #[error("cannot {what}: systemd did not answer within {} s; check \"systemctl list-jobs\" and the host's load", waited.as_secs_f32())]
+    #[error("cannot {what}: systemd did not answer within {:.1} s; check \"systemctl list-jobs\" and the host's load", waited.as_secs_f32())]
     Timeout {
         /// What was tried.
         what: String,
@@ -26,7 +26,7 @@ pub enum SystemdError {
         waited: Duration,
     },
     /// systemd was silent several times in a row and is left alone for a while.
-    #[error("cannot {what}: systemd failed to answer {failures} times in a row and is not asked again for {} s", rest.as_secs_f32())]
+    #[error("cannot {what}: systemd failed to answer {failures} times in a row and is not asked again for {:.1} s", rest.as_secs_f32())]
     Resting {
         /// What was tried.
         what: String,
