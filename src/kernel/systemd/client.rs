@@ -4,8 +4,8 @@
 //! D-Bus specification allows for no sender and zbus refuses. Without a bus the callers write directly and say so.
 
 use super::error::SystemdError;
-use super::manager::{Auxiliary, ManagerProxy};
 use super::properties::{self, Property};
+use super::proxy::{Auxiliary, ManagerProxy};
 use crate::model::{Knob, KnobKind};
 use crate::units::{CgroupPath, DeviceId};
 use futures_lite::StreamExt as _;

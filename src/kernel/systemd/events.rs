@@ -2,7 +2,7 @@
 
 use super::client::{Deadlines, within};
 use super::error::SystemdError;
-use super::manager::{JobRemoved, ManagerProxy, Reloading, UnitNew, UnitRemoved};
+use super::proxy::{JobRemoved, ManagerProxy, Reloading, UnitNew, UnitRemoved};
 use futures_lite::StreamExt as _;
 use std::time::Duration;
 use zbus::proxy::CacheProperties;

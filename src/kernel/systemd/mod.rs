@@ -10,8 +10,8 @@ mod client;
 mod dropins;
 mod error;
 mod events;
-mod manager;
 mod properties;
+mod proxy;
 
 pub use blocking::{BlockingSystemd, Breaker};
 pub use client::{Deadlines, ScopeSpec, Systemd};
