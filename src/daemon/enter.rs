@@ -5,7 +5,7 @@ use crate::config::{Backend, Sources};
 use crate::cycle::{State, step};
 use crate::enforce::{Executor, Journal};
 use crate::kernel::process::ProcFs;
-use crate::kernel::systemd::BlockingSystemd;
+use crate::kernel::systemd::{BlockingSystemd, Deadlines};
 use crate::kernel::{clock, host};
 use crate::model::{Action, Outcome, OutcomeOf, Plan, Snapshot, Stray, Verdict};
 use crate::observe::{Collector, Happened};
@@ -74,7 +74,7 @@ pub fn enter(sources: &Sources, component: &ComponentName) -> Result<Entered, St
     let scratch = std::env::temp_dir().join(format!("provost-run-{own}"));
     let journal = Journal::open(&scratch, &host::boot_id(&roots.proc))?;
     let by_systemd = host.systemd && policy.backend != Backend::Subtree;
-    let systemd = if by_systemd { Some(BlockingSystemd::new()?) } else { None };
+    let systemd = if by_systemd { Some(BlockingSystemd::new(Deadlines::default())?) } else { None };
     let (fs, _) = open_tree()?;
     let mut executor = Executor::new(fs, systemd, journal, host.page);
     let mut outcomes = Vec::new();

@@ -197,7 +197,7 @@ impl Daemon {
                 // From version 255 on, the values from before a reload are reset with the next operation on any unit.
                 Heard::Systemd(
                     SystemdEvent::Reloading(false)
-                    | SystemdEvent::JobRemoved(_)
+                    | SystemdEvent::JobRemoved { .. }
                     | SystemdEvent::Connected,
                 ) => self.happened.reconcile = true,
                 Heard::Systemd(SystemdEvent::UnitNew(_) | SystemdEvent::UnitRemoved(_)) => {

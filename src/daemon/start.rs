@@ -8,7 +8,7 @@ use crate::config::{
 use crate::enforce::{Executor, Journal, JournalError, Ledger};
 use crate::estimate::Ownership;
 use crate::kernel::probe::Roots;
-use crate::kernel::systemd::{BlockingSystemd, SystemdError};
+use crate::kernel::systemd::{BlockingSystemd, Deadlines, SystemdError};
 use crate::kernel::{CgroupFs, Hierarchy, ReadError, devices, host};
 use crate::model::HostView;
 use crate::units::{ComponentName, DeviceId, Span};
@@ -96,7 +96,8 @@ impl Setup {
         let journal = Journal::open(&paths.state, &host::boot_id(&roots.proc))?;
         let ownership = adopt(journal.ledger());
         let by_systemd = host.systemd && policy.backend != Backend::Subtree;
-        let systemd = if by_systemd { Some(BlockingSystemd::new()?) } else { None };
+        let systemd =
+            if by_systemd { Some(BlockingSystemd::new(Deadlines::default())?) } else { None };
         let (worker_fs, _) = open_tree()?;
         let mut executor = Executor::new(worker_fs, systemd, journal, host.page);
         executor.keep(kept(&policy));
@@ -154,7 +155,8 @@ pub fn restorer(paths: &Paths) -> Result<(Instance, Executor), StartError> {
     let instance = Instance::take(paths)?;
     let host = host::view(&roots);
     let journal = Journal::open(&paths.state, &host::boot_id(&roots.proc))?;
-    let systemd = if host.systemd { Some(BlockingSystemd::new()?) } else { None };
+    let systemd =
+        if host.systemd { Some(BlockingSystemd::new(Deadlines::default())?) } else { None };
     Ok((instance, Executor::new(fs, systemd, journal, host.page)))
 }
 

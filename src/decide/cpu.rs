@@ -22,6 +22,9 @@ use std::collections::BTreeMap;
 /// `kernel/sched/core.c`: a quota below 1 ms is refused.
 const LEAST_QUOTA: CpuTime = CpuTime(1000);
 
+/// systemd keeps a quota in whole hundredths of a CPU: after a daemon-reload an eighth of a CPU would have become 12 %.
+const STEP: Millicpu = Millicpu(10);
+
 /// What each component with a home is entitled to.
 pub(super) fn entitlement(case: &Case<'_>) -> BTreeMap<ComponentName, Millicpu> {
     let capacity = capacity(case);
@@ -69,7 +72,8 @@ pub(super) fn targets(housed: &Housed<'_>) -> Vec<Target> {
         let Limit::At(ceiling) = cpu.ceiling else {
             continue;
         };
-        let quota = Millicpu(ceiling.0 / housed.parts()).quota_in(cpu.period).max(LEAST_QUOTA);
+        let rate = Millicpu((ceiling.0 / housed.parts() / STEP.0).max(1) * STEP.0);
+        let quota = rate.quota_in(cpu.period).max(LEAST_QUOTA);
         let max = CpuMax { quota: Limit::At(quota), period: cpu.period };
         targets.push(housed.configured(home, Knob::CpuMax(max), "cpu.ceiling"));
         let (burst, reason) = match cpu.burst {

@@ -13,7 +13,7 @@ use super::journal::{Journal, JournalError};
 use super::ledger::{Entry, Made, Moved, Original};
 use super::lifecycle;
 use crate::kernel::process::ProcFs;
-use crate::kernel::systemd::{BlockingSystemd, ScopeSpec, SystemdError, dropins};
+use crate::kernel::systemd::{BlockingSystemd, ScopeSpec, SystemdError, names, runtime_dropins};
 use crate::kernel::write::{self, MoveError};
 use crate::kernel::{CgroupFs, Group, WriteError, clock};
 use crate::model::{
@@ -140,7 +140,7 @@ impl Executor {
     fn note_original(&mut self, at: &CgroupRef, via: &Via, change: &Change, value: Option<Knob>) {
         let kind = change.new.kind();
         let dropins = match via {
-            Via::Unit(unit) => names(&dropins::runtime_dropins(&self.root, unit, &[kind])),
+            Via::Unit(unit) => texts(&runtime_dropins(&self.root, unit, &[kind])),
             Via::File => Vec::new(),
         };
         let component = change.component.clone();
@@ -259,6 +259,7 @@ impl Executor {
 
     pub(super) fn systemd(&mut self) -> Result<&mut BlockingSystemd, SystemdError> {
         self.systemd.as_mut().ok_or_else(|| SystemdError::Failed {
+            what: "ask systemd".to_owned(),
             message: "systemd does not run on this host".to_owned(),
         })
     }
@@ -343,7 +344,7 @@ impl Executor {
         let Ok(group) = self.fs.group(path) else {
             return;
         };
-        let is_set = |knob: &Knob| by_systemd && crate::kernel::systemd::is_property(knob.kind());
+        let is_set = |knob: &Knob| by_systemd && !names(knob.kind()).is_empty();
         let set: Vec<Knob> =
             changes.iter().map(|change| change.new.clone()).filter(is_set).collect();
         self.await_realised(&group, &set);
@@ -433,11 +434,11 @@ impl Executor {
     }
 }
 
-fn names(files: &[PathBuf]) -> Vec<String> {
+fn texts(files: &[PathBuf]) -> Vec<String> {
     files.iter().filter(|file| file.exists()).map(|file: &PathBuf| display(file)).collect()
 }
 
-fn display(file: &Path) -> String {
+pub(super) fn display(file: &Path) -> String {
     file.to_string_lossy().into_owned()
 }
 

@@ -12,11 +12,11 @@
 //! **Properties.** Running it twice changes nothing the second time. It needs no daemon. What could not be given back stays in the
 //! journal.
 
-use super::carry::Executor;
+use super::carry::{Executor, display};
 use super::journal::JournalError;
 use super::ledger::{Entry, Ledger, Made, Moved, Original};
 use super::lifecycle;
-use crate::kernel::systemd::dropins;
+use crate::kernel::systemd::{remove, runtime_dropins};
 use crate::kernel::write::{self, MoveError};
 use crate::model::{HomeKind, Knob, KnobKind, Reading, Via};
 use crate::units::CgroupPath;
@@ -123,7 +123,7 @@ impl Executor {
             {
                 self.await_realised(&group, &set);
             }
-            removed |= self.remove_dropins(unit, &dues);
+            removed |= self.remove_dropins(unit, &dues, account);
             for due in present {
                 let giving = match &done {
                     Ok(()) => self.confirm(due),
@@ -138,19 +138,18 @@ impl Executor {
         removed
     }
 
-    fn remove_dropins(&self, unit: &str, dues: &[&Due<'_>]) -> bool {
-        let ours: Vec<PathBuf> = dues
-            .iter()
-            .flat_map(|due| {
-                let files = dropins::runtime_dropins(&self.root, unit, &[due.kind]);
-                let foreign = &due.original.dropins;
-                files
-                    .into_iter()
-                    .filter(|file| !foreign.contains(&file.to_string_lossy().into_owned()))
-                    .collect::<Vec<_>>()
-            })
-            .collect();
-        dropins::remove(&ours);
+    /// Removes the drop-in files that provost caused. Whether there were any.
+    fn remove_dropins(&self, unit: &str, dues: &[&Due<'_>], account: &mut Vec<Returned>) -> bool {
+        let mut ours: Vec<PathBuf> = Vec::new();
+        for due in dues {
+            let files = runtime_dropins(&self.root, unit, &[due.kind]);
+            let foreign = &due.original.dropins;
+            ours.extend(files.into_iter().filter(|file| !foreign.contains(&display(file))));
+        }
+        if let (Err(error), Some(due)) = (remove(&ours), dues.first()) {
+            let (what, why) = ("runtime drop-in files".to_owned(), error.to_string());
+            account.push(Returned { path: due.path.clone(), what, how: Giving::Failed { why } });
+        }
         !ours.is_empty()
     }
 
@@ -294,7 +293,8 @@ impl Executor {
         }
     }
 
-    fn remove_groups(&self, made: &[Made], account: &mut Vec<Returned>) {
+    fn remove_groups(&mut self, made: &[Made], account: &mut Vec<Returned>) {
+        self.stop_slices(made);
         for made in made.iter().filter(|made| made.kind == HomeKind::OwnGroup) {
             let is_ours = |path: &CgroupPath| path.components().next() == Some("provost");
             let mine =
@@ -313,6 +313,21 @@ impl Executor {
                     Err(error) => Giving::Failed { why: error.to_string() },
                 };
                 account.push(Returned { path, what: "group".to_owned(), how });
+            }
+        }
+    }
+
+    /// The slices that systemd made for provost's scopes stay loaded though nobody lives in them: they are stopped.
+    fn stop_slices(&mut self, made: &[Made]) {
+        let scopes = made.iter().filter(|made| matches!(made.kind, HomeKind::OwnScope { .. }));
+        let mut slices: Vec<CgroupPath> = scopes.flat_map(|made| made.path.ancestors()).collect();
+        slices.sort_by_key(|path| std::cmp::Reverse(path.components().count()));
+        slices.dedup();
+        for slice in slices.iter().filter(|path| path.name().starts_with("provost")) {
+            let is_empty = self.fs.group(slice).is_ok_and(|group| !group.is_populated());
+            if is_empty && let Ok(systemd) = self.systemd() {
+                // One that systemd keeps is empty and limits nobody.
+                let _stopped = systemd.stop_slice(slice.name());
             }
         }
     }

@@ -1,263 +1,366 @@
-//! The calls that provost makes, each with a deadline.
+//! A client of systemd on the system bus: few requests, each with a deadline, none retried here.
+//!
+//! Not over `/run/systemd/private`: there systemd signs its messages with the sender `org.freedesktop.systemd1`, which the
+//! D-Bus specification allows for no sender and zbus refuses. Without a bus the callers write directly and say so.
 
 use super::error::SystemdError;
-use super::properties::{Property, properties, unset};
+use super::properties::{self, Property};
+use super::proxy::{Auxiliary, ManagerProxy};
 use crate::model::{Knob, KnobKind};
-use crate::units::CgroupPath;
+use crate::units::{CgroupPath, DeviceId};
+use futures_lite::StreamExt as _;
+use std::collections::BTreeMap;
 use std::time::Duration;
-use tokio::time::timeout;
 use zbus::Connection;
-use zbus::export::ordered_stream::OrderedStreamExt as _;
-use zbus::zvariant::{OwnedObjectPath, Value};
+use zbus::fdo::PropertiesProxy;
+use zbus::names::InterfaceName;
+use zbus::proxy::CacheProperties;
+use zbus::zvariant::{OwnedObjectPath, OwnedValue, Value};
 
-/// Longer than any healthy answer; PID 1 answers in milliseconds.
-const DEADLINE: Duration = Duration::from_secs(2);
-/// A job, or reading the whole configuration again, takes as long as there are units.
-const JOB_DEADLINE: Duration = Duration::from_secs(30);
+const UNIT_INTERFACE: &str = "org.freedesktop.systemd1.Unit";
 
-#[zbus::proxy(
-    interface = "org.freedesktop.systemd1.Manager",
-    default_service = "org.freedesktop.systemd1",
-    default_path = "/org/freedesktop/systemd1",
-    gen_blocking = false
-)]
-pub(super) trait Manager {
-    fn subscribe(&self) -> zbus::Result<()>;
-    fn reload(&self) -> zbus::Result<()>;
-    fn get_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
-    fn reset_failed_unit(&self, name: &str) -> zbus::Result<()>;
-    fn set_unit_properties(
-        &self,
-        name: &str,
-        runtime: bool,
-        properties: &[(&str, Value<'_>)],
-    ) -> zbus::Result<()>;
-    fn start_transient_unit(
-        &self,
-        name: &str,
-        mode: &str,
-        properties: &[(&str, Value<'_>)],
-        aux: &[(&str, Vec<(&str, Value<'_>)>)],
-    ) -> zbus::Result<OwnedObjectPath>;
-    fn attach_processes_to_unit(
-        &self,
-        name: &str,
-        subcgroup: &str,
-        pids: &[u32],
-    ) -> zbus::Result<()>;
-
-    #[zbus(property)]
-    fn version(&self) -> zbus::Result<String>;
-
-    #[zbus(signal)]
-    fn reloading(&self, active: bool) -> zbus::Result<()>;
-    #[zbus(signal)]
-    fn unit_new(&self, id: String, unit: OwnedObjectPath) -> zbus::Result<()>;
-    #[zbus(signal)]
-    fn unit_removed(&self, id: String, unit: OwnedObjectPath) -> zbus::Result<()>;
-    #[zbus(signal)]
-    fn job_removed(
-        &self,
-        id: u32,
-        job: OwnedObjectPath,
-        unit: String,
-        result: String,
-    ) -> zbus::Result<()>;
+/// How long systemd may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadlines {
+    /// For the answer to one call, and for connecting; 2 s. libdbus's default of 25 s would stall whoever waits.
+    pub call: Duration,
+    /// For a job and for a reload, which runs all generators again; 30 s.
+    pub job: Duration,
 }
 
-/// A transient scope to be started with running processes in it.
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self { call: Duration::from_secs(2), job: Duration::from_secs(30) }
+    }
+}
+
+/// A scope to be made: a group of processes that systemd did not start, delegated to us.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScopeSpec {
-    /// The unit's name, ending in `.scope`.
+    /// Its name, ending in `.scope`.
     pub unit: String,
-    /// The slice it lives in.
+    /// The slice to put it in, ending in `.slice`.
     pub slice: String,
-    /// For people.
+    /// What `systemctl status` shows.
     pub description: String,
-    /// The processes; at least one.
+    /// The processes to move in; a scope without any ends at once.
     pub pids: Vec<u32>,
-    /// Its knobs from the first moment; those without a property are left out.
+    /// Its first limits.
     pub knobs: Vec<Knob>,
 }
 
-/// A connection to systemd.
+impl ScopeSpec {
+    fn properties(&self) -> Vec<Property> {
+        let mut all: Vec<Property> = vec![
+            ("Description", self.description.clone().into()),
+            ("Slice", self.slice.clone().into()),
+            ("Delegate", true.into()),
+            ("CollectMode", "inactive-or-failed".into()),
+            ("PIDs", self.pids.clone().into()),
+        ];
+        all.extend(properties::properties(&self.knobs));
+        all
+    }
+}
+
+/// A connection to systemd. Must be used and dropped within the tokio runtime that it was made in: zbus spawns tasks there.
 #[derive(Debug, Clone)]
 pub struct Systemd {
     connection: Connection,
     manager: ManagerProxy<'static>,
+    deadlines: Deadlines,
 }
 
 impl Systemd {
-    /// Connects to the system bus.
+    /// Connects to the system bus. systemd itself is first heard with the first request.
+    ///
+    /// Must be called within a tokio runtime with I/O and time.
     ///
     /// # Errors
-    /// [`SystemdError::NoBus`] when the bus or systemd on it cannot be reached.
-    pub async fn connect() -> Result<Self, SystemdError> {
-        let no_bus = |error: zbus::Error| SystemdError::NoBus { message: error.to_string() };
-        let connecting = async {
-            let connection = Connection::system().await.map_err(no_bus)?;
-            let manager = ManagerProxy::new(&connection).await.map_err(no_bus)?;
-            Ok(Self { connection, manager })
+    /// [`SystemdError::NoBus`] and [`SystemdError::Timeout`].
+    pub async fn connect(deadlines: Deadlines) -> Result<Self, SystemdError> {
+        let opened = async {
+            let connection = Connection::system().await?;
+            let manager = ManagerProxy::builder(&connection)
+                .cache_properties(CacheProperties::No)
+                .build()
+                .await?;
+            Ok((connection, manager))
         };
-        within(DEADLINE, "connect", connecting).await
+        let (connection, manager) =
+            within(deadlines.call, "connect to the system bus", opened).await?;
+        Ok(Self { connection, manager, deadlines })
     }
 
-    pub(super) const fn manager(&self) -> &ManagerProxy<'static> {
-        &self.manager
-    }
-
-    /// systemd's version, as it says itself: `252.39-1~deb12u1`.
+    /// systemd's version as it names itself, for example `252.39-1~deb12u1`.
     ///
     /// # Errors
-    /// [`SystemdError`].
+    /// [`SystemdError`] when systemd cannot be heard.
     pub async fn version(&self) -> Result<String, SystemdError> {
-        self.call("Version", "", self.manager.version()).await
+        self.call("ask systemd's version", self.manager.version()).await
     }
 
-    /// Sets runtime properties of a unit for all `knobs` in one call. systemd writes them to the kernel after it has answered.
+    /// Sets limits of a unit until the next boot, all in one call.
+    ///
+    /// Knobs without a property are left out ([`properties::names`]); nothing is sent if none is left. The call makes
+    /// systemd write *all* attributes of the unit again, also those that others wrote directly.
     ///
     /// # Errors
-    /// [`SystemdError`]; nothing is set then.
+    /// [`SystemdError`]; then nothing was set.
     pub async fn set_knobs(&self, unit: &str, knobs: &[Knob]) -> Result<(), SystemdError> {
-        self.set_properties(unit, &properties(knobs)).await
+        self.set(unit, properties::properties(knobs)).await
     }
 
-    /// Sets runtime properties of a unit back to "not set".
+    /// Makes systemd forget limits of a unit; see [`properties::unset`] for what that means.
     ///
     /// # Errors
-    /// [`SystemdError`]; nothing is set then.
+    /// [`SystemdError`]; then nothing was changed.
     pub async fn unset(&self, unit: &str, kinds: &[KnobKind]) -> Result<(), SystemdError> {
-        self.set_properties(unit, &unset(kinds)).await
+        self.set(unit, properties::unset(kinds)).await
     }
 
-    async fn set_properties(
-        &self,
-        unit: &str,
-        properties: &[Property],
-    ) -> Result<(), SystemdError> {
-        if properties.is_empty() {
+    async fn set(&self, unit: &str, wanted: Vec<Property>) -> Result<(), SystemdError> {
+        if wanted.is_empty() {
             return Ok(());
         }
-        let call = self.manager.set_unit_properties(unit, true, properties);
-        self.call("SetUnitProperties", unit, call).await
+        let names: Vec<&str> = wanted.iter().map(|(name, _)| *name).collect();
+        let what = format!("set {} of {unit}", names.join(", "));
+        let wanted: Vec<(&str, &Value<'_>)> =
+            wanted.iter().map(|(name, value)| (*name, value)).collect();
+        let call = self.manager.set_unit_properties(unit, true, &wanted);
+        self.call(&what, call).await
     }
 
-    /// Starts a delegated scope around running processes, and waits until it runs. If it runs already, the processes join it.
+    /// What systemd holds for a unit; `None` where it holds no value, no entry where it has no property.
+    ///
+    /// `TasksMax` always has a value in services and scopes: the host's `DefaultTasksMax=`.
     ///
     /// # Errors
-    /// [`SystemdError`]; the processes are then where they were.
-    pub async fn start_scope(&self, spec: &ScopeSpec) -> Result<(), SystemdError> {
-        let unit = spec.unit.as_str();
-        self.call("Subscribe", unit, self.manager.subscribe()).await.or_else(already)?;
-        let mut removed = self.call("JobRemoved", unit, self.manager.receive_job_removed()).await?;
-        let mut all: Vec<(&str, Value<'_>)> = vec![
-            ("Description", Value::from(spec.description.as_str())),
-            ("Slice", Value::from(spec.slice.as_str())),
-            ("PIDs", Value::from(spec.pids.clone())),
-            ("Delegate", Value::Bool(true)),
-            ("CollectMode", Value::from("inactive-or-failed")),
-        ];
-        all.extend(properties(&spec.knobs));
-        let start = self.manager.start_transient_unit(unit, "fail", &all, &[]);
-        let job = match self.call("StartTransientUnit", unit, start).await {
-            Ok(job) => job,
-            Err(SystemdError::UnitExists { .. }) => return self.join_scope(spec).await,
+    /// [`SystemdError`]; [`SystemdError::NoSuchUnit`] also for a unit without a file.
+    pub async fn believed(
+        &self,
+        unit: &str,
+        kinds: &[KnobKind],
+    ) -> Result<BTreeMap<KnobKind, Option<Knob>>, SystemdError> {
+        let what = format!("read the properties of {unit}");
+        let interface = interface_of(&what, unit)?;
+        let path = self.call(&what, self.manager.load_unit(unit)).await?;
+        let state = self.property(&what, &path, UNIT_INTERFACE, "LoadState").await?;
+        if state == "not-found" {
+            return Err(SystemdError::NoSuchUnit {
+                what,
+                message: format!("{unit} has no unit file"),
+            });
+        }
+        let proxy = self.properties_of(&what, &path).await?;
+        let name = InterfaceName::from_static_str_unchecked(interface);
+        let all = async { Ok(proxy.get_all(name).await?) };
+        let all: BTreeMap<String, OwnedValue> = self.call(&what, all).await?.into_iter().collect();
+        Ok(properties::believed(kinds, &all, &device_of))
+    }
+
+    /// Where a unit's group is; `None` when the unit is not loaded or has no group now.
+    ///
+    /// # Errors
+    /// [`SystemdError`] when systemd cannot be heard, or the kind of unit has no group.
+    pub async fn control_group(&self, unit: &str) -> Result<Option<CgroupPath>, SystemdError> {
+        let what = format!("ask for the control group of {unit}");
+        let interface = interface_of(&what, unit)?;
+        let path = match self.call(&what, self.manager.get_unit(unit)).await {
+            Ok(path) => path,
+            Err(SystemdError::NoSuchUnit { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let finished = async {
-            while let Some(signal) = removed.next().await {
-                let Ok(args) = signal.args() else { continue };
-                if args.job == job {
-                    return match args.result.as_str() {
-                        "done" => Ok(()),
-                        other => Err(SystemdError::Failed {
-                            message: format!("the start of {unit} ended as {other}"),
-                        }),
-                    };
-                }
-            }
-            Err(SystemdError::NoBus { message: "the connection ended".to_owned() })
+        let group = match self.property(&what, &path, interface, "ControlGroup").await {
+            Ok(group) => group,
+            Err(SystemdError::NoSuchUnit { .. }) => return Ok(None),
+            Err(error) => return Err(error),
         };
-        within(JOB_DEADLINE, "StartTransientUnit", finished).await
-    }
-
-    async fn join_scope(&self, spec: &ScopeSpec) -> Result<(), SystemdError> {
-        self.attach(&spec.unit, &spec.pids).await?;
-        self.set_knobs(&spec.unit, &spec.knobs).await
-    }
-
-    /// Moves processes into a running unit.
-    ///
-    /// # Errors
-    /// [`SystemdError`].
-    pub async fn attach(&self, unit: &str, pids: &[u32]) -> Result<(), SystemdError> {
-        let call = self.manager.attach_processes_to_unit(unit, "", pids);
-        self.call("AttachProcessesToUnit", unit, call).await
-    }
-
-    /// The group of a loaded unit; none while it does not run.
-    ///
-    /// # Errors
-    /// [`SystemdError`]; [`SystemdError::NoSuchUnit`] for a unit that is not loaded.
-    pub async fn control_group(&self, unit: &str) -> Result<Option<CgroupPath>, SystemdError> {
-        let path = self.call("GetUnit", unit, self.manager.get_unit(unit)).await?;
-        let interface = match unit.rsplit('.').next() {
-            Some("slice") => "org.freedesktop.systemd1.Slice",
-            Some("scope") => "org.freedesktop.systemd1.Scope",
-            Some(_) | None => "org.freedesktop.systemd1.Service",
-        };
-        let read = async {
-            let reply = self
-                .connection
-                .call_method(
-                    Some("org.freedesktop.systemd1"),
-                    &path,
-                    Some("org.freedesktop.DBus.Properties"),
-                    "Get",
-                    &(interface, "ControlGroup"),
-                )
-                .await?;
-            let value: zbus::zvariant::OwnedValue = reply.body().deserialize()?;
-            String::try_from(value).map_err(zbus::Error::from)
-        };
-        let group = self.call("ControlGroup", unit, read).await?;
         Ok((!group.is_empty()).then(|| CgroupPath::new(&group)))
     }
 
-    /// Makes systemd read its configuration again. Everybody's direct writes are lost by that, so it is done only when provost leaves.
+    /// Makes a delegated scope of running processes and waits until it runs.
+    ///
+    /// A scope of that name that runs already takes the processes and the limits instead.
+    ///
+    /// # Errors
+    /// [`SystemdError`]; [`SystemdError::Timeout`] when the job did not end in time, in which case the scope may still come.
+    pub async fn start_scope(&self, spec: &ScopeSpec) -> Result<(), SystemdError> {
+        let unit = spec.unit.as_str();
+        let what = format!("start {unit} in {} for {} processes", spec.slice, spec.pids.len());
+        match self.start_transient(&what, spec).await {
+            Err(SystemdError::UnitExists { .. }) => {
+                self.attach(unit, &spec.pids).await?;
+                self.set_knobs(unit, &spec.knobs).await
+            }
+            other => other,
+        }
+    }
+
+    async fn start_transient(&self, what: &str, spec: &ScopeSpec) -> Result<(), SystemdError> {
+        // Before the call, as the job may be over before its answer has been read.
+        self.subscribe(what).await?;
+        let only_ours = [(2, spec.unit.as_str())];
+        let ends = self.manager.receive_job_removed_with_args(&only_ours);
+        let mut ends = self.call(what, ends).await?;
+        let no_others: [Auxiliary<'_>; 0] = [];
+        let properties = spec.properties();
+        let start = self.manager.start_transient_unit(&spec.unit, "fail", &properties, &no_others);
+        let job = self.call(what, start).await?;
+        let result = within(self.deadlines.job, what, async {
+            while let Some(end) = ends.next().await {
+                let end = end.args()?;
+                if *end.job() == job {
+                    return Ok(Some(end.result().clone()));
+                }
+            }
+            Ok(None)
+        });
+        match result.await?.as_deref() {
+            Some("done") => Ok(()),
+            Some(result) => Err(SystemdError::Failed {
+                what: what.to_owned(),
+                message: format!("its start job ended with \"{result}\""),
+            }),
+            None => Err(SystemdError::NoBus {
+                what: what.to_owned(),
+                message: "the connection ended before the start job did".to_owned(),
+            }),
+        }
+    }
+
+    async fn subscribe(&self, what: &str) -> Result<(), SystemdError> {
+        match self.call(what, self.manager.subscribe()).await {
+            Err(SystemdError::Failed { message, .. })
+                if message.contains("systemd1.AlreadySubscribed") =>
+            {
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Moves processes into a delegated unit that runs.
+    ///
+    /// # Errors
+    /// [`SystemdError`]; some of the processes may have been moved.
+    pub async fn attach(&self, unit: &str, pids: &[u32]) -> Result<(), SystemdError> {
+        if pids.is_empty() {
+            return Ok(());
+        }
+        let what = format!("move {} processes into {unit}", pids.len());
+        let call = self.manager.attach_processes_to_unit(unit, "", pids);
+        self.call(&what, call).await
+    }
+
+    /// Stops a slice; for slices in which nobody lives, since stopping kills whoever does.
+    ///
+    /// # Errors
+    /// [`SystemdError`].
+    pub async fn stop_slice(&self, unit: &str) -> Result<(), SystemdError> {
+        let what = format!("stop {unit}");
+        self.call(&what, self.manager.stop_unit(unit, "fail")).await.map(drop)
+    }
+
+    /// Makes systemd forget that a unit failed, so that its name is free again.
+    ///
+    /// # Errors
+    /// [`SystemdError`].
+    pub async fn reset_failed(&self, unit: &str) -> Result<(), SystemdError> {
+        let what = format!("reset the failed state of {unit}");
+        self.call(&what, self.manager.reset_failed_unit(unit)).await
+    }
+
+    /// Makes systemd read all unit files again. This resets what anybody wrote directly into its groups, on 257 delayed
+    /// until the next operation on any unit; only for giving limits back.
     ///
     /// # Errors
     /// [`SystemdError`].
     pub async fn reload(&self) -> Result<(), SystemdError> {
-        let reload = async {
-            self.manager.reload().await.map_err(|error| SystemdError::of("Reload", "", &error))
+        within(self.deadlines.job, "reload systemd's units", self.manager.reload()).await
+    }
+
+    async fn properties_of(
+        &self,
+        what: &str,
+        path: &OwnedObjectPath,
+    ) -> Result<PropertiesProxy<'static>, SystemdError> {
+        let build = async {
+            PropertiesProxy::builder(&self.connection)
+                .destination("org.freedesktop.systemd1")?
+                .path(path.clone())?
+                .cache_properties(CacheProperties::No)
+                .build()
+                .await
         };
-        within(JOB_DEADLINE, "Reload", reload).await
+        self.call(what, build).await
+    }
+
+    /// One property that is a text.
+    async fn property(
+        &self,
+        what: &str,
+        path: &OwnedObjectPath,
+        interface: &'static str,
+        name: &str,
+    ) -> Result<String, SystemdError> {
+        let proxy = self.properties_of(what, path).await?;
+        let interface = InterfaceName::from_static_str_unchecked(interface);
+        let read = async {
+            let value = proxy.get(interface, name).await?;
+            Ok(String::try_from(value)?)
+        };
+        self.call(what, read).await
     }
 
     async fn call<T>(
         &self,
-        name: &'static str,
-        unit: &str,
-        call: impl Future<Output = zbus::Result<T>>,
+        what: &str,
+        asked: impl Future<Output = zbus::Result<T>>,
     ) -> Result<T, SystemdError> {
-        let call = async { call.await.map_err(|error| SystemdError::of(name, unit, &error)) };
-        within(DEADLINE, name, call).await
+        within(self.deadlines.call, what, asked).await
     }
 }
 
-/// A second Subscribe on one connection is an error that means "done already".
-fn already(error: SystemdError) -> Result<(), SystemdError> {
-    let is_done =
-        matches!(&error, SystemdError::Failed { message } if message.contains("AlreadySubscribed"));
-    if is_done { Ok(()) } else { Err(error) }
+/// The answer, or the reason why there is none by the deadline.
+pub(super) async fn within<T>(
+    deadline: Duration,
+    what: &str,
+    asked: impl Future<Output = zbus::Result<T>>,
+) -> Result<T, SystemdError> {
+    match tokio::time::timeout(deadline, asked).await {
+        Ok(answer) => answer.map_err(|error| SystemdError::of(what, &error)),
+        Err(_) => Err(SystemdError::Timeout { what: what.to_owned(), waited: deadline }),
+    }
 }
 
-async fn within<T>(
-    deadline: Duration,
-    call: &'static str,
-    work: impl Future<Output = Result<T, SystemdError>>,
-) -> Result<T, SystemdError> {
-    let late = || SystemdError::Timeout { call, seconds: deadline.as_secs() };
-    timeout(deadline, work).await.unwrap_or_else(|_| Err(late()))
+/// The interface with the resource-control properties of a unit's kind.
+fn interface_of(what: &str, unit: &str) -> Result<&'static str, SystemdError> {
+    let (_, kind) = unit.rsplit_once('.').unwrap_or_default();
+    match kind {
+        "service" => Ok("org.freedesktop.systemd1.Service"),
+        "scope" => Ok("org.freedesktop.systemd1.Scope"),
+        "slice" => Ok("org.freedesktop.systemd1.Slice"),
+        "socket" => Ok("org.freedesktop.systemd1.Socket"),
+        "mount" => Ok("org.freedesktop.systemd1.Mount"),
+        "swap" => Ok("org.freedesktop.systemd1.Swap"),
+        _ => Err(SystemdError::Invalid {
+            what: what.to_owned(),
+            message: "only services, scopes, slices, sockets, mounts and swaps have control groups"
+                .to_owned(),
+        }),
+    }
+}
+
+/// The device that a path in `IO…Max=` stands for: `/dev/block/MAJ:MIN` by its name, any other device file by its inode.
+fn device_of(path: &str) -> Option<DeviceId> {
+    if let Some(numbers) = path.strip_prefix("/dev/block/") {
+        let (major, minor) = numbers.split_once(':')?;
+        return Some(DeviceId { major: major.parse().ok()?, minor: minor.parse().ok()? });
+    }
+    let device = nix::sys::stat::stat(path).ok()?.st_rdev;
+    Some(DeviceId {
+        major: u32::try_from(nix::sys::stat::major(device)).ok()?,
+        minor: u32::try_from(nix::sys::stat::minor(device)).ok()?,
+    })
 }

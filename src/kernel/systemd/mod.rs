@@ -1,17 +1,21 @@
-//! systemd over D-Bus: runtime properties of units, transient scopes, and word of what it does to cgroups.
+//! systemd: the one owner of every cgroup that it made. What should last in such a group is asked of it over D-Bus, never written.
 //!
-//! PID 1 may be slow or gone; so every call has a deadline, the blocking form is used from the worker thread only, and after
-//! a few failures in a row it is not asked for a while.
+//! Properties are always set with `runtime = true`: they live in /run and end with the boot, so that the administrator's
+//! files in /etc are never touched. Nothing here decides what to set.
+//!
+//! Sources: org.freedesktop.systemd1(5), systemd.resource-control(5), systemd.io/CGROUP_DELEGATION.
 
 mod blocking;
 mod client;
-pub mod dropins;
+mod dropins;
 mod error;
 mod events;
 mod properties;
+mod proxy;
 
-pub use blocking::BlockingSystemd;
-pub use client::{ScopeSpec, Systemd};
+pub use blocking::{BlockingSystemd, Breaker};
+pub use client::{Deadlines, ScopeSpec, Systemd};
+pub use dropins::{DropInError, remove, runtime_dropins};
 pub use error::SystemdError;
 pub use events::{SystemdEvent, listen};
-pub use properties::is_property;
+pub use properties::{Property, as_systemd_keeps, believed, names, properties, unset};

@@ -1,31 +1,30 @@
-//! Knobs as systemd's unit properties.
+//! Knobs as the properties of a unit, and back. Pure: nothing here talks to systemd.
 //!
-//! Sizes and rates are sent as plain integers: systemd's own text forms mix base 1000 (I/O) and 1024 (memory). "No limit" is 2^64 - 1.
-//! Source: `org.freedesktop.systemd1(5)`, `systemd.resource-control(5)`; the same on 252 and 257.
+//! systemd keeps a CPU quota as microseconds per second and computes the quota of a period from it, rounding down. The
+//! rate is therefore rounded up, which gives back exactly the wanted quota for every period that the kernel takes.
+//!
+//! Sources: org.freedesktop.systemd1(5), systemd.resource-control(5).
 
 use crate::model::{IoMax, Knob, KnobKind};
-use crate::units::{CpuSet, DeviceId, Limit};
-use zbus::zvariant::Value;
+use crate::units::{Bytes, CpuMax, CpuSet, CpuTime, DeviceId, Limit, Weight};
+use std::collections::BTreeMap;
+use zbus::zvariant::{OwnedValue, Value};
 
-/// A property and its value.
-pub(super) type Property = (&'static str, Value<'static>);
-
+/// systemd's word for "no limit" and, for a weight, for "not set".
 const INFINITY: u64 = u64::MAX;
-const USEC_PER_SEC: u64 = 1_000_000;
+const SECOND_USEC: u64 = 1_000_000;
+/// The kernel takes no quota and no period below this.
+const MILLISECOND_USEC: u64 = 1000;
 
-/// Whether systemd has a runtime property for the knob. `cpu.max.burst` and `memory.oom.group` have none.
+/// A property's name with its value in the type that systemd expects.
+pub type Property = (&'static str, Value<'static>);
+
+/// The properties that hold a knob; empty where systemd has none (`cpu.max.burst`, `memory.oom.group`).
 #[must_use]
-pub const fn is_property(kind: KnobKind) -> bool {
-    !matches!(kind, KnobKind::CpuMaxBurst | KnobKind::MemoryOomGroup)
-}
-
-/// The stems of the runtime drop-in files that systemd writes for a knob: `50-STEM.conf`.
-pub(super) const fn dropin_stems(kind: KnobKind) -> &'static [&'static str] {
+pub const fn names(kind: KnobKind) -> &'static [&'static str] {
     match kind {
         KnobKind::CpuWeight => &["CPUWeight"],
-        KnobKind::CpuMax => {
-            &["CPUQuota", "CPUQuotaPeriodSec", "CPUQuotaPerSecUSec", "CPUQuotaPeriodUSec"]
-        }
+        KnobKind::CpuMax => &["CPUQuotaPerSecUSec", "CPUQuotaPeriodUSec"],
         KnobKind::CpusetCpus => &["AllowedCPUs"],
         KnobKind::MemoryMin => &["MemoryMin"],
         KnobKind::MemoryLow => &["MemoryLow"],
@@ -41,149 +40,280 @@ pub(super) const fn dropin_stems(kind: KnobKind) -> &'static [&'static str] {
     }
 }
 
-/// The properties that set `knobs`; those that have none are left out.
-pub(super) fn properties(knobs: &[Knob]) -> Vec<Property> {
-    let mut properties: Vec<Property> = knobs.iter().flat_map(property).collect();
-    let devices: Vec<(DeviceId, IoMax)> =
-        knobs
-            .iter()
-            .filter_map(|knob| {
-                if let Knob::IoMax(device, max) = knob { Some((*device, *max)) } else { None }
-            })
-            .collect();
-    if !devices.is_empty() {
-        properties.extend(device_properties(&devices));
-    }
-    properties
+/// What one property carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Content {
+    /// `t`
+    Number(u64),
+    /// `ay`: bit n of byte m stands for CPU 8 m + n.
+    Mask(Vec<u8>),
+    /// `a(st)`: device file and rate.
+    Rates(Vec<(String, u64)>),
 }
 
-fn property(knob: &Knob) -> Vec<Property> {
-    let number = |name, value: u64| vec![(name, Value::U64(value))];
-    match knob {
-        Knob::CpuWeight(weight) => number("CPUWeight", u64::from(weight.get())),
-        Knob::IoWeight(weight) => number("IOWeight", u64::from(weight.get())),
-        Knob::CpuMax(max) => {
-            let period = max.period.0.max(1);
-            let per_second = max.quota.value().map_or(INFINITY, |quota| {
-                let exact = u128::from(quota.0) * u128::from(USEC_PER_SEC) / u128::from(period);
-                u64::try_from(exact).unwrap_or(INFINITY)
-            });
-            // Without a period of its own systemd stretches short ones, so it is always told.
-            vec![
-                ("CPUQuotaPerSecUSec", Value::U64(per_second)),
-                ("CPUQuotaPeriodUSec", Value::U64(period)),
-            ]
+impl From<Content> for Value<'static> {
+    fn from(content: Content) -> Self {
+        match content {
+            Content::Number(number) => number.into(),
+            Content::Mask(mask) => mask.into(),
+            Content::Rates(rates) => rates.into(),
         }
-        Knob::CpusetCpus(cpus) => vec![("AllowedCPUs", Value::from(mask(cpus)))],
-        Knob::MemoryMin(limit) => number("MemoryMin", bytes(*limit)),
-        Knob::MemoryLow(limit) => number("MemoryLow", bytes(*limit)),
-        Knob::MemoryHigh(limit) => number("MemoryHigh", bytes(*limit)),
-        Knob::MemoryMax(limit) => number("MemoryMax", bytes(*limit)),
-        Knob::MemorySwapMax(limit) => number("MemorySwapMax", bytes(*limit)),
-        Knob::PidsMax(limit) => number("TasksMax", limit.value().unwrap_or(INFINITY)),
-        Knob::IoMax(..) | Knob::CpuMaxBurst(_) | Knob::MemoryOomGroup(_) => Vec::new(),
     }
 }
 
-fn device_properties(devices: &[(DeviceId, IoMax)]) -> Vec<Property> {
-    let list = |pick: fn(&IoMax) -> u64| {
-        let entries: Vec<(String, u64)> = devices
-            .iter()
-            .map(|(device, max)| (format!("/dev/block/{device}"), pick(max)))
-            .collect();
-        Value::from(entries)
-    };
-    vec![
-        ("IOReadBandwidthMax", list(|max| bytes(max.rbps))),
-        ("IOWriteBandwidthMax", list(|max| bytes(max.wbps))),
-        ("IOReadIOPSMax", list(|max| max.riops.value().unwrap_or(INFINITY))),
-        ("IOWriteIOPSMax", list(|max| max.wiops.value().unwrap_or(INFINITY))),
-    ]
+/// The properties that set `knobs`, each property once; of two values for one knob the last counts.
+///
+/// Knobs without a property are left out: see [`names`]. The devices of several `io.max` knobs share each list; a direction
+/// without limit is sent as infinity, which takes the device off the list.
+#[must_use]
+pub fn properties(knobs: &[Knob]) -> Vec<Property> {
+    let mut wanted = Wanted::default();
+    for knob in knobs {
+        wanted.knob(knob);
+    }
+    wanted.into_properties()
 }
 
-/// The properties that say "not set" for `kinds`.
-pub(super) fn unset(kinds: &[KnobKind]) -> Vec<Property> {
-    let property = |kind: &KnobKind| {
-        // What systemd calls CGROUP_WEIGHT_INVALID: as if the unit file said nothing.
-        if *kind == KnobKind::CpuWeight {
-            vec![("CPUWeight", Value::U64(INFINITY))]
-        } else if *kind == KnobKind::IoWeight {
-            vec![("IOWeight", Value::U64(INFINITY))]
-        } else {
-            properties(&[kind.kernel_default()])
+/// The properties that make systemd forget what was set for `kinds`.
+///
+/// For `TasksMax=` that is "unlimited", not the host's `DefaultTasksMax=`; for a device in `io.max` only that device's
+/// entries go, as an empty list would also remove the administrator's other devices. To return to what the unit's file
+/// says, remove the [drop-ins](super::runtime_dropins) and reload.
+#[must_use]
+pub fn unset(kinds: &[KnobKind]) -> Vec<Property> {
+    let mut wanted = Wanted::default();
+    for kind in kinds {
+        match kind {
+            KnobKind::CpuWeight | KnobKind::IoWeight | KnobKind::CpuMax => {
+                for name in names(*kind) {
+                    wanted.put(name, Content::Number(INFINITY));
+                }
+            }
+            KnobKind::CpusetCpus
+            | KnobKind::MemoryMin
+            | KnobKind::MemoryLow
+            | KnobKind::MemoryHigh
+            | KnobKind::MemoryMax
+            | KnobKind::MemorySwapMax
+            | KnobKind::IoMax(_)
+            | KnobKind::PidsMax => wanted.knob(&kind.kernel_default()),
+            KnobKind::CpuMaxBurst | KnobKind::MemoryOomGroup => {}
         }
+    }
+    wanted.into_properties()
+}
+
+#[derive(Debug, Default)]
+struct Wanted(Vec<(&'static str, Content)>);
+
+impl Wanted {
+    fn knob(&mut self, knob: &Knob) {
+        let number = match knob {
+            Knob::CpuWeight(weight) | Knob::IoWeight(weight) => u64::from(weight.get()),
+            Knob::MemoryMin(limit)
+            | Knob::MemoryLow(limit)
+            | Knob::MemoryHigh(limit)
+            | Knob::MemoryMax(limit)
+            | Knob::MemorySwapMax(limit) => or_infinity(limit.map(|bytes| bytes.0)),
+            Knob::PidsMax(limit) => or_infinity(*limit),
+            Knob::CpuMax(max) => return self.cpu_max(*max),
+            Knob::CpusetCpus(cpus) => return self.put("AllowedCPUs", Content::Mask(mask(cpus))),
+            Knob::IoMax(device, max) => return self.io_max(*device, *max),
+            Knob::CpuMaxBurst(_) | Knob::MemoryOomGroup(_) => return,
+        };
+        for name in names(knob.kind()) {
+            self.put(name, Content::Number(number));
+        }
+    }
+
+    fn cpu_max(&mut self, max: CpuMax) {
+        let rate = match max.quota {
+            Limit::At(quota) => rate_of(quota, max.period),
+            Limit::Max => INFINITY,
+        };
+        self.put("CPUQuotaPerSecUSec", Content::Number(rate));
+        self.put("CPUQuotaPeriodUSec", Content::Number(max.period.0));
+    }
+
+    fn io_max(&mut self, device: DeviceId, max: IoMax) {
+        let path = format!("/dev/block/{device}");
+        let limits =
+            [max.rbps.map(|bytes| bytes.0), max.wbps.map(|bytes| bytes.0), max.riops, max.wiops];
+        for (name, limit) in names(KnobKind::IoMax(device)).iter().zip(limits) {
+            let rate = (path.clone(), or_infinity(limit));
+            match self.0.iter_mut().find(|(have, _)| have == name) {
+                Some((_, Content::Rates(rates))) => {
+                    rates.retain(|(have, _)| *have != path);
+                    rates.push(rate);
+                }
+                Some(_) | None => self.put(name, Content::Rates(vec![rate])),
+            }
+        }
+    }
+
+    fn put(&mut self, name: &'static str, content: Content) {
+        match self.0.iter_mut().find(|(have, _)| *have == name) {
+            Some((_, old)) => *old = content,
+            None => self.0.push((name, content)),
+        }
+    }
+
+    fn into_properties(self) -> Vec<Property> {
+        self.0.into_iter().map(|(name, content)| (name, content.into())).collect()
+    }
+}
+
+fn or_infinity(limit: Limit<u64>) -> u64 {
+    limit.value().unwrap_or(INFINITY)
+}
+
+/// Microseconds per second, rounded up; at least one, as systemd refuses zero, and never its word for infinity.
+fn rate_of(quota: CpuTime, period: CpuTime) -> u64 {
+    let product = u128::from(quota.0) * u128::from(SECOND_USEC);
+    let rate = product.div_ceil(u128::from(period.0.max(1)));
+    u64::try_from(rate).unwrap_or(INFINITY).clamp(1, INFINITY - 1)
+}
+
+/// What systemd writes to the group when it is asked for `knob`, before the kernel rounds it.
+///
+/// Only `cpu.max` differs: the quota is at least 1 ms, the period from 1 ms to 1 s and as long as the least quota needs,
+/// and without a quota always 100 ms. After a daemon-reload systemd 252 to 257 know the rate in whole hundredths of a CPU
+/// only, as their drop-in says `CPUQuota=12%` for an eighth: a quota that shall survive it is a multiple of that.
+#[must_use]
+pub fn as_systemd_keeps(knob: &Knob) -> Knob {
+    let Knob::CpuMax(max) = knob else {
+        return knob.clone();
     };
-    kinds.iter().flat_map(property).collect()
+    let Limit::At(quota) = max.quota else {
+        return Knob::CpuMax(CpuMax::UNLIMITED);
+    };
+    Knob::CpuMax(written(rate_of(quota, max.period), max.period.0))
 }
 
-fn bytes(limit: Limit<crate::units::Bytes>) -> u64 {
-    limit.value().map_or(INFINITY, |bytes| bytes.0)
+/// `cpu.max` as systemd computes it from its two properties.
+fn written(rate: u64, period: u64) -> CpuMax {
+    let least_period = MILLISECOND_USEC.saturating_mul(SECOND_USEC) / rate.max(1);
+    let period = period.max(MILLISECOND_USEC).max(least_period).min(SECOND_USEC);
+    let quota = u128::from(rate) * u128::from(period) / u128::from(SECOND_USEC);
+    let quota = u64::try_from(quota).unwrap_or(INFINITY).max(MILLISECOND_USEC);
+    CpuMax { quota: Limit::At(CpuTime(quota)), period: CpuTime(period) }
 }
 
-/// A CPU set as systemd reads it: bit n of byte n / 8, the least significant bit first. (Other tools send the bytes reversed, and so
-/// pin to the wrong CPUs beyond the eighth.)
 fn mask(cpus: &CpuSet) -> Vec<u8> {
-    let bytes = cpus.iter().max().map_or(0, |last| last / 8 + 1);
-    (0..bytes)
-        .map(|byte| {
-            let bits = cpus.iter().filter(|cpu| cpu / 8 == byte).map(|cpu| 1u8 << (cpu % 8));
-            bits.fold(0, |mask, bit| mask | bit)
-        })
-        .collect()
+    let mut mask = Vec::new();
+    for cpu in cpus.iter() {
+        let Ok(place) = usize::try_from(cpu / 8) else {
+            continue;
+        };
+        if mask.len() <= place {
+            mask.resize(place + 1, 0u8);
+        }
+        if let Some(byte) = mask.get_mut(place) {
+            *byte |= 1 << (cpu % 8);
+        }
+    }
+    mask
+}
+
+fn cpus(mask: &[u8]) -> CpuSet {
+    let bits = (0u32..).zip(mask).flat_map(|(place, byte)| {
+        (0..8).filter(move |bit| byte >> bit & 1 == 1).map(move |bit| place * 8 + bit)
+    });
+    CpuSet::of(bits)
+}
+
+/// The knobs that `present` properties of a unit hold, one entry per kind; `None` where nothing is set.
+///
+/// A kind is missing from the answer where systemd has no property for it or did not show it. `device_of` tells which disk
+/// a path stands for, as an administrator may have written `/dev/vda`.
+pub fn believed(
+    kinds: &[KnobKind],
+    present: &BTreeMap<String, OwnedValue>,
+    device_of: &dyn Fn(&str) -> Option<DeviceId>,
+) -> BTreeMap<KnobKind, Option<Knob>> {
+    let present = Present { present, device_of };
+    kinds.iter().filter_map(|kind| Some((*kind, present.knob(*kind)?))).collect()
+}
+
+struct Present<'a> {
+    present: &'a BTreeMap<String, OwnedValue>,
+    device_of: &'a dyn Fn(&str) -> Option<DeviceId>,
+}
+
+impl Present<'_> {
+    /// Outer `None`: systemd does not say; inner `None`: not set.
+    fn knob(&self, kind: KnobKind) -> Option<Option<Knob>> {
+        let number = || self.number(names(kind).first()?);
+        let limit = || Some(finite(number()?).map(Bytes));
+        let protection = |knob: fn(Limit<Bytes>) -> Knob| {
+            Some(match number()? {
+                0 => None,
+                INFINITY => Some(knob(Limit::Max)),
+                bytes => Some(knob(Limit::At(Bytes(bytes)))),
+            })
+        };
+        match kind {
+            KnobKind::CpuWeight => {
+                Some(finite(number()?).map(|weight| Knob::CpuWeight(Weight::clamped(weight))))
+            }
+            KnobKind::IoWeight => {
+                Some(finite(number()?).map(|weight| Knob::IoWeight(Weight::clamped(weight))))
+            }
+            KnobKind::CpuMax => self.cpu_max(),
+            KnobKind::CpusetCpus => {
+                let cpus = self.cpuset()?;
+                Some((!cpus.is_empty()).then_some(Knob::CpusetCpus(cpus)))
+            }
+            KnobKind::MemoryMin => protection(Knob::MemoryMin),
+            KnobKind::MemoryLow => protection(Knob::MemoryLow),
+            KnobKind::MemoryHigh => Some(limit()?.map(|at| Knob::MemoryHigh(Limit::At(at)))),
+            KnobKind::MemoryMax => Some(limit()?.map(|at| Knob::MemoryMax(Limit::At(at)))),
+            KnobKind::MemorySwapMax => Some(limit()?.map(|at| Knob::MemorySwapMax(Limit::At(at)))),
+            KnobKind::IoMax(device) => self.io_max(device),
+            KnobKind::PidsMax => Some(finite(number()?).map(|at| Knob::PidsMax(Limit::At(at)))),
+            KnobKind::CpuMaxBurst | KnobKind::MemoryOomGroup => None,
+        }
+    }
+
+    fn cpu_max(&self) -> Option<Option<Knob>> {
+        let period = self.number("CPUQuotaPeriodUSec")?;
+        let period = finite(period).unwrap_or(CpuMax::DEFAULT_PERIOD.0);
+        let rate = finite(self.number("CPUQuotaPerSecUSec")?);
+        Some(rate.map(|rate| Knob::CpuMax(written(rate, period))))
+    }
+
+    fn cpuset(&self) -> Option<CpuSet> {
+        let value = self.present.get("AllowedCPUs")?.try_clone().ok()?;
+        Some(cpus(&Vec::<u8>::try_from(value).ok()?))
+    }
+
+    fn io_max(&self, device: DeviceId) -> Option<Option<Knob>> {
+        let [rbps, wbps, riops, wiops] =
+            ["IOReadBandwidthMax", "IOWriteBandwidthMax", "IOReadIOPSMax", "IOWriteIOPSMax"]
+                .map(|name| self.rate(name, device));
+        let max =
+            IoMax { rbps: rbps?.map(Bytes), wbps: wbps?.map(Bytes), riops: riops?, wiops: wiops? };
+        Some((max != IoMax::UNLIMITED).then_some(Knob::IoMax(device, max)))
+    }
+
+    fn rate(&self, name: &str, device: DeviceId) -> Option<Limit<u64>> {
+        let value = self.present.get(name)?.try_clone().ok()?;
+        let rates = Vec::<(String, u64)>::try_from(value).ok()?;
+        let at = rates
+            .into_iter()
+            .find(|(path, _)| (self.device_of)(path) == Some(device))
+            .and_then(|(_, rate)| finite(rate));
+        Some(at.map_or(Limit::Max, Limit::At))
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        u64::try_from(self.present.get(name)?).ok()
+    }
+}
+
+fn finite(number: u64) -> Option<u64> {
+    (number != INFINITY).then_some(number)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::units::{Bytes, CpuMax, CpuTime, Weight};
-
-    #[test]
-    fn the_ninth_cpu_is_in_the_second_byte() {
-        assert_eq!(mask(&CpuSet::of([8])), [0, 1]);
-        assert_eq!(mask(&CpuSet::of([0, 1, 9])), [0b11, 0b10]);
-        assert!(mask(&CpuSet::default()).is_empty());
-    }
-
-    #[test]
-    fn a_quota_is_sent_per_second_with_its_period() {
-        let max = CpuMax { quota: Limit::At(CpuTime::millis(25)), period: CpuTime::millis(50) };
-        let sent = properties(&[Knob::CpuMax(max)]);
-        assert_eq!(sent[0], ("CPUQuotaPerSecUSec", Value::U64(500_000)));
-        assert_eq!(sent[1], ("CPUQuotaPeriodUSec", Value::U64(50_000)));
-        let unlimited = properties(&[Knob::CpuMax(CpuMax::UNLIMITED)]);
-        assert_eq!(unlimited[0], ("CPUQuotaPerSecUSec", Value::U64(u64::MAX)));
-    }
-
-    #[test]
-    fn several_disks_share_one_list() {
-        let disk = |minor| DeviceId { major: 8, minor };
-        let max = |mebi| IoMax { rbps: Limit::At(Bytes::mebi(mebi)), ..IoMax::UNLIMITED };
-        let sent = properties(&[Knob::IoMax(disk(0), max(1)), Knob::IoMax(disk(16), max(2))]);
-        assert_eq!(sent.len(), 4);
-        let expected = vec![
-            ("/dev/block/8:0".to_owned(), 1u64 << 20),
-            ("/dev/block/8:16".to_owned(), 2 << 20),
-        ];
-        assert_eq!(sent[0], ("IOReadBandwidthMax", Value::from(expected)));
-    }
-
-    #[test]
-    fn what_has_no_property_is_left_out() {
-        assert!(
-            properties(&[Knob::MemoryOomGroup(true), Knob::CpuMaxBurst(CpuTime(1))]).is_empty()
-        );
-        assert_eq!(unset(&[KnobKind::CpuWeight]), [("CPUWeight", Value::U64(u64::MAX))]);
-        assert_eq!(unset(&[KnobKind::MemoryLow]), [("MemoryLow", Value::U64(0))]);
-        let weight = properties(&[Knob::CpuWeight(Weight::DEFAULT)]);
-        assert_eq!(weight, [("CPUWeight", Value::U64(100))]);
-    }
-
-    #[test]
-    fn every_knob_has_a_property_or_is_known_to_have_none() {
-        for kind in KnobKind::SINGLE {
-            let sent = properties(&[kind.kernel_default()]);
-            assert_eq!(is_property(kind), !sent.is_empty(), "{kind}");
-            assert_eq!(is_property(kind), !dropin_stems(kind).is_empty(), "{kind}");
-        }
-    }
-}
+mod tests;
