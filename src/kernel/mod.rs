@@ -12,6 +12,7 @@ pub mod group;
 pub mod host;
 pub mod parse;
 pub mod poll;
+pub mod proc_events;
 pub mod process;
 pub mod write;
 

@@ -4,5 +4,8 @@
 #[test]
 fn cgroup2_has_the_memory_controller() {
     let controllers = std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap();
-    assert!(controllers.split_whitespace().any(|name| name == "memory"), "{controllers}");
+    assert!(
+        controllers.split_whitespace().any(|name| name == "memory"),
+        "{controllers}"
+    );
 }

@@ -6,7 +6,11 @@ use std::process::Command;
 #[test]
 fn systemd_answers_on_the_bus() {
     assert!(std::path::Path::new("/run/systemd/system").is_dir());
-    let arguments = ["get-property", "org.freedesktop.systemd1", "/org/freedesktop/systemd1"];
+    let arguments = [
+        "get-property",
+        "org.freedesktop.systemd1",
+        "/org/freedesktop/systemd1",
+    ];
     let output = Command::new("busctl")
         .args(arguments)
         .args(["org.freedesktop.systemd1.Manager", "Version"])
