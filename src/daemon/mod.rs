@@ -11,12 +11,15 @@ mod report;
 mod run;
 mod start;
 mod talk;
+mod wait;
+mod words;
 
 pub use enter::{Entered, enter};
 pub use history::History;
 pub use instance::{Instance, InstanceError, Paths};
 pub use report::{ReportInput, report};
-pub use run::{account_text, run};
+pub use run::run;
 pub use start::{
     Options, Setup, StartError, adopted, capacity, kept, load_policy, open_tree, restorer,
 };
+pub use words::account_text;

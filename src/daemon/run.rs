@@ -9,11 +9,13 @@ use super::instance::{Instance, replace};
 use super::report::{ReportInput, report};
 use super::start::{Options, Setup, StartError, kept, load_policy};
 use super::talk::{self, Heard};
-use crate::config::{Mode, OnLeave, Policy, diff};
+use super::wait::{CHANGED, Changed, EXECUTED, RELOAD, STOP, Waiting, drain, what_changed};
+use super::words::{account_text, log_outcome};
+use crate::config::{Mode, OnLeave, Policy, Rule, diff};
 use crate::cycle::{News, State, Step, rest, step};
-use crate::enforce::{Giving, Order, Returned, Worker, WorkerResult};
+use crate::enforce::{Order, Returned, Worker, WorkerResult};
 use crate::kernel::clock;
-use crate::kernel::poll::{Poller, Timer, Waker, Watch};
+use crate::kernel::proc_events::{ProcEvent, ProcEvents};
 use crate::kernel::systemd::SystemdEvent;
 use crate::model::{CycleRecord, Decision, Finding, FindingKind, Plan, Report, Severity};
 use crate::observe::{Collector, Happened};
@@ -22,17 +24,8 @@ use crate::record::Recorder;
 use crate::serve::{Asked, Reply, Request};
 use crate::units::{Span, Tick};
 use sd_notify::NotifyState;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::collections::BTreeSet;
-use std::io::Read as _;
-use std::os::unix::net::UnixStream;
 use std::sync::mpsc::Receiver;
-
-const TICK: u64 = 0;
-const WOKEN: u64 = 1;
-const CHANGED: u64 = 2;
-const STOP: u64 = 3;
-const RELOAD: u64 = 4;
 
 /// So many panics in a row and a fresh start is the better way.
 const MOST_PANICS: u32 = 3;
@@ -72,22 +65,13 @@ struct Daemon {
     recorder: Recorder,
     heard: Receiver<Heard>,
     sources: Waiting,
+    executions: Option<ProcEvents>,
     started: Tick,
     metrics_at: Option<Tick>,
     panics: u32,
     leaving: bool,
     give_back: Option<Asked>,
     _instance: Instance,
-}
-
-/// What the loop waits on.
-struct Waiting {
-    poller: Poller,
-    timer: Timer,
-    waker: Waker,
-    watch: Watch,
-    stop: UnixStream,
-    reload: UnixStream,
 }
 
 impl Daemon {
@@ -104,6 +88,7 @@ impl Daemon {
         let worker = Worker::start(setup.executor, move || waker.wake()).map_err(|error| {
             StartError::System { what: "start the worker", why: error.to_string() }
         })?;
+        let executions = listen_to_executions(&policy, &sources);
         let enforcing = options.paths.enforce_switch().unwrap_or(policy.mode == Mode::Enforce);
         let mut state = State::default();
         state.ownership = setup.ownership;
@@ -124,6 +109,7 @@ impl Daemon {
             history: History::default(),
             heard,
             sources,
+            executions,
             started: clock::now(),
             metrics_at: None,
             panics: 0,
@@ -174,6 +160,9 @@ impl Daemon {
                 tracing::error!("{text}");
             }
         }
+        if woken.contains(&EXECUTED) {
+            self.executed();
+        }
         if woken.contains(&CHANGED) {
             for (path, name) in self.sources.watch.read() {
                 match what_changed(&name) {
@@ -183,6 +172,23 @@ impl Daemon {
                     Changed::Tree => self.happened.restructured = true,
                     Changed::Nothing => {}
                 }
+            }
+        }
+    }
+
+    fn executed(&mut self) {
+        let Some(executions) = &mut self.executions else { return };
+        let mut events = Vec::new();
+        if let Err(error) = executions.read(&mut events) {
+            tracing::warn!("{error}; loose processes are found by a scan every interval");
+            self.executions = None;
+            self.happened.lost = true;
+        }
+        for event in events {
+            match event {
+                ProcEvent::Exec { pid, at } => self.happened.executed.push((pid, at)),
+                ProcEvent::Lost => self.happened.lost = true,
+                ProcEvent::Exit { .. } => {}
             }
         }
     }
@@ -369,6 +375,9 @@ impl Daemon {
             self.enforcing = policy.mode == Mode::Enforce;
         }
         self.policy = policy;
+        if self.executions.is_none() {
+            self.executions = listen_to_executions(&self.policy, &self.sources);
+        }
         self.collector.policy_changed();
         self.state.ownership.forgive();
         self.state.replan();
@@ -431,76 +440,22 @@ impl Daemon {
     }
 }
 
-impl Waiting {
-    fn new(interval: Span) -> Result<Self, StartError> {
-        let system = |what| {
-            move |errno: nix::errno::Errno| StartError::System {
-                what,
-                why: errno.desc().to_owned(),
-            }
-        };
-        let poller = Poller::new().map_err(system("make an epoll instance"))?;
-        let timer = Timer::every(interval).map_err(system("make a timer"))?;
-        let waker = Waker::new().map_err(system("make an eventfd"))?;
-        let watch = Watch::new().map_err(system("make an inotify instance"))?;
-        let stop = signals(&[SIGTERM, SIGINT])?;
-        let reload = signals(&[SIGHUP])?;
-        let add = system("wait for events");
-        poller.add(&timer, TICK).map_err(add)?;
-        poller.add(&waker, WOKEN).map_err(add)?;
-        poller.add(&watch, CHANGED).map_err(add)?;
-        poller.add(&stop, STOP).map_err(add)?;
-        poller.add(&reload, RELOAD).map_err(add)?;
-        waker.wake();
-        Ok(Self { poller, timer, waker, watch, stop, reload })
+/// Listens to executed programs where a rule could need it. Without, they are found by a scan every interval.
+fn listen_to_executions(policy: &Policy, sources: &Waiting) -> Option<ProcEvents> {
+    let mut rules = policy.components.values().flat_map(|component| &component.rules);
+    if !rules.any(Rule::names_processes) {
+        return None;
     }
-
-    fn follow(&mut self, mount: &std::path::Path, groups: &BTreeSet<crate::units::CgroupPath>) {
-        self.watch.retain(|path| groups.contains(path));
-        for path in groups {
-            self.watch.add(mount, path);
-        }
-    }
-}
-
-/// A stream that becomes readable when one of the signals comes.
-fn signals(signals: &[i32]) -> Result<UnixStream, StartError> {
-    let failed = |error: std::io::Error| StartError::System {
-        what: "catch signals",
-        why: error.to_string(),
-    };
-    let (read, write) = UnixStream::pair().map_err(failed)?;
-    read.set_nonblocking(true).map_err(failed)?;
-    for signal in signals {
-        let write = write.try_clone().map_err(failed)?;
-        signal_hook::low_level::pipe::register(*signal, write).map_err(failed)?;
-    }
-    Ok(read)
-}
-
-fn drain(stream: &mut UnixStream) {
-    let mut bytes = [0; 64];
-    while stream.read(&mut bytes).is_ok_and(|count| count > 0) {}
-}
-
-enum Changed {
-    Knob,
-    Tree,
-    Nothing,
-}
-
-/// What a change of the file or folder `name` in a cgroup means.
-fn what_changed(name: &str) -> Changed {
-    use crate::model::KnobKind;
-    const KERNEL: [&str; 9] =
-        ["cgroup.", "memory.", "cpu.", "io.", "pids.", "cpuset.", "hugetlb.", "misc.", "rdma."];
-    if name == "io.max" || KnobKind::SINGLE.iter().any(|kind| kind.file() == name) {
-        Changed::Knob
-    } else if KERNEL.iter().any(|prefix| name.starts_with(prefix)) {
-        Changed::Nothing
-    } else {
-        Changed::Tree
-    }
+    let opened = ProcEvents::open().map_err(|error| error.to_string());
+    let added = opened.and_then(|executions| {
+        sources.poller.add(&executions, EXECUTED).map_err(|errno| errno.desc().to_owned())?;
+        Ok(executions)
+    });
+    added
+        .inspect_err(|error| {
+            tracing::warn!("{error}; loose processes are found by a scan every interval")
+        })
+        .ok()
 }
 
 fn pending_knobs(
@@ -511,43 +466,6 @@ fn pending_knobs(
         action.changes().iter().map(|change| (action.path().clone(), change.new.kind()))
     });
     keys.collect()
-}
-
-fn log_outcome(outcome: &crate::model::Outcome) {
-    use crate::model::Verdict;
-    let component = outcome.component.as_ref().map_or("-", |name| name.as_str());
-    let (cgroup, dur_usec) = (outcome.path.as_str(), outcome.took.0);
-    match &outcome.verdict {
-        Verdict::Applied => {
-            tracing::info!(component, cgroup, dur_usec, what = ?outcome.of, "applied")
-        }
-        Verdict::Clipped { effective } => {
-            tracing::warn!(component, cgroup, dur_usec, what = ?outcome.of, %effective, "the kernel keeps another value");
-        }
-        Verdict::Refused { advice, errno } => {
-            tracing::warn!(component, cgroup, dur_usec, errno, what = ?outcome.of, "{advice}");
-        }
-        Verdict::Gone => tracing::debug!(component, cgroup, what = ?outcome.of, "gone"),
-    }
-}
-
-/// The account of a restore as lines.
-#[must_use]
-pub fn account_text(account: &[Returned]) -> String {
-    let mut lines = Vec::new();
-    for line in account {
-        let how = match &line.how {
-            Giving::Done { from, to } => format!("{from} -> {to}"),
-            Giving::Nothing { .. } => continue,
-            Giving::Left { why } => format!("left: {why}"),
-            Giving::Failed { why } => format!("FAILED: {why}"),
-        };
-        lines.push(format!("{} {}: {how}", line.path, line.what));
-    }
-    if lines.is_empty() {
-        return "nothing to give back".to_owned();
-    }
-    lines.join("\n")
 }
 
 /// Tells systemd; without one nobody listens.

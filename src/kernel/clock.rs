@@ -1,6 +1,6 @@
 //! The clocks: boot time for everything that is decided, wall time for people.
 
-use crate::units::Tick;
+use crate::units::{Span, Tick};
 use nix::time::{ClockId, clock_gettime};
 
 /// Now on `CLOCK_BOOTTIME`, which goes on while the host sleeps and never steps.
@@ -13,6 +13,14 @@ pub fn now() -> Tick {
 #[must_use]
 pub fn wall_secs() -> u64 {
     micros(ClockId::CLOCK_REALTIME) / 1_000_000
+}
+
+/// How far the boot clock is ahead of `CLOCK_MONOTONIC`, the clock of the kernel's own timestamps: the time spent suspended.
+#[must_use]
+pub fn boot_ahead_of_monotonic() -> Span {
+    // In this order, so that the difference of two clocks that never stepped apart is not below zero.
+    let monotonic = micros(ClockId::CLOCK_MONOTONIC);
+    Span(micros(ClockId::CLOCK_BOOTTIME).saturating_sub(monotonic))
 }
 
 /// A clock that the kernel has always had cannot fail; should it, time stands still at zero and rates are skipped.

@@ -38,7 +38,7 @@ pub(crate) const ROOMS: [(&str, &[&str]); 19] = [
         ],
     ),
     // Builders for unit tests, compiled into no binary.
-    ("testing", &["units", "model", "config", "cycle", "plan"]),
+    ("testing", &["units", "model", "config", "cycle", "plan", "daemon"]),
     ("main", &["cli"]),
     ("lib", &[]),
 ];

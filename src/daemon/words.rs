@@ -1,0 +1,41 @@
+//! What the daemon says: log lines of outcomes, the account of a restore.
+
+use crate::enforce::{Giving, Returned};
+use crate::model::{Outcome, Verdict};
+
+/// One log line for one outcome.
+pub(super) fn log_outcome(outcome: &Outcome) {
+    let component = outcome.component.as_ref().map_or("-", |name| name.as_str());
+    let (cgroup, dur_usec) = (outcome.path.as_str(), outcome.took.0);
+    match &outcome.verdict {
+        Verdict::Applied => {
+            tracing::info!(component, cgroup, dur_usec, what = ?outcome.of, "applied")
+        }
+        Verdict::Clipped { effective } => {
+            tracing::warn!(component, cgroup, dur_usec, what = ?outcome.of, %effective, "the kernel keeps another value");
+        }
+        Verdict::Refused { advice, errno } => {
+            tracing::warn!(component, cgroup, dur_usec, errno, what = ?outcome.of, "{advice}");
+        }
+        Verdict::Gone => tracing::debug!(component, cgroup, what = ?outcome.of, "gone"),
+    }
+}
+
+/// The account of a restore as lines.
+#[must_use]
+pub fn account_text(account: &[Returned]) -> String {
+    let mut lines = Vec::new();
+    for line in account {
+        let how = match &line.how {
+            Giving::Done { from, to } => format!("{from} -> {to}"),
+            Giving::Nothing { .. } => continue,
+            Giving::Left { why } => format!("left: {why}"),
+            Giving::Failed { why } => format!("FAILED: {why}"),
+        };
+        lines.push(format!("{} {}: {how}", line.path, line.what));
+    }
+    if lines.is_empty() {
+        return "nothing to give back".to_owned();
+    }
+    lines.join("\n")
+}
