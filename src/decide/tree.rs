@@ -150,7 +150,7 @@ fn weight_targets(
     targets
 }
 
-/// `memory.low` and `memory.min` of every ancestor: the sum of what is protected below it, and never less than it had.
+/// `memory.low` and `memory.min` of every ancestor: what it had before, and the sum of what is protected below it.
 pub(super) fn protections(case: &Case<'_>, targets: &[Target]) -> Vec<Target> {
     let mut sums: BTreeMap<(CgroupPath, KnobKind), (Bytes, usize)> = BTreeMap::new();
     for target in targets {
@@ -165,18 +165,16 @@ pub(super) fn protections(case: &Case<'_>, targets: &[Target]) -> Vec<Target> {
         }
     }
     sums.into_iter()
-        .filter_map(|((at, kind), (sum, homes))| {
+        .map(|((at, kind), (sum, homes))| {
             let is_low = kind == KnobKind::MemoryLow;
-            let wrap = |limit| {
-                if is_low { Knob::MemoryLow(limit) } else { Knob::MemoryMin(limit) }
+            let wrap = |limit| if is_low { Knob::MemoryLow(limit) } else { Knob::MemoryMin(limit) };
+            // What the group had protects others in it, the agent in provost.slice for one: ours comes on top.
+            let before = match case.ownership.original(case.seen, &at, kind) {
+                Some(Knob::MemoryLow(limit) | Knob::MemoryMin(limit)) => *limit,
+                _ => Limit::At(Bytes::ZERO),
             };
-            let wanted = wrap(Limit::At(sum));
-            let enough = case
-                .ownership
-                .original(case.seen, &at, kind)
-                .is_some_and(|original| *original >= wanted);
-            let reason = Reason::CarriedUp { homes };
-            (!enough).then_some(Target { component: None, at, knob: wanted, reason })
+            let knob = wrap(before.map(|before| before.plus(sum)));
+            Target { component: None, at, knob, reason: Reason::CarriedUp { homes } }
         })
         .collect()
 }

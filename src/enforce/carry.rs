@@ -455,13 +455,10 @@ fn outcome(
 }
 
 fn verdict_of(error: Option<WriteError>) -> Verdict {
-    use nix::errno::Errno;
     match error {
         None => Verdict::Applied,
-        Some(error) if error.errno == Errno::ENODEV && !error.path.ends_with("io.max") => {
-            Verdict::Gone
-        }
-        Some(error) => Verdict::Refused { errno: error.errno as i32, advice: error.advice() },
+        Some(error) if error.is_gone() => Verdict::Gone,
+        Some(error) => Verdict::Refused { errno: error.number(), advice: error.advice() },
     }
 }
 

@@ -104,6 +104,12 @@ impl ProcFs {
     }
 }
 
+/// Whether this process runs as uid 0.
+#[must_use]
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
 /// The process number in a pid file: a regular file of at most 64 bytes. It is a hint, not an identity: whoever has the number now is
 /// meant.
 #[must_use]
