@@ -134,7 +134,7 @@ fn a_program_born_while_matching_is_placed_and_its_time_is_told() {
     sleeper();
     let daemon = Daemon::enforcing(SLEEPER);
     for _ in 0..5 {
-        sh("systemd-run --quiet --scope setsid -f /run/test-sleeper 1000");
+        sh("systemd-run --quiet --scope setsid -f /run/test-sleeper 1000 </dev/null >/dev/null 2>&1");
         let placed = daemon.status()["escape"]["placed"].as_u64().unwrap();
         wait_for("a placement", || daemon.status()["escape"]["placed"].as_u64().unwrap() > placed);
     }
