@@ -13,7 +13,7 @@
 //! is no longer asked for; sort.
 //!
 //! **Properties.** Deterministic; independent of the order of components; a component that spans several cgroups divides its
-//! ceilings among them, rounded down, so that together they never exceed them; no limit is ever put on an ancestor.
+//! ceilings among them, rounded down, so that together they never exceed them (unless a part would be so small that it were a freeze); no limit is ever put on an ancestor.
 
 mod cpu;
 pub mod fair;
@@ -101,11 +101,14 @@ fn housed<'a>(policy: &'a Policy, seen: &'a Snapshot) -> Vec<Housed<'a>> {
     policy.components.values().filter_map(with_homes).collect()
 }
 
+/// A part of a divided ceiling never gets so small that it would be a freeze.
+const LEAST_PIDS: u64 = 8;
+
 fn pids(housed: &Housed<'_>) -> Vec<Target> {
     let Limit::At(ceiling) = housed.component.pids else {
         return Vec::new();
     };
-    let each = (ceiling / housed.parts()).max(1);
+    let each = (ceiling / housed.parts()).max(LEAST_PIDS);
     let target = |home| housed.configured(home, Knob::PidsMax(Limit::At(each)), "pids.ceiling");
     housed.homes.iter().map(target).collect()
 }

@@ -30,11 +30,11 @@ pub fn text(output: &Output) -> String {
     )
 }
 
-/// Waits until `true`, for at most two minutes: emulated machines are slow, and a sleep would be a guess.
+/// Waits until `true`, for at most a minute: emulated machines are slow, and a sleep would be a guess.
 pub fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
-        assert!(began.elapsed() < Duration::from_secs(120), "waited in vain for: {what}");
+        assert!(began.elapsed() < Duration::from_secs(60), "waited in vain for: {what}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -177,7 +177,7 @@ impl Daemon {
     pub fn until(&self, group: &str, file: &str, value: &str) {
         let began = Instant::now();
         while knob(group, file) != value {
-            let late = began.elapsed() > Duration::from_secs(120);
+            let late = began.elapsed() > Duration::from_secs(60);
             assert!(
                 !late,
                 "{group} {file}: {} instead of {value}\n{}",
