@@ -13,6 +13,9 @@
     reason = "test code"
 )]
 
+mod bite;
 mod common;
+mod daemon;
 mod knobs;
+mod moving;
 mod tree;

@@ -1,7 +1,11 @@
 //! A scratch cgroup with processes in it, gone without a trace when the test ends, however it ends.
 
+mod agent;
+
+pub(crate) use agent::Agent;
+
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use provost::kernel::process::ProcFs;
 use provost::kernel::{CgroupFs, Group, Hierarchy, devices, write};
@@ -9,6 +13,7 @@ use provost::model::Controller;
 use provost::units::{CgroupPath, DeviceId, ProcId};
 use std::collections::BTreeSet;
 use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -86,7 +91,7 @@ pub(crate) struct World {
     pub(crate) dir: PathBuf,
     top: CgroupPath,
     children: Vec<Child>,
-    enabled: BTreeSet<Controller>,
+    before: BTreeSet<Controller>,
 }
 
 impl World {
@@ -107,15 +112,22 @@ impl World {
             assert!(missing.iter().all(|one| by_design.contains(one)), "{missing:?}");
             return None;
         }
-        let before = root.subtree_control().value().cloned().unwrap();
+        let world = Self::bare(name);
         write::enable(&root, &wanted).unwrap();
+        write::make(&root, world.top.as_str()).unwrap();
+        write::enable(&world.top(), &wanted).unwrap();
+        Some(world)
+    }
+
+    /// A scratch folder only: no controller is turned on and no cgroup is made.
+    pub(crate) fn bare(name: &str) -> Self {
+        let fs = CgroupFs::open(Hierarchy::of_this_host().mount().unwrap()).unwrap();
+        let root = fs.group(&CgroupPath::root()).unwrap();
+        let before = root.subtree_control().value().cloned().unwrap();
         let dir = PathBuf::from(format!("/tmp/provost-{name}"));
         std::fs::create_dir_all(&dir).unwrap();
         let top = CgroupPath::new(&format!("test-{name}"));
-        write::make(&root, top.as_str()).unwrap();
-        write::enable(&fs.group(&top).unwrap(), &wanted).unwrap();
-        let enabled = wanted.difference(&before).copied().collect();
-        Some(Self { fs, proc: ProcFs::default(), dir, top, children: Vec::new(), enabled })
+        Self { fs, proc: ProcFs::default(), dir, top, children: Vec::new(), before }
     }
 
     /// The scratch cgroup itself.
@@ -157,7 +169,8 @@ impl World {
     /// Starts a command where this process lives.
     pub(crate) fn start(&mut self, mut command: Command) -> i32 {
         command.stdin(Stdio::null());
-        let child = command.spawn().unwrap();
+        // A group of its own, so that what it starts ends with it.
+        let child = command.process_group(0).spawn().unwrap();
         let pid = i32::try_from(child.id()).unwrap();
         self.children.push(child);
         pid
@@ -209,8 +222,9 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        for child in &mut self.children {
-            let _dead = child.kill();
+        for child in &self.children {
+            let group = Pid::from_raw(i32::try_from(child.id()).unwrap());
+            let _dead = killpg(group, Signal::SIGKILL);
         }
         self.sweep(&CgroupPath::new("provost"));
         let top = self.top.clone();
@@ -219,8 +233,8 @@ impl Drop for World {
             let _reaped = child.wait();
         }
         let root = self.fs.group(&CgroupPath::root()).unwrap();
-        // Another test's daemon may have left it on; only what this test turned on is turned off.
-        let _off = write::disable(&root, &self.enabled);
+        let now = root.subtree_control().value().cloned().unwrap_or_default();
+        let _off = write::disable(&root, &now.difference(&self.before).copied().collect());
         let _gone = std::fs::remove_dir_all(&self.dir);
     }
 }
