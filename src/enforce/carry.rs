@@ -203,6 +203,8 @@ impl Executor {
     /// Writes one knob and reads it back.
     fn write_knob(&self, group: &Group, knob: &Knob) -> Verdict {
         match write::knob(group, knob) {
+            // For io.max, ENODEV alone would rather mean the disk.
+            Err(_) if group.is_removed() => Verdict::Gone,
             Err(error) => verdict_of(Some(error)),
             Ok(()) => self.read_back(group, knob),
         }
