@@ -239,7 +239,9 @@ impl Daemon {
         happened.pending = pending_knobs(self.pending.as_ref());
         self.collector.look(&self.policy, now, happened);
         let seen = self.collector.last();
-        self.sources.follow(self.collector.fs().mount(), &self.collector.watched());
+        if self.collector.regrouped() {
+            self.sources.follow(self.collector.fs().mount(), &self.collector.watched());
+        }
         if !rest(&mut self.state, seen) {
             self.step(now);
         }
