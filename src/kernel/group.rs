@@ -83,11 +83,24 @@ impl Group {
         self.reading(kind.file(), |text| Knob::parse(kind, &String::from_utf8_lossy(text)).ok())
     }
 
-    /// The values of all knobs that have one value, and of `io.max` for every limited device and those in `devices`.
+    /// The values of all knobs that have one value, and of `io.max` for every limited device and those in `devices`. Files of
+    /// controllers that the group lacks by `controllers` are absent and not looked for.
     #[must_use]
-    pub fn knobs(&self, devices: &[DeviceId]) -> BTreeMap<KnobKind, Reading<Knob>> {
+    pub fn knobs(
+        &self,
+        controllers: &Reading<BTreeSet<Controller>>,
+        devices: &[DeviceId],
+    ) -> BTreeMap<KnobKind, Reading<Knob>> {
+        let lacks = |controller| controllers.value().is_some_and(|has| !has.contains(&controller));
+        let reading = |kind: KnobKind| {
+            if lacks(kind.controller()) { Reading::Absent } else { self.knob(kind) }
+        };
         let mut knobs: BTreeMap<KnobKind, Reading<Knob>> =
-            KnobKind::SINGLE.into_iter().map(|kind| (kind, self.knob(kind))).collect();
+            KnobKind::SINGLE.into_iter().map(|kind| (kind, reading(kind))).collect();
+        if lacks(Controller::Io) {
+            knobs.extend(devices.iter().map(|device| (KnobKind::IoMax(*device), Reading::Absent)));
+            return knobs;
+        }
         let text = match self.read("io.max") {
             Ok(text) => text,
             Err(error) => {

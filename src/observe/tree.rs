@@ -89,12 +89,13 @@ pub(super) fn via(path: &CgroupPath, backend: Backend, systemd: bool) -> Via {
 /// Reads everything of a group but its usage.
 pub(super) fn view(sampler: &Sampler, via: Via, devices: &[DeviceId]) -> GroupView {
     let group = sampler.group();
+    let controllers = group.controllers();
     GroupView {
         id: group.id(),
         via,
-        controllers: group.controllers(),
+        knobs: group.knobs(&controllers, devices),
+        controllers,
         populated: group.is_populated(),
-        knobs: group.knobs(devices),
         usage: Usage::default(),
         unmanaged_weight: 0,
         holds_protected: false,

@@ -99,7 +99,10 @@ impl Table {
         let ratio = if has_floor { measured / floor } else { 0.0 };
         let (budget, met) = match budget {
             Budget::Times(most) => (format!("<= {most} x"), Some(ratio <= most)),
-            Budget::Most(most) => (format!("<= {most}"), Some(measured <= most)),
+            Budget::Most(most) => (
+                format!("<= {most:.4}").trim_end_matches('0').trim_end_matches('.').to_owned(),
+                Some(measured <= most),
+            ),
             Budget::Shown => (String::new(), None),
         };
         let verdict = match met {
