@@ -15,7 +15,7 @@ use crate::config::{Mode, OnLeave, Policy, Rule, diff};
 use crate::cycle::{News, State, Step, rest, step};
 use crate::enforce::{Order, Returned, Worker, WorkerResult};
 use crate::kernel::clock;
-use crate::kernel::proc_events::{ProcEvent, ProcEvents};
+use crate::kernel::proc_events::{ProcEvent, ProcEvents, Wanted};
 use crate::kernel::systemd::SystemdEvent;
 use crate::model::{CycleRecord, Decision, Finding, FindingKind, Plan, Report, Severity};
 use crate::observe::{Collector, Happened};
@@ -239,7 +239,9 @@ impl Daemon {
         happened.pending = pending_knobs(self.pending.as_ref());
         self.collector.look(&self.policy, now, happened);
         let seen = self.collector.last();
-        self.sources.follow(self.collector.fs().mount(), &self.collector.watched());
+        if self.collector.regrouped() {
+            self.sources.follow(self.collector.fs().mount(), &self.collector.watched());
+        }
         if !rest(&mut self.state, seen) {
             self.step(now);
         }
@@ -446,7 +448,7 @@ fn listen_to_executions(policy: &Policy, sources: &Waiting) -> Option<ProcEvents
     if !rules.any(Rule::names_processes) {
         return None;
     }
-    let opened = ProcEvents::open().map_err(|error| error.to_string());
+    let opened = ProcEvents::open(Wanted::Execs).map_err(|error| error.to_string());
     let added = opened.and_then(|executions| {
         sources.poller.add(&executions, EXECUTED).map_err(|errno| errno.desc().to_owned())?;
         Ok(executions)

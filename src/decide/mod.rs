@@ -26,6 +26,7 @@ use crate::config::{Component, Policy};
 use crate::estimate::Ownership;
 use crate::model::{Decision, Home, Knob, KnobKind, Reason, Snapshot, Target};
 use crate::units::{CgroupPath, Limit};
+use std::collections::BTreeSet;
 
 /// Everything the resource files look at.
 struct Case<'a> {
@@ -115,15 +116,14 @@ fn pids(housed: &Housed<'_>) -> Vec<Target> {
 
 /// Knobs that provost wrote and that nothing asks for any more: back to what was there before.
 fn no_longer_asked_for(case: &Case<'_>, targets: &[Target]) -> Vec<Target> {
-    let asked = |path: &CgroupPath, kind: KnobKind| {
-        targets.iter().any(|target| target.at == *path && target.knob.kind() == kind)
-    };
+    let asked: BTreeSet<(&CgroupPath, KnobKind)> =
+        targets.iter().map(|target| (&target.at, target.knob.kind())).collect();
     let mut returned = Vec::new();
     for (path, kind, record) in case.ownership.records() {
         let (Some(original), Some(effective)) = (&record.original, &record.effective) else {
             continue;
         };
-        if original != effective && !asked(path, kind) {
+        if original != effective && !asked.contains(&(path, kind)) {
             returned.push(Target {
                 component: None,
                 at: path.clone(),

@@ -102,10 +102,15 @@ impl Group {
         self.reading(kind.file(), |text| Knob::parse(kind, &String::from_utf8_lossy(text)).ok())
     }
 
-    /// The values of all knobs that have one value, and of `io.max` for every limited device and those in `devices`.
+    /// The values of all knobs that have one value, and of `io.max` for every limited device and those in `devices`. Files of
+    /// controllers that the group lacks by `controllers` are absent and not looked for.
     #[must_use]
-    pub fn knobs(&self, devices: &[DeviceId]) -> BTreeMap<KnobKind, Reading<Knob>> {
-        let mut knobs = self.knobs_or_absent(devices);
+    pub fn knobs(
+        &self,
+        controllers: &Reading<BTreeSet<Controller>>,
+        devices: &[DeviceId],
+    ) -> BTreeMap<KnobKind, Reading<Knob>> {
+        let mut knobs = self.knobs_or_absent(controllers, devices);
         let absent = |reading: &Reading<Knob>| *reading == Reading::Absent;
         if knobs.values().any(absent) && self.is_removed() {
             knobs.values_mut().filter(|one| absent(one)).for_each(|one| *one = Reading::Gone);
@@ -113,9 +118,21 @@ impl Group {
         knobs
     }
 
-    fn knobs_or_absent(&self, devices: &[DeviceId]) -> BTreeMap<KnobKind, Reading<Knob>> {
+    fn knobs_or_absent(
+        &self,
+        controllers: &Reading<BTreeSet<Controller>>,
+        devices: &[DeviceId],
+    ) -> BTreeMap<KnobKind, Reading<Knob>> {
+        let lacks = |controller| controllers.value().is_some_and(|has| !has.contains(&controller));
+        let reading = |kind: KnobKind| {
+            if lacks(kind.controller()) { Reading::Absent } else { self.knob_or_absent(kind) }
+        };
         let mut knobs: BTreeMap<KnobKind, Reading<Knob>> =
-            KnobKind::SINGLE.into_iter().map(|kind| (kind, self.knob_or_absent(kind))).collect();
+            KnobKind::SINGLE.into_iter().map(|kind| (kind, reading(kind))).collect();
+        if lacks(Controller::Io) {
+            knobs.extend(devices.iter().map(|device| (KnobKind::IoMax(*device), Reading::Absent)));
+            return knobs;
+        }
         let text = match self.read("io.max") {
             Ok(text) => text,
             Err(error) => {
