@@ -248,7 +248,12 @@ mod tests {
         let error = knob(&group, &Knob::PidsMax(Limit::Max)).unwrap_err();
         assert_eq!(error.errno, Errno::ENODEV);
         assert_eq!(group.knob(KnobKind::PidsMax), Reading::Gone);
-        assert!(group.knobs(&group.controllers(), &[]).values().all(|reading| *reading == Reading::Gone));
+        assert!(
+            group
+                .knobs(&group.controllers(), &[])
+                .values()
+                .all(|reading| *reading == Reading::Gone)
+        );
         std::fs::remove_dir_all(&root).unwrap();
     }
 

@@ -28,7 +28,10 @@ mod tree;
 use measure::Table;
 use std::process::ExitCode;
 
-const ALL: [(&str, fn(&mut Table)); 6] = [
+/// A figure's name and what measures it.
+type Figure = (&'static str, fn(&mut Table));
+
+const ALL: [Figure; 6] = [
     ("parse", parse::run),
     ("sample", sample::run),
     ("cycle", cycle::run),
