@@ -114,7 +114,7 @@ impl Table {
         let floor = if has_floor { format!("{floor:.3}") } else { "-".to_owned() };
         let ratio = if has_floor { format!("{ratio:.2}") } else { "-".to_owned() };
         println!(
-            "{promise:<4}{figure:<58}{floor:>11}{measured:>11.3}{ratio:>8}  {budget:<10}{verdict}"
+            "{promise:<4}{figure:<58}{floor:>11}{measured:>11.3}{ratio:>8}  {budget:<11}{verdict}"
         );
     }
 
