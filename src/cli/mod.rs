@@ -68,6 +68,8 @@ fn verb(cli: &Cli) -> Result<Printout, Failure> {
             clap_complete::generate(*shell, &mut Cli::command(), "provost", &mut script);
             Ok(Printout::text(String::from_utf8_lossy(&script).into_owned()))
         }
+        Verb::GateKeeper => run::keep_gate(),
+        Verb::Anchor => Ok(run::anchor()),
         Verb::Man { folder } => args::man_pages(folder),
     }
 }

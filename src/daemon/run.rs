@@ -4,18 +4,21 @@
 //! worker. While a plan is under way no other is handed over. Each step runs on a copy of the state and under a net: should it panic,
 //! nothing is changed, and after three panics in a row the daemon ends so that systemd starts a new one.
 
+use super::gate::{self, ExecGate};
 use super::history::{History, lost};
 use super::instance::{Instance, replace};
 use super::report::{ReportInput, report};
 use super::start::{Options, Setup, StartError, kept, load_policy};
 use super::talk::{self, Heard};
-use super::wait::{CHANGED, Changed, EXECUTED, RELOAD, STOP, Waiting, drain, what_changed};
+use super::wait::{
+    CHANGED, Changed, EXECUTED, RELOAD, STOP, Waiting, drain, listen_to_executions, what_changed,
+};
 use super::words::{account_text, log_outcome};
-use crate::config::{Mode, OnLeave, Policy, Rule, diff};
+use crate::config::{Mode, OnLeave, Policy, diff};
 use crate::cycle::{News, State, Step, rest, step};
 use crate::enforce::{Order, Returned, Worker, WorkerResult};
 use crate::kernel::clock;
-use crate::kernel::proc_events::{ProcEvent, ProcEvents, Wanted};
+use crate::kernel::proc_events::{ProcEvent, ProcEvents};
 use crate::kernel::systemd::SystemdEvent;
 use crate::model::{CycleRecord, Decision, Finding, FindingKind, Plan, Report, Severity};
 use crate::observe::{Collector, Happened};
@@ -43,6 +46,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
         components = daemon.policy.components.len(),
         "started"
     );
+    daemon.regate();
     while !daemon.leaving {
         daemon.turn()?;
     }
@@ -66,6 +70,7 @@ struct Daemon {
     heard: Receiver<Heard>,
     sources: Waiting,
     executions: Option<ProcEvents>,
+    gate: Option<ExecGate>,
     started: Tick,
     metrics_at: Option<Tick>,
     panics: u32,
@@ -110,6 +115,7 @@ impl Daemon {
             heard,
             sources,
             executions,
+            gate: None,
             started: clock::now(),
             metrics_at: None,
             panics: 0,
@@ -213,7 +219,30 @@ impl Daemon {
         }
     }
 
+    /// Opens the gate for the programs that the policy names, or closes it.
+    fn regate(&mut self) {
+        self.gate = None;
+        if !self.enforcing {
+            return;
+        }
+        match ExecGate::open(&self.policy, &self.options.arguments, &self.sources.waker) {
+            Some(Ok(gate)) => self.gate = Some(gate),
+            Some(Err(error)) => {
+                tracing::warn!("{error}; gated programs are caught by exec events instead");
+            }
+            None => {}
+        }
+    }
+
     fn results(&mut self) {
+        let placed = self.gate.as_ref().map(ExecGate::placed).unwrap_or_default();
+        for outcome in placed {
+            self.history.happened(&outcome, None);
+            gate::moved(&outcome)
+                .into_iter()
+                .for_each(|moved| self.worker.order(Order::Remember(moved)));
+            self.happened.outcomes.push(outcome);
+        }
         for result in self.worker.results() {
             match result {
                 WorkerResult::Outcome(outcome) => {
@@ -241,6 +270,9 @@ impl Daemon {
         let seen = self.collector.last();
         if self.collector.regrouped() {
             self.sources.follow(self.collector.fs().mount(), &self.collector.watched());
+        }
+        if let Some(gate) = &mut self.gate {
+            gate.tend(seen, now);
         }
         if !rest(&mut self.state, seen) {
             self.step(now);
@@ -341,6 +373,7 @@ impl Daemon {
             .set_enforce_switch(on)
             .map_err(|error| format!("cannot remember the switch: {error}"))?;
         self.enforcing = on;
+        self.regate();
         self.state.ownership.forgive();
         self.state.replan();
         if on {
@@ -380,6 +413,7 @@ impl Daemon {
         if self.executions.is_none() {
             self.executions = listen_to_executions(&self.policy, &self.sources);
         }
+        self.regate();
         self.collector.policy_changed();
         self.state.ownership.forgive();
         self.state.replan();
@@ -424,6 +458,7 @@ impl Daemon {
     /// Leaves as the configuration says: what was put on the host is given back or kept.
     fn leave(&mut self) {
         notify(&[NotifyState::Stopping]);
+        self.gate = None;
         if self.policy.on_stop == OnLeave::Restore {
             self.worker.order(Order::GiveBack);
             while let Some(result) = self.worker.wait() {
@@ -440,24 +475,6 @@ impl Daemon {
         let _gone = std::fs::remove_file(self.options.paths.metrics());
         tracing::info!("stopped");
     }
-}
-
-/// Listens to executed programs where a rule could need it. Without, they are found by a scan every interval.
-fn listen_to_executions(policy: &Policy, sources: &Waiting) -> Option<ProcEvents> {
-    let mut rules = policy.components.values().flat_map(|component| &component.rules);
-    if !rules.any(Rule::names_processes) {
-        return None;
-    }
-    let opened = ProcEvents::open(Wanted::Execs).map_err(|error| error.to_string());
-    let added = opened.and_then(|executions| {
-        sources.poller.add(&executions, EXECUTED).map_err(|errno| errno.desc().to_owned())?;
-        Ok(executions)
-    });
-    added
-        .inspect_err(|error| {
-            tracing::warn!("{error}; loose processes are found by a scan every interval")
-        })
-        .ok()
 }
 
 fn pending_knobs(

@@ -59,6 +59,12 @@ impl Executor {
         self.keep = components;
     }
 
+    /// Puts a process that was moved at the gate into the journal. If the disk does not take it now, the next plan tries again.
+    pub fn remember_move(&mut self, moved: Moved) {
+        self.journal.note(Entry::Moved(moved));
+        let _synced = self.journal.sync();
+    }
+
     /// What there is to give back.
     #[must_use]
     pub const fn journal(&self) -> &Journal {

@@ -22,6 +22,7 @@ mod residence;
 use crate::config::{Component, Policy, Rule};
 use crate::model::{Home, Refusal, Stray};
 use crate::units::{CgroupId, CgroupPath, ComponentName, ProcId, Tick};
+pub use residence::keeper;
 use residence::{Residence, residence};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;

@@ -7,5 +7,5 @@ mod collect;
 mod processes;
 mod tree;
 
-pub use bind::{Bindings, GroupFacts, ProcessFacts, World, bind};
+pub use bind::{Bindings, GroupFacts, ProcessFacts, World, bind, keeper};
 pub use collect::{Collector, Happened};

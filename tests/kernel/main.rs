@@ -16,6 +16,7 @@
 mod bite;
 mod common;
 mod daemon;
+mod gate;
 mod knobs;
 mod moving;
 mod tree;

@@ -68,7 +68,7 @@ const BANS: &[Ban] = &[
     ("std::env", &["cli", "daemon", "main"], "settings come from the configuration"),
     (
         "std::process::Command",
-        &["cli/run.rs", "kernel/gate.rs"],
+        &["cli/run.rs", "kernel/gate.rs", "daemon/gate.rs"],
         "provost starts no programs but what `run` was asked for, and the gate's keeper",
     ),
     ("std::process::exit", &[], "main returns an exit code"),
