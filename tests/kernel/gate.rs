@@ -1,6 +1,6 @@
 //! The exec gate: a gated program is in its component before its first instruction, and nobody is held back for long.
 
-use crate::common::{Agent, World, eventually};
+use crate::common::{Agent, World, eventually, within};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::path::{Path, PathBuf};
@@ -35,6 +35,12 @@ fn is_home(place: &str) -> bool {
     place.strip_prefix("0::/") == Some(HOME)
 }
 
+/// Waits until the gate is open and the anchor in place.
+fn open_gate(agent: &Agent, program: &Path) {
+    let open = within(Duration::from_secs(40), || is_home(&look(program).0));
+    assert!(open, "{}\n{:?}", agent.log(), look(program));
+}
+
 fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times[times.len() / 2]
@@ -47,7 +53,7 @@ fn a_gated_program_is_inside_before_its_first_instruction() {
     let (_, plain) = look(&program);
     let mut agent = Agent::new(&world, "enforce", &gated(&program));
     agent.start();
-    eventually("the gate is open and the anchor in place", || is_home(&look(&program).0));
+    open_gate(&agent, &program);
     let mut times = Vec::new();
     for round in 0..20 {
         let (place, time) = look(&program);
@@ -69,7 +75,7 @@ fn a_stopped_or_killed_daemon_holds_nobody_back() {
     let program = cat(&world);
     let mut agent = Agent::new(&world, "enforce", &gated(&program));
     agent.start();
-    eventually("the gate is open and the anchor in place", || is_home(&look(&program).0));
+    open_gate(&agent, &program);
     kill(Pid::from_raw(agent.pid()), Signal::SIGSTOP).unwrap();
     let (_, stopped) = look(&program);
     kill(Pid::from_raw(agent.pid()), Signal::SIGCONT).unwrap();
