@@ -339,8 +339,7 @@ impl Daemon {
             .set_enforce_switch(on)
             .map_err(|error| format!("cannot remember the switch: {error}"))?;
         self.enforcing = on;
-        self.state.ownership.forgive();
-        self.state.replan();
+        self.state.forgive();
         if on {
             return Ok(Some("enforcing".to_owned()));
         }
@@ -379,8 +378,7 @@ impl Daemon {
             self.executions = listen_to_executions(&self.policy, &self.sources);
         }
         self.collector.policy_changed();
-        self.state.ownership.forgive();
-        self.state.replan();
+        self.state.forgive();
         for change in &changes {
             tracing::info!("reload: {change}");
         }

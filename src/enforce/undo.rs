@@ -76,7 +76,9 @@ impl Executor {
             self.reread_units(&due, &mut account);
         }
         self.return_processes(&ledger.moved, &mut account);
-        self.remove_groups(&ledger.made, &mut account);
+        let mut made = ledger.made.clone();
+        made.extend(self.return_unrecorded(&ledger, all, &mut account));
+        self.remove_groups(&made, &mut account);
         self.disable_controllers(&ledger, &mut account);
         let kept = account.iter().any(|line| {
             matches!(line.how, Giving::Failed { .. })

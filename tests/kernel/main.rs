@@ -16,6 +16,8 @@
 mod bite;
 mod common;
 mod daemon;
+mod faults;
 mod knobs;
 mod moving;
+mod second_reader;
 mod tree;
