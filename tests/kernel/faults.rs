@@ -1,6 +1,6 @@
 //! What goes wrong: full disks, read-only mounts, groups and processes that vanish, kernels that lack something.
 
-use crate::common::{Agent, World, cell, eventually, put, text};
+use crate::common::{Agent, World, cell, eventually, put, text, within};
 use crate::daemon::{HOME, LIMITS, all_settings, by_cgroup, by_exe, lives_in, program, worker};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -66,26 +66,30 @@ fn without_a_journal_nothing_is_enforced() {
         world.sh(&group, "exec sleep 1000");
     }
     let before = all_settings(&world);
-    let config = format!("[component.app]\nmatch = {{ cgroup = \"/test-full/app-*\" }}\n{LIMITS}");
-    let mut agent = Agent::new(&world, "observe", &config);
+    // The homes of one component share its ceilings.
+    let config = "[component.app]\nmatch = { cgroup = \"/test-full/app-*\" }\n\
+                  cpu = { ceiling = \"0.6\" }\nmemory = { ceiling = \"400M\" }\n\
+                  pids = { ceiling = 600 }\n";
+    let mut agent = Agent::new(&world, "observe", config);
     let disk = Mounted::small(world.dir.join("disk"));
     agent.keep_state_in(&disk.0.join("state"));
     agent.start();
     let filler = disk.fill();
-    agent.configure("enforce", &config);
+    agent.configure("enforce", config);
     assert_eq!(agent.say(&["reload"]).exit, 0);
-    eventually("status tells of the full disk", || {
+    let told = within(Duration::from_secs(15), || {
         texts(&agent.status()).contains("No space left on device")
     });
     let report = agent.status();
+    assert!(told, "{}\n{:?}\n{}", texts(&report), report.actions.last(), agent.log());
     assert!(report.enforcing);
     assert!(texts(&report).contains("nothing is changed on the host"), "{}", texts(&report));
     assert_eq!(all_settings(&world), before);
     std::fs::remove_file(filler).unwrap();
     let said = agent.say(&["enforce", "on"]);
     assert_eq!(said.exit, 0, "{said:?}");
-    let limit = world.file(&world.group("app-7"), "memory.max");
-    eventually("with space it is enforced", || text(&limit) == "104857600");
+    let limit = world.file(&world.group("app-7"), "pids.max");
+    eventually("with space it is enforced", || text(&limit) == "50");
     agent.settle();
     agent.end(Signal::SIGKILL);
     let said = agent.say(&["restore"]);
@@ -132,16 +136,18 @@ fn a_daemon_on_a_read_only_mount_says_so() {
     let mut agent = Agent::new(&world, "enforce", &(by_cgroup(&app) + &by_exe(&world)));
     agent.mount_first(&format!("mount -o remount,bind,ro {}", world.fs.mount().display()));
     agent.start();
-    eventually("every refusal is explained", || {
+    let explained = |report: &Report, name: &str| {
+        report.findings.iter().any(|finding| {
+            let whose = finding.component.as_ref().is_some_and(|one| one.as_str() == name);
+            whose && finding.text.contains("read-only")
+        })
+    };
+    let told = within(Duration::from_secs(15), || {
         let report = agent.status();
-        let about = |name: &str| {
-            report.findings.iter().any(|finding| {
-                let whose = finding.component.as_ref().is_some_and(|one| one.as_str() == name);
-                whose && finding.text.contains("read-only")
-            })
-        };
-        about("app") && about("worker")
+        explained(&report, "app") && explained(&report, "worker")
     });
+    let report = agent.status();
+    assert!(told, "{}\n{:?}", texts(&report), report.actions);
     assert_eq!(all_settings(&world), before);
     assert!(lives_in(&world, pid, ""));
     assert_eq!(agent.end(Signal::SIGTERM), Some(0), "{}", agent.log());
