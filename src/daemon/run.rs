@@ -374,8 +374,7 @@ impl Daemon {
             .map_err(|error| format!("cannot remember the switch: {error}"))?;
         self.enforcing = on;
         self.regate();
-        self.state.ownership.forgive();
-        self.state.replan();
+        self.state.forgive();
         if on {
             return Ok(Some("enforcing".to_owned()));
         }
@@ -415,8 +414,7 @@ impl Daemon {
         }
         self.regate();
         self.collector.policy_changed();
-        self.state.ownership.forgive();
-        self.state.replan();
+        self.state.forgive();
         for change in &changes {
             tracing::info!("reload: {change}");
         }
