@@ -212,7 +212,9 @@ impl Collector {
             .map(|(path, id)| GroupFacts { path: path.clone(), id: *id })
             .collect();
         let pidfiles = pidfiles(policy);
+        let agent_at = self.processes.cgroup_of(self.agent.pid).unwrap_or_default();
         let world = World {
+            agent_at: &agent_at,
             groups: &groups,
             processes: self.processes.known(),
             pidfiles: &pidfiles,
