@@ -85,6 +85,10 @@ fn a_stopped_or_killed_daemon_holds_nobody_back() {
     let (_, killed) = look(&program);
     println!("figure: start to end of a gated program beside a killed daemon {killed:?}");
     assert!(killed < Duration::from_secs(2), "{killed:?}");
+    let procs = Path::new("/sys/fs/cgroup").join(HOME).join("cgroup.procs");
+    eventually("the anchor has died with the daemon", || {
+        std::fs::read_to_string(&procs).is_ok_and(|procs| procs.is_empty())
+    });
     let restored = agent.say(&["restore"]);
     assert_eq!(restored.exit, 0, "{restored:?}");
 }
