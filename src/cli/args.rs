@@ -91,6 +91,12 @@ pub(super) enum Verb {
         /// For which shell.
         shell: clap_complete::Shell,
     },
+    /// Hold the exec gate for the daemon that started this.
+    #[command(hide = true)]
+    GateKeeper,
+    /// Keep a component's home in being for the daemon that started this.
+    #[command(hide = true)]
+    Anchor,
     /// Write the manual pages into a folder.
     #[command(hide = true)]
     Man {

@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "room daemon/ owns its run and state folders")]
 
 mod enter;
+mod gate;
 mod history;
 mod instance;
 mod report;

@@ -4,6 +4,7 @@
 //! worker. While a plan is under way no other is handed over. Each step runs on a copy of the state and under a net: should it panic,
 //! nothing is changed, and after three panics in a row the daemon ends so that systemd starts a new one.
 
+use super::gate::{self, ExecGate};
 use super::history::{History, lost};
 use super::instance::{Instance, replace};
 use super::report::{ReportInput, report};
@@ -17,7 +18,7 @@ use crate::enforce::{Order, Returned, Worker, WorkerResult};
 use crate::kernel::clock;
 use crate::kernel::proc_events::{ProcEvent, ProcEvents};
 use crate::kernel::systemd::SystemdEvent;
-use crate::model::{CycleRecord, Decision, Finding, FindingKind, Plan, Report, Severity};
+use crate::model::{CycleRecord, Decision, Finding, FindingKind, Outcome, Plan, Report, Severity};
 use crate::observe::{Collector, Happened};
 use crate::publish::metrics_text;
 use crate::record::Recorder;
@@ -66,6 +67,7 @@ struct Daemon {
     heard: Receiver<Heard>,
     sources: Waiting,
     executions: Option<ProcEvents>,
+    gate: ExecGate,
     started: Tick,
     metrics_at: Option<Tick>,
     panics: u32,
@@ -108,6 +110,7 @@ impl Daemon {
             happened: Happened::default(),
             history: History::default(),
             heard,
+            gate: ExecGate::new(sources.waker.clone()),
             sources,
             executions,
             started: clock::now(),
@@ -134,6 +137,8 @@ impl Daemon {
         self.take_up(&woken);
         self.hear();
         self.results();
+        let moved = self.gate.hear(clock::now());
+        self.gated(moved);
         if self.leaving {
             return Ok(());
         }
@@ -232,12 +237,28 @@ impl Daemon {
         }
     }
 
+    /// Takes note of what the gate moved.
+    fn gated(&mut self, outcomes: Vec<Outcome>) {
+        if outcomes.is_empty() {
+            return;
+        }
+        self.worker.order(Order::Moved(gate::done(&outcomes)));
+        for outcome in outcomes {
+            self.history.happened(&outcome, None);
+            log_outcome(&outcome);
+            self.happened.outcomes.push(outcome);
+        }
+    }
+
     fn cycle(&mut self) {
         let now = clock::now();
         let mut happened = std::mem::take(&mut self.happened);
         self.happened.reloaded_at = happened.reloaded_at;
         happened.pending = pending_knobs(self.pending.as_ref());
+        happened.anchors = self.gate.anchors();
         self.collector.look(&self.policy, now, happened);
+        let moved = self.gate.tend(&self.policy, self.enforcing, self.collector.last());
+        self.gated(moved);
         let seen = self.collector.last();
         self.sources.follow(self.collector.fs().mount(), &self.collector.watched());
         if !rest(&mut self.state, seen) {
@@ -342,8 +363,12 @@ impl Daemon {
         self.state.ownership.forgive();
         self.state.replan();
         if on {
+            self.gate.policy_changed();
             return Ok(Some("enforcing".to_owned()));
         }
+        // Closed and its anchors ended first: nobody may move in any more while all move out.
+        let moved = self.gate.close();
+        self.gated(moved);
         self.worker.order(Order::GiveBack);
         Ok(None)
     }
@@ -379,6 +404,7 @@ impl Daemon {
             self.executions = listen_to_executions(&self.policy, &self.sources);
         }
         self.collector.policy_changed();
+        self.gate.policy_changed();
         self.state.ownership.forgive();
         self.state.replan();
         for change in &changes {
@@ -395,6 +421,7 @@ impl Daemon {
             state: &self.state,
             seen: self.collector.last(),
             news: &self.news,
+            gate: &self.gate.findings(),
             enforcing: self.enforcing,
             pid: std::process::id(),
             started: self.started,
@@ -422,6 +449,8 @@ impl Daemon {
     /// Leaves as the configuration says: what was put on the host is given back or kept.
     fn leave(&mut self) {
         notify(&[NotifyState::Stopping]);
+        let moved = self.gate.shut();
+        self.gated(moved);
         if self.policy.on_stop == OnLeave::Restore {
             self.worker.order(Order::GiveBack);
             while let Some(result) = self.worker.wait() {

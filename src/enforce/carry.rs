@@ -59,6 +59,14 @@ impl Executor {
         self.keep = components;
     }
 
+    /// Puts moves into the journal that are done already. Should the disk not take them, the next plan's sync tries again.
+    pub(super) fn moved(&mut self, moved: Vec<Moved>) {
+        moved.into_iter().for_each(|moved| self.journal.note(Entry::Moved(moved)));
+        if let Err(error) = self.journal.sync() {
+            tracing::warn!("{error}");
+        }
+    }
+
     /// What there is to give back.
     #[must_use]
     pub const fn journal(&self) -> &Journal {

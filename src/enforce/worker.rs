@@ -4,6 +4,7 @@
 
 use super::carry::Executor;
 use super::journal::JournalError;
+use super::ledger::Moved;
 use super::undo::Returned;
 use crate::model::{Outcome, Plan};
 use crate::units::ComponentName;
@@ -16,6 +17,8 @@ use std::thread::JoinHandle;
 pub enum Order {
     /// Carry a plan out.
     CarryOut(Plan),
+    /// Take note of processes that were moved already, by the exec gate.
+    Moved(Vec<Moved>),
     /// Components whose limits stay when provost leaves.
     Keep(BTreeSet<ComponentName>),
     /// Give everything back.
@@ -67,6 +70,7 @@ impl Worker {
                         });
                         send(Result::PlanDone);
                     }
+                    Order::Moved(moved) => executor.moved(moved),
                     Order::Keep(components) => executor.keep(components),
                     Order::GiveBack => send(Result::GivenBack(executor.give_back(false))),
                 }

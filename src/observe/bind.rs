@@ -24,7 +24,7 @@ use crate::model::{Home, Refusal, Stray};
 use crate::units::{CgroupId, CgroupPath, ComponentName, ProcId, Tick};
 use residence::{Residence, residence};
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// More generations than any real process tree has; bounds the walk to the root against a torn reading.
@@ -77,6 +77,8 @@ pub struct World<'a> {
     pub pidfiles: &'a BTreeMap<PathBuf, i32>,
     /// The agent's own process number.
     pub agent: i32,
+    /// The numbers of the agent's anchors: rules do not concern them.
+    pub anchors: &'a BTreeSet<i32>,
     /// Whether systemd manages the tree.
     pub systemd: bool,
 }
@@ -120,6 +122,22 @@ pub fn bind(policy: &Policy, world: &World<'_>) -> Bindings {
         }
     }
     bindings
+}
+
+/// The component to whose home a process is to be moved; none where no rule claims it, it lives in a home already, or it may not
+/// be moved. `world` needs to hold only the process and its ancestors.
+#[must_use]
+pub fn belongs(
+    policy: &Policy,
+    world: &World<'_>,
+    homes: &BTreeMap<ComponentName, Vec<Home>>,
+    pid: i32,
+) -> Option<ComponentName> {
+    let process = world.processes.get(&pid)?;
+    let claims = claims(policy, world);
+    let claim = claims.get(&pid)?;
+    let loose = residence(policy, world, homes, process) == Residence::Loose;
+    loose.then(|| claim.component.name.clone())
 }
 
 fn stray(process: &ProcessFacts, claim: &Claim<'_>) -> Stray {

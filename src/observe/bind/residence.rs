@@ -48,6 +48,7 @@ pub(super) fn residence(
     if process.kernel_thread
         || process.id.pid <= 1
         || process.id.pid == world.agent
+        || world.anchors.contains(&process.id.pid)
         || holds_session(process)
     {
         return Residence::Untouchable;

@@ -53,6 +53,7 @@ fn run(components: Vec<Component>, groups: &[&str], processes: Vec<ProcessFacts>
         processes: &processes,
         pidfiles: &pidfiles,
         agent: 9,
+        anchors: &BTreeSet::from([8]),
         systemd: true,
     };
     bind(&policy(components), &world)
