@@ -9,7 +9,8 @@ use crate::decide::decide;
 use crate::estimate::{Ownership, Rates, Standing, standing};
 use crate::model::{Decision, Finding, FindingKind, Plan, Reason, Severity, Snapshot};
 use crate::plan::{Skipped, lint, plan};
-use crate::units::Tick;
+use crate::units::{ComponentName, Tick};
+use std::collections::BTreeMap;
 
 /// What one cycle hands to the next.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -104,14 +105,27 @@ fn finding(skipped: &Skipped) -> Finding {
     }
 }
 
-fn refusals(seen: &Snapshot) -> impl Iterator<Item = Finding> {
-    seen.refused.iter().map(|refusal| Finding {
-        severity: Severity::Warning,
-        kind: FindingKind::LeftAlone,
-        component: Some(refusal.component.clone()),
-        at: None,
-        text: format!("{} is left alone: {}", refusal.what, refusal.why),
-    })
+/// One finding for all that is left alone for the same reason: a rule may match every process of a large service.
+fn refusals(seen: &Snapshot) -> Vec<Finding> {
+    let mut alike: BTreeMap<(&ComponentName, &str), Vec<&str>> = BTreeMap::new();
+    for refusal in &seen.refused {
+        alike.entry((&refusal.component, &refusal.why)).or_default().push(&refusal.what);
+    }
+    let finding = |((component, why), what): ((&ComponentName, &str), Vec<&str>)| {
+        let first = what.first().copied().unwrap_or_default();
+        let text = match what.len() {
+            0 | 1 => format!("{first} is left alone: {why}"),
+            count => format!("{first} and {} more are left alone: {why}", count - 1),
+        };
+        Finding {
+            severity: Severity::Warning,
+            kind: FindingKind::LeftAlone,
+            component: Some(component.clone()),
+            at: None,
+            text,
+        }
+    };
+    alike.into_iter().map(finding).collect()
 }
 
 fn absent(policy: &Policy, seen: &Snapshot) -> Vec<Finding> {

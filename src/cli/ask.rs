@@ -6,14 +6,16 @@ use super::doctor::{self, DoctorArgs};
 use super::fail::{EXIT_NOT_PERMITTED, Failure};
 use crate::config::Capacity;
 use crate::daemon::capacity;
-use crate::kernel::host;
 use crate::kernel::probe::Roots;
+use crate::kernel::process::is_root;
+use crate::kernel::{clock, host};
 use crate::serve::{ClientError, Reply, Request, ask};
+use crate::units::Span;
 use serde_json::json;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Giving back may wait for systemd to read its configuration again.
-const STOP_PATIENCE: Duration = Duration::from_secs(60);
+const STOP_PATIENCE: Span = Span::secs(60);
 
 /// Works on this host's capacity.
 pub(super) fn with_capacity(work: impl FnOnce(&Capacity<'_>) -> Printout) -> Printout {
@@ -51,14 +53,14 @@ pub(super) fn reload(cli: &Cli) -> Result<Printout, Failure> {
 pub(super) fn stop(cli: &Cli) -> Result<Printout, Failure> {
     done(cli, &Request::Stop)?;
     let socket = cli.paths().socket();
-    let began = Instant::now();
-    while began.elapsed() < STOP_PATIENCE {
+    let began = clock::now();
+    while clock::now().since(began) < STOP_PATIENCE {
         if let Err(ClientError::NotRunning { .. }) = ask(&socket, &Request::Status) {
             return Ok(said(cli, "stop", "stopped".to_owned()));
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    Err(Failure::new(1, format!("the daemon still runs after {} s", STOP_PATIENCE.as_secs())))
+    Err(Failure::new(1, format!("the daemon still runs after {STOP_PATIENCE}")))
 }
 
 /// Tells the daemon, or without one remembers for the next.
@@ -72,7 +74,7 @@ pub(super) fn enforce(cli: &Cli, switch: Switch) -> Result<Printout, Failure> {
         }
         Err(ClientError::NotRunning { .. }) => {
             let cannot = |error: std::io::Error| {
-                let exit = if nix::unistd::geteuid().is_root() { 1 } else { EXIT_NOT_PERMITTED };
+                let exit = if is_root() { 1 } else { EXIT_NOT_PERMITTED };
                 Failure::new(
                     exit,
                     format!("cannot remember the switch in {}: {error}", cli.state_dir.display()),

@@ -2,6 +2,7 @@
 
 use super::Printout;
 use crate::daemon::{InstanceError, StartError};
+use crate::kernel::process::is_root;
 use crate::serve::ClientError;
 
 /// 3: no daemon runs.
@@ -46,9 +47,7 @@ impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         let exit = match &error {
             StartError::Config { .. } => super::EXIT_BAD_CONFIG,
-            StartError::Instance(InstanceError::Unusable { .. })
-                if !nix::unistd::geteuid().is_root() =>
-            {
+            StartError::Instance(InstanceError::Unusable { .. }) if !is_root() => {
                 EXIT_NOT_PERMITTED
             }
             StartError::NoCgroup2

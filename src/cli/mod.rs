@@ -42,11 +42,9 @@ pub fn main() -> ExitCode {
 }
 
 fn verb(cli: &Cli) -> Result<Printout, Failure> {
-    // First of all: their standard streams are sockets and pipes of the daemon, and nothing else may be open.
-    match &cli.verb {
-        Verb::GateKeeper => return served(kernel::gate_keeper::keep()),
-        Verb::Anchor => return served(kernel::anchor::stand()),
-        _ => {}
+    // First of all: its standard streams are sockets of the daemon, and nothing else may be open.
+    if matches!(cli.verb, Verb::GateKeeper) {
+        return served(kernel::gate_keeper::keep());
     }
     let form = if cli.json { Form::Json } else { Form::Text(args::colour()) };
     match &cli.verb {
@@ -75,7 +73,8 @@ fn verb(cli: &Cli) -> Result<Printout, Failure> {
             clap_complete::generate(*shell, &mut Cli::command(), "provost", &mut script);
             Ok(Printout::text(String::from_utf8_lossy(&script).into_owned()))
         }
-        Verb::GateKeeper | Verb::Anchor => Ok(Printout::text(String::new())),
+        Verb::GateKeeper => served(kernel::gate_keeper::keep()),
+        Verb::Anchor => served(kernel::anchor::stand()),
         Verb::Man { folder } => args::man_pages(folder),
     }
 }

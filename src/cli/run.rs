@@ -5,6 +5,7 @@ use super::Printout;
 use super::args::{Cli, RunArgs};
 use super::fail::{EXIT_NO_COMPONENT, EXIT_NOT_PERMITTED, Failure};
 use crate::daemon::{Entered, enter};
+use crate::kernel::process::is_root;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
@@ -13,7 +14,7 @@ use std::process::Command;
     reason = "the one place that starts what it was asked to start"
 )]
 pub(super) fn run(cli: &Cli, args: &RunArgs) -> Result<Printout, Failure> {
-    if !nix::unistd::geteuid().is_root() {
+    if !is_root() {
         return Err(Failure::new(EXIT_NOT_PERMITTED, "entering a component needs root".to_owned()));
     }
     let Some((program, arguments)) = args.command.split_first() else {

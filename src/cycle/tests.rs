@@ -163,6 +163,28 @@ fn a_broken_rule_drops_the_whole_plan() {
     assert!(news.findings.iter().any(|finding| finding.kind == FindingKind::Lint));
 }
 
+#[test]
+fn many_refusals_of_one_kind_are_one_finding() {
+    let web = limited();
+    let mut seen = host();
+    for pid in 10..18 {
+        seen.refused.push(crate::model::Refusal {
+            component: web.name.clone(),
+            what: format!("process {pid} (hog)"),
+            why: "it belongs to cron.service".to_owned(),
+        });
+    }
+    let (_, news) = news(step(&policy([web]), State::default(), &seen));
+    let left: Vec<_> =
+        news.findings.iter().filter(|finding| finding.kind == FindingKind::LeftAlone).collect();
+    assert_eq!(left.len(), 1);
+    assert!(
+        left[0].text.starts_with("process 10 (hog) and 7 more are left alone"),
+        "{}",
+        left[0].text
+    );
+}
+
 fn any_component(name: &'static str) -> impl Strategy<Value = Component> {
     let cpu = (0u64..400, prop_oneof![Just(None), (10u64..2000).prop_map(Some)]);
     let memory = (0u64..200, prop_oneof![Just(None), (200u64..1000).prop_map(Some)], any::<bool>());

@@ -34,6 +34,9 @@ const MARK_EVERY: Span = Span::secs(10);
 /// When leaving, the keeper's end is waited for this long; it ends with the daemon in any case.
 const END_WITHIN: Span = Span::secs(2);
 
+/// What a component loses without the gate.
+const MEANWHILE: &str = "meanwhile exec events catch such programs shortly after their start";
+
 /// What the gate's threads tell the loop.
 #[derive(Debug)]
 enum Told {
@@ -104,11 +107,12 @@ impl ExecGate {
             return moved;
         };
         let told: Vec<Told> = keeping.told.try_iter().collect();
+        let mut ended = None;
         for told in told {
             match told {
                 Told::Open => {
                     keeping.open = true;
-                    self.failed = None;
+                    (self.failed, self.failed_at) = (None, None);
                     tracing::info!(programs = self.gated.paths.len(), "the exec gate is open");
                 }
                 Told::Issues(issues) if issues != self.issues => {
@@ -117,19 +121,21 @@ impl ExecGate {
                 }
                 Told::Issues(_) | Told::Closed => {}
                 Told::Moved(outcome) => moved.push(*outcome),
-                Told::Failed(error) => {
-                    if self.failed.as_ref().map(ToString::to_string) != Some(error.to_string()) {
-                        tracing::warn!("failed to {error}");
-                    }
-                    self.failed = Some(error);
-                    self.failed_at = Some(now);
-                }
+                Told::Failed(error) => ended = Some(error),
             }
         }
-        if self.failed.is_some() {
+        if let Some(error) = ended {
+            self.failed_to(error, now);
             moved.extend(self.close());
         }
         moved
+    }
+
+    fn failed_to(&mut self, error: GateError, now: Tick) {
+        if self.failed.as_ref().map(ToString::to_string) != Some(error.to_string()) {
+            tracing::warn!("{}", text(&error));
+        }
+        (self.failed, self.failed_at) = (Some(error), Some(now));
     }
 
     /// Opens, marks, anchors and closes as the policy and the last look ask for.
@@ -144,12 +150,15 @@ impl ExecGate {
             self.routes.follow(policy);
         }
         if !enforcing || self.gated.paths.is_empty() {
-            self.failed = None;
+            (self.failed, self.failed_at) = (None, None);
             return self.close();
         }
         if self.keeping.is_none() && self.may_open(seen.at) {
-            self.keeping = self.open();
             self.marked_at = None;
+            match self.open() {
+                Ok(keeping) => self.keeping = Some(keeping),
+                Err(error) => self.failed_to(error, seen.at),
+            }
         }
         let Some(keeping) = &self.keeping else {
             return Vec::new();
@@ -226,7 +235,7 @@ impl ExecGate {
 
     /// What a person should know.
     pub(super) fn findings(&self) -> Vec<Finding> {
-        let failed = self.failed.iter().map(|error| format!("failed to {error}; {MEANWHILE}"));
+        let failed = self.failed.iter().map(text);
         let issues = self.issues.iter().map(|issue| format!("failed to {issue}"));
         let findings = failed.chain(issues).map(|text| finding(None, text));
         let by_events = self
@@ -237,7 +246,8 @@ impl ExecGate {
         findings.chain(by_events).collect()
     }
 
-    fn open(&self) -> Option<Keeping> {
+    fn open(&self) -> Result<Keeping, GateError> {
+        let failed = |op, detail| GateError::Keeper { op, detail };
         let (lists, received) = channel();
         let (tell, told) = channel();
         let waker = self.waker.clone();
@@ -248,25 +258,18 @@ impl ExecGate {
                 waker.wake();
             }
         });
-        let placer = placer
-            .inspect_err(|error| tracing::warn!("failed to open the exec gate: {error}"))
-            .ok()?;
+        let placer = placer.map_err(|error| failed("open the tree for", error.to_string()))?;
         let keep = move || {
             let ended = keep_gate(&received, placer, &tell, &waker);
             // Nobody listens any more only while the gate is being closed.
             let _heard = tell.send(ended.map_or_else(Told::Failed, |()| Told::Closed));
             waker.wake();
         };
-        std::thread::Builder::new()
-            .name("gate-marks".to_owned())
-            .spawn(keep)
-            .inspect_err(|error| tracing::warn!("failed to start the gate's thread: {error}"))
-            .ok()?;
-        Some(Keeping { lists, told, open: false })
+        let thread = std::thread::Builder::new().name("gate-marks".to_owned()).spawn(keep);
+        thread.map_err(|error| failed("start a thread for", error.to_string()))?;
+        Ok(Keeping { lists, told, open: false })
     }
 }
-
-const MEANWHILE: &str = "what it does not catch is caught by exec events, shortly after its start";
 
 /// Opens the gate and marks each list of programs that comes, until no more can come.
 fn keep_gate(
@@ -312,6 +315,15 @@ fn rest_of(told: impl Iterator<Item = Told>) -> Vec<Outcome> {
 fn finding(component: Option<&ComponentName>, text: String) -> Finding {
     let (severity, kind) = (Severity::Warning, FindingKind::Missing);
     Finding { severity, kind, component: component.cloned(), at: None, text }
+}
+
+fn text(error: &GateError) -> String {
+    match error {
+        GateError::NotPermitted | GateError::Unsupported { .. } => {
+            format!("failed to {error}; {MEANWHILE}")
+        }
+        GateError::Keeper { .. } => format!("failed to {error}"),
+    }
 }
 
 /// What the journal is to hold of moves that are done.

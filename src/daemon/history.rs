@@ -1,7 +1,8 @@
 //! What the daemon remembers of its own work for the status report: last actions, escape times, drift.
 
+use crate::estimate::Ownership;
 use crate::model::{
-    Action, ActionLine, Drift, EscapeTimes, Knob, Outcome, OutcomeOf, Plan, Snapshot, Verdict,
+    Action, ActionLine, Change, Drift, EscapeTimes, Outcome, OutcomeOf, Plan, Snapshot, Verdict,
 };
 use crate::units::{Span, Tick};
 use std::collections::VecDeque;
@@ -100,19 +101,19 @@ impl History {
 
 /// How many changes of a plan write again what provost had written before and what was lost since.
 #[must_use]
-pub(super) fn lost(plan: &Plan, ownership: &crate::estimate::Ownership, seen: &Snapshot) -> u64 {
-    let is_lost = |action: &&Action, knob: &Knob| {
-        let record = ownership.record(action.path(), knob.kind());
+pub(super) fn lost(plan: &Plan, ownership: &Ownership, seen: &Snapshot) -> u64 {
+    let is_lost = |action: &Action, change: &Change| {
         let same_group = seen.groups.get(action.path()).map(|group| group.id);
-        record.is_some_and(|record| {
+        ownership.record(action.path(), change.new.kind()).is_some_and(|record| {
             Some(record.id) == same_group
                 && record.effective.is_some()
-                && record.asked.as_ref() == Some(knob)
+                && record.asked.as_ref() == Some(&change.new)
+                && change.old.value() != record.effective.as_ref()
         })
     };
-    let lost = plan.actions.iter().flat_map(|action| {
-        action.changes().iter().filter(move |change| is_lost(&action, &change.new))
-    });
+    let changes = |action| Action::changes(action).iter().map(move |change| (action, change));
+    let lost =
+        plan.actions.iter().flat_map(changes).filter(|(action, change)| is_lost(action, change));
     u64::try_from(lost.count()).unwrap_or(u64::MAX)
 }
 

@@ -4,10 +4,10 @@ use crate::config::{Component, Policy, Strategy};
 use crate::cycle::{News, State};
 use crate::estimate::{Standing, standing};
 use crate::model::{
-    ActionLine, ComponentReport, Drift, EscapeTimes, Finding, Home, HomeReport, HostReport,
-    KnobReport, Reading, Report, Snapshot, Target,
+    ActionLine, ComponentReport, Decision, Drift, EscapeTimes, Finding, Home, HomeReport,
+    HostReport, KnobReport, Reading, Report, Snapshot, Target,
 };
-use crate::units::{Millicpu, Tick};
+use crate::units::{CgroupPath, Millicpu, Tick};
 
 /// What a report is made from.
 #[derive(Debug)]
@@ -97,9 +97,11 @@ fn component_report(input: &ReportInput<'_>, component: &Component) -> Component
 }
 
 fn home_report(input: &ReportInput<'_>, home: &Home) -> HomeReport {
-    let targets = input.news.decision.targets.iter();
     // A home's own knobs, and those of its ancestors that were set for the sake of what lies below.
-    let concerns = |target: &&Target| target.at.contains(home.path());
+    let mut concerned: Vec<CgroupPath> = home.path().ancestors().collect();
+    concerned.reverse();
+    concerned.push(home.path().clone());
+    let targets = concerned.iter().flat_map(|path| targets_of(&input.news.decision, path));
     HomeReport {
         path: home.path().clone(),
         kind: home.kind.clone(),
@@ -110,8 +112,15 @@ fn home_report(input: &ReportInput<'_>, home: &Home) -> HomeReport {
             .get(home.path())
             .map(|group| group.usage.clone())
             .unwrap_or_default(),
-        knobs: targets.filter(concerns).map(|target| knob_report(input, target)).collect(),
+        knobs: targets.map(|target| knob_report(input, target)).collect(),
     }
+}
+
+/// The targets of one group, in targets that are sorted by group.
+fn targets_of<'a>(decision: &'a Decision, path: &CgroupPath) -> &'a [Target] {
+    let from = decision.targets.partition_point(|target| target.at < *path);
+    let rest = decision.targets.get(from..).unwrap_or_default();
+    rest.get(..rest.partition_point(|target| target.at == *path)).unwrap_or_default()
 }
 
 fn knob_report(input: &ReportInput<'_>, target: &Target) -> KnobReport {

@@ -10,9 +10,11 @@ use super::instance::{Instance, replace};
 use super::report::{ReportInput, report};
 use super::start::{Options, Setup, StartError, kept, load_policy};
 use super::talk::{self, Heard};
-use super::wait::{CHANGED, Changed, EXECUTED, RELOAD, STOP, Waiting, drain, what_changed};
+use super::wait::{
+    CHANGED, Changed, EXECUTED, RELOAD, STOP, Waiting, drain, listen_to_executions, what_changed,
+};
 use super::words::{account_text, log_outcome};
-use crate::config::{Mode, OnLeave, Policy, Rule, diff};
+use crate::config::{Mode, OnLeave, Policy, diff};
 use crate::cycle::{News, State, Step, rest, step};
 use crate::enforce::{Order, Returned, Worker, WorkerResult};
 use crate::kernel::clock;
@@ -260,7 +262,9 @@ impl Daemon {
         let moved = self.gate.tend(&self.policy, self.enforcing, self.collector.last());
         self.gated(moved);
         let seen = self.collector.last();
-        self.sources.follow(self.collector.fs().mount(), &self.collector.watched());
+        if self.collector.regrouped() {
+            self.sources.follow(self.collector.fs().mount(), &self.collector.watched());
+        }
         if !rest(&mut self.state, seen) {
             self.step(now);
         }
@@ -467,24 +471,6 @@ impl Daemon {
         let _gone = std::fs::remove_file(self.options.paths.metrics());
         tracing::info!("stopped");
     }
-}
-
-/// Listens to executed programs where a rule could need it. Without, they are found by a scan every interval.
-fn listen_to_executions(policy: &Policy, sources: &Waiting) -> Option<ProcEvents> {
-    let mut rules = policy.components.values().flat_map(|component| &component.rules);
-    if !rules.any(Rule::names_processes) {
-        return None;
-    }
-    let opened = ProcEvents::open().map_err(|error| error.to_string());
-    let added = opened.and_then(|executions| {
-        sources.poller.add(&executions, EXECUTED).map_err(|errno| errno.desc().to_owned())?;
-        Ok(executions)
-    });
-    added
-        .inspect_err(|error| {
-            tracing::warn!("{error}; loose processes are found by a scan every interval")
-        })
-        .ok()
 }
 
 fn pending_knobs(

@@ -1,7 +1,9 @@
 //! What the control loop waits on: the tick, the other threads, cgroup changes, signals.
 
 use super::start::StartError;
+use crate::config::{Policy, Rule};
 use crate::kernel::poll::{Poller, Timer, Waker, Watch};
+use crate::kernel::proc_events::{ProcEvents, Wanted};
 use crate::units::{CgroupPath, Span};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::collections::BTreeSet;
@@ -103,4 +105,22 @@ pub(super) fn what_changed(name: &str) -> Changed {
     } else {
         Changed::Tree
     }
+}
+
+/// Listens to executed programs where a rule could need it. Without, they are found by a scan every interval.
+pub(super) fn listen_to_executions(policy: &Policy, sources: &Waiting) -> Option<ProcEvents> {
+    let mut rules = policy.components.values().flat_map(|component| &component.rules);
+    if !rules.any(Rule::names_processes) {
+        return None;
+    }
+    let opened = ProcEvents::open(Wanted::Execs).map_err(|error| error.to_string());
+    let added = opened.and_then(|executions| {
+        sources.poller.add(&executions, EXECUTED).map_err(|errno| errno.desc().to_owned())?;
+        Ok(executions)
+    });
+    added
+        .inspect_err(|error| {
+            tracing::warn!("{error}; loose processes are found by a scan every interval")
+        })
+        .ok()
 }

@@ -22,11 +22,14 @@ use crate::units::{Bytes, Limit};
 /// Room above the usage while `memory.max` follows it down, beside 2 %.
 const RATCHET_ROOM: Bytes = Bytes::mebi(4);
 
+/// A part of a divided ceiling never gets so small that it would be a freeze.
+const LEAST_PART: Bytes = Bytes::mebi(16);
+
 /// Protection and limits of each home.
 pub(super) fn targets(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
     let memory = &housed.component.memory;
     let part = |bytes: Bytes| bytes.scaled(1, housed.parts()).page_floor(case.seen.host.page);
-    let part_of = |limit: Limit<Bytes>| limit.map(part);
+    let part_of = |limit: Limit<Bytes>| limit.map(|bytes| part(bytes).max(LEAST_PART));
     let mut targets = Vec::new();
     for home in housed.homes {
         if memory.guarantee > Bytes::ZERO {
@@ -45,7 +48,7 @@ pub(super) fn targets(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
             ));
         }
         if let Limit::At(ceiling) = memory.ceiling {
-            targets.push(max_target(case, housed, home, part(ceiling)));
+            targets.push(max_target(case, housed, home, part(ceiling).max(LEAST_PART)));
         }
         if let Some(swap) = memory.swap {
             targets.push(housed.configured(

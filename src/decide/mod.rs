@@ -13,7 +13,7 @@
 //! is no longer asked for; sort.
 //!
 //! **Properties.** Deterministic; independent of the order of components; a component that spans several cgroups divides its
-//! ceilings among them, rounded down, so that together they never exceed them; no limit is ever put on an ancestor.
+//! ceilings among them, rounded down, so that together they never exceed them (unless a part would be so small that it were a freeze); no limit is ever put on an ancestor.
 
 mod cpu;
 pub mod fair;
@@ -26,6 +26,7 @@ use crate::config::{Component, Policy};
 use crate::estimate::Ownership;
 use crate::model::{Decision, Home, Knob, KnobKind, Reason, Snapshot, Target};
 use crate::units::{CgroupPath, Limit};
+use std::collections::BTreeSet;
 
 /// Everything the resource files look at.
 struct Case<'a> {
@@ -101,26 +102,28 @@ fn housed<'a>(policy: &'a Policy, seen: &'a Snapshot) -> Vec<Housed<'a>> {
     policy.components.values().filter_map(with_homes).collect()
 }
 
+/// A part of a divided ceiling never gets so small that it would be a freeze.
+const LEAST_PIDS: u64 = 8;
+
 fn pids(housed: &Housed<'_>) -> Vec<Target> {
     let Limit::At(ceiling) = housed.component.pids else {
         return Vec::new();
     };
-    let each = (ceiling / housed.parts()).max(1);
+    let each = (ceiling / housed.parts()).max(LEAST_PIDS);
     let target = |home| housed.configured(home, Knob::PidsMax(Limit::At(each)), "pids.ceiling");
     housed.homes.iter().map(target).collect()
 }
 
 /// Knobs that provost wrote and that nothing asks for any more: back to what was there before.
 fn no_longer_asked_for(case: &Case<'_>, targets: &[Target]) -> Vec<Target> {
-    let asked = |path: &CgroupPath, kind: KnobKind| {
-        targets.iter().any(|target| target.at == *path && target.knob.kind() == kind)
-    };
+    let asked: BTreeSet<(&CgroupPath, KnobKind)> =
+        targets.iter().map(|target| (&target.at, target.knob.kind())).collect();
     let mut returned = Vec::new();
     for (path, kind, record) in case.ownership.records() {
         let (Some(original), Some(effective)) = (&record.original, &record.effective) else {
             continue;
         };
-        if original != effective && !asked(path, kind) {
+        if original != effective && !asked.contains(&(path, kind)) {
             returned.push(Target {
                 component: None,
                 at: path.clone(),

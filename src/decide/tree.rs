@@ -42,31 +42,29 @@ pub(super) fn weights(
     entitlement: &BTreeMap<ComponentName, Millicpu>,
 ) -> Vec<Target> {
     let nodes = nodes(housed, entitlement);
+    let families = families(&nodes);
     let places: BTreeSet<&CgroupPath> = case
         .seen
         .groups
         .iter()
-        .filter(|(path, group)| group.unmanaged_weight > 0 && holds_node(&nodes, path))
+        .filter(|(path, group)| group.unmanaged_weight > 0 && families.contains_key(path))
         .map(|(path, _)| path)
         .collect();
     let entitled: u64 = entitlement.values().map(|share| share.0).sum();
     let rest = cpu::capacity(case).0.saturating_sub(entitled);
     // In millionths of a core: a rest of a quarter core over five places must not round to nothing.
     let place_rest = u128::from(rest) * 1000 / u128::try_from(places.len().max(1)).unwrap_or(1);
+    let below = counted_up(&places);
     let amount = |path: &CgroupPath, node: &Node| {
-        let below = places.iter().filter(|place| path.contains(place)).count();
-        u128::from(node.entitled) * 1000 + place_rest * u128::try_from(below).unwrap_or(0)
+        let below = below.get(path).copied().unwrap_or_default();
+        u128::from(node.entitled) * 1000 + place_rest * below
     };
-    let parents: BTreeSet<CgroupPath> = nodes.keys().filter_map(CgroupPath::parent).collect();
     let of = cpu::allocatable(case);
     let mut targets = Vec::new();
-    for parent in parents {
-        let siblings: Vec<(&CgroupPath, &Node, u128)> = nodes
-            .iter()
-            .filter(|(path, _)| path.parent().as_ref() == Some(&parent))
-            .map(|(path, node)| (path, node, amount(path, node)))
-            .collect();
-        let unmanaged = case.seen.groups.get(&parent).map_or(0, |group| group.unmanaged_weight);
+    for (parent, children) in &families {
+        let siblings: Vec<(&CgroupPath, &Node, u128)> =
+            children.iter().map(|(path, node)| (*path, *node, amount(path, node))).collect();
+        let unmanaged = case.seen.groups.get(parent).map_or(0, |group| group.unmanaged_weight);
         let values = sibling_weights(&siblings, u128::from(unmanaged), place_rest);
         for ((path, node, _), weight) in siblings.into_iter().zip(values) {
             let reason = Reason::Entitlement { share: Millicpu(node.entitled), of };
@@ -97,8 +95,26 @@ fn nodes(
     nodes
 }
 
-fn holds_node(nodes: &BTreeMap<CgroupPath, Node>, path: &CgroupPath) -> bool {
-    nodes.keys().any(|node| node.parent().as_ref() == Some(path))
+/// The nodes right below each group that has any.
+fn families(nodes: &BTreeMap<CgroupPath, Node>) -> BTreeMap<CgroupPath, Vec<(&CgroupPath, &Node)>> {
+    let mut families: BTreeMap<CgroupPath, Vec<(&CgroupPath, &Node)>> = BTreeMap::new();
+    for (path, node) in nodes {
+        if let Some(parent) = path.parent() {
+            families.entry(parent).or_default().push((path, node));
+        }
+    }
+    families
+}
+
+/// How many of `places` are at or below each group.
+fn counted_up(places: &BTreeSet<&CgroupPath>) -> BTreeMap<CgroupPath, u128> {
+    let mut below = BTreeMap::new();
+    for place in places {
+        for path in std::iter::once((*place).clone()).chain(place.ancestors()) {
+            *below.entry(path).or_default() += 1;
+        }
+    }
+    below
 }
 
 fn sibling_weights(
@@ -150,7 +166,7 @@ fn weight_targets(
     targets
 }
 
-/// `memory.low` and `memory.min` of every ancestor: the sum of what is protected below it, and never less than it had.
+/// `memory.low` and `memory.min` of every ancestor: what it had before, and the sum of what is protected below it.
 pub(super) fn protections(case: &Case<'_>, targets: &[Target]) -> Vec<Target> {
     let mut sums: BTreeMap<(CgroupPath, KnobKind), (Bytes, usize)> = BTreeMap::new();
     for target in targets {
@@ -165,18 +181,16 @@ pub(super) fn protections(case: &Case<'_>, targets: &[Target]) -> Vec<Target> {
         }
     }
     sums.into_iter()
-        .filter_map(|((at, kind), (sum, homes))| {
+        .map(|((at, kind), (sum, homes))| {
             let is_low = kind == KnobKind::MemoryLow;
-            let wrap = |limit| {
-                if is_low { Knob::MemoryLow(limit) } else { Knob::MemoryMin(limit) }
+            let wrap = |limit| if is_low { Knob::MemoryLow(limit) } else { Knob::MemoryMin(limit) };
+            // What the group had protects others in it, the agent in provost.slice for one: ours comes on top.
+            let before = match case.ownership.original(case.seen, &at, kind) {
+                Some(Knob::MemoryLow(limit) | Knob::MemoryMin(limit)) => *limit,
+                _ => Limit::At(Bytes::ZERO),
             };
-            let wanted = wrap(Limit::At(sum));
-            let enough = case
-                .ownership
-                .original(case.seen, &at, kind)
-                .is_some_and(|original| *original >= wanted);
-            let reason = Reason::CarriedUp { homes };
-            (!enough).then_some(Target { component: None, at, knob: wanted, reason })
+            let knob = wrap(before.map(|before| before.plus(sum)));
+            Target { component: None, at, knob, reason: Reason::CarriedUp { homes } }
         })
         .collect()
 }

@@ -211,6 +211,8 @@ impl Executor {
     /// Writes one knob and reads it back.
     fn write_knob(&self, group: &Group, knob: &Knob) -> Verdict {
         match write::knob(group, knob) {
+            // For io.max, ENODEV alone would rather mean the disk.
+            Err(_) if group.is_removed() => Verdict::Gone,
             Err(error) => verdict_of(Some(error)),
             Ok(()) => self.read_back(group, knob),
         }
@@ -463,13 +465,10 @@ fn outcome(
 }
 
 fn verdict_of(error: Option<WriteError>) -> Verdict {
-    use nix::errno::Errno;
     match error {
         None => Verdict::Applied,
-        Some(error) if error.errno == Errno::ENODEV && !error.path.ends_with("io.max") => {
-            Verdict::Gone
-        }
-        Some(error) => Verdict::Refused { errno: error.errno as i32, advice: error.advice() },
+        Some(error) if error.is_gone() => Verdict::Gone,
+        Some(error) => Verdict::Refused { errno: error.number(), advice: error.advice() },
     }
 }
 

@@ -16,6 +16,7 @@ use super::carry::{Executor, display};
 use super::journal::JournalError;
 use super::ledger::{Entry, Ledger, Made, Moved, Original};
 use super::lifecycle;
+use crate::kernel::Group;
 use crate::kernel::systemd::{remove, runtime_dropins};
 use crate::kernel::write::{self, MoveError};
 use crate::model::{HomeKind, Knob, KnobKind, Reading, Via};
@@ -161,13 +162,24 @@ impl Executor {
         let Ok(group) = self.fs.group(due.path) else {
             return Giving::Nothing { why: "the group is gone".to_owned() };
         };
-        let settled = matches!(group.knob(due.kind), Reading::Is(value) if value == *original)
-            || group.knob(due.kind) == Reading::Absent
-            || write::knob(&group, original).is_ok();
-        if settled {
+        let is_back = matches!(group.knob(due.kind), Reading::Is(value) if value == *original);
+        if is_back || group.knob(due.kind) == Reading::Absent {
             return Giving::Done { from: due.last_text(), to: original.to_string() };
         }
-        Giving::Failed { why: format!("{} does not take {original} back", due.kind) }
+        self.put_back(&group, due, original)
+    }
+
+    /// Writes an original. Up to Linux 6.12 a populated group may not lose its CPU list (ENOSPC): its parent's CPUs mean the same.
+    fn put_back(&self, group: &Group, due: &Due<'_>, original: &Knob) -> Giving {
+        let done = |to: &Knob| Giving::Done { from: due.last_text(), to: to.to_string() };
+        match write::knob(group, original) {
+            Ok(()) => done(original),
+            Err(error) if due.kind == KnobKind::CpusetCpus => match self.parents_cpus(due.path) {
+                Some(cpus) if write::knob(group, &cpus).is_ok() => done(&cpus),
+                Some(_) | None => Giving::Failed { why: error.advice() },
+            },
+            Err(error) => Giving::Failed { why: error.advice() },
+        }
     }
 
     /// systemd could not be asked: the file is written, so that at least nothing is limited any more.
@@ -201,17 +213,7 @@ impl Executor {
         let Ok(group) = self.fs.group(due.path) else {
             return Giving::Nothing { why: "the group is gone".to_owned() };
         };
-        // Some kernels do not let a populated group lose its CPU list: the parent's CPUs mean the same.
-        match write::knob(&group, &original) {
-            Ok(()) => Giving::Done { from: due.last_text(), to: original.to_string() },
-            Err(error) if due.kind == KnobKind::CpusetCpus => match self.parents_cpus(due.path) {
-                Some(cpus) if write::knob(&group, &cpus).is_ok() => {
-                    Giving::Done { from: due.last_text(), to: cpus.to_string() }
-                }
-                Some(_) | None => Giving::Failed { why: error.advice() },
-            },
-            Err(error) => Giving::Failed { why: error.advice() },
-        }
+        self.put_back(&group, due, &original)
     }
 
     fn parents_cpus(&self, path: &CgroupPath) -> Option<Knob> {

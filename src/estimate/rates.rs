@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 /// Longer than this between two looks and the difference says nothing about the present.
 const LONGEST_GAP: Span = Span::secs(30);
 
+/// Shorter than this between two looks and the rate would be noise.
+const SHORTEST_GAP: Span = Span::millis(500);
+
 /// The last counters of each group and the rates that they gave.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rates {
@@ -32,8 +35,8 @@ impl Rates {
             let Some(cpu) = group.usage.cpu else { continue };
             let fresh = Counters { id: group.id, at: seen.at, cpu, cpu_rate: None };
             match self.groups.get_mut(path) {
-                // The same look again says nothing new.
-                Some(last) if last.at == fresh.at && last.id == fresh.id => {}
+                // Too soon: the time between the look's clock and the counter's reading would outweigh the difference.
+                Some(last) if last.id == fresh.id && fresh.at.since(last.at) < SHORTEST_GAP => {}
                 Some(last) => {
                     let cpu_rate = rate(last, &fresh);
                     *last = Counters { cpu_rate, ..fresh };

@@ -113,6 +113,18 @@ pub struct WriteError {
 }
 
 impl WriteError {
+    /// Whether the group was removed meanwhile. For `io.max` the same number says that the disk is none.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.errno == Errno::ENODEV && !self.path.ends_with("io.max")
+    }
+
+    /// The kernel's error number.
+    #[must_use]
+    pub const fn number(&self) -> i32 {
+        self.errno as i32
+    }
+
     /// Why the kernel refused and what to do about it, as one sentence.
     #[must_use]
     pub fn advice(&self) -> String {

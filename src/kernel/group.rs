@@ -1,12 +1,14 @@
 //! One open cgroup: its files read through the held folder, so that a group that was removed and made again is never taken for the
 //! one that was opened.
 //!
-//! A missing file answers ENOENT; a file of a removed group answers ENODEV. Both are data ([`Reading`]), not errors.
+//! A missing file answers ENOENT. A removed group answers ENODEV through files opened before, and ENOENT, as if it merely had none,
+//! through the folder. Both are data ([`Reading`]), not errors.
 
 use super::error::{ErrnoClass, ReadError};
 use super::parse;
 use crate::model::{Controller, Knob, KnobKind, ReadFault, Reading, Usage};
 use crate::units::{Bytes, CgroupId, CgroupPath, CgroupRef, CpuTime, DeviceId};
+use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
@@ -49,7 +51,7 @@ impl Group {
     /// A file's content.
     ///
     /// # Errors
-    /// [`ReadError`] as the kernel answered: ENOENT for a file that is not there, ENODEV for a group that was removed.
+    /// [`ReadError`] as the kernel answered: ENOENT for a file that is not there or a group that was removed.
     pub fn read(&self, file: &str) -> Result<Vec<u8>, ReadError> {
         let failed = |op| move |errno| ReadError::refused(op, self.name_of(file), errno);
         let opened = self.open(file).map_err(failed("open"))?;
@@ -68,6 +70,17 @@ impl Group {
         }
     }
 
+    /// Whether the group was removed. Its files then answer ENOENT, just as files that were never there; but a removed folder lists
+    /// nothing, not even itself.
+    #[must_use]
+    pub fn is_removed(&self) -> bool {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        match openat(&self.folder, ".", flags, Mode::empty()).and_then(Dir::from_fd) {
+            Ok(mut listed) => listed.iter().next().is_none(),
+            Err(errno) => ErrnoClass::of(errno) == ErrnoClass::Gone,
+        }
+    }
+
     fn open(&self, file: &str) -> Result<OwnedFd, Errno> {
         openat(&self.folder, file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
     }
@@ -80,14 +93,46 @@ impl Group {
     /// One knob's value.
     #[must_use]
     pub fn knob(&self, kind: KnobKind) -> Reading<Knob> {
+        let reading = self.knob_or_absent(kind);
+        if reading == Reading::Absent && self.is_removed() { Reading::Gone } else { reading }
+    }
+
+    /// One knob's value; of a removed group all are absent.
+    fn knob_or_absent(&self, kind: KnobKind) -> Reading<Knob> {
         self.reading(kind.file(), |text| Knob::parse(kind, &String::from_utf8_lossy(text)).ok())
     }
 
-    /// The values of all knobs that have one value, and of `io.max` for every limited device and those in `devices`.
+    /// The values of all knobs that have one value, and of `io.max` for every limited device and those in `devices`. Files of
+    /// controllers that the group lacks by `controllers` are absent and not looked for.
     #[must_use]
-    pub fn knobs(&self, devices: &[DeviceId]) -> BTreeMap<KnobKind, Reading<Knob>> {
+    pub fn knobs(
+        &self,
+        controllers: &Reading<BTreeSet<Controller>>,
+        devices: &[DeviceId],
+    ) -> BTreeMap<KnobKind, Reading<Knob>> {
+        let mut knobs = self.knobs_or_absent(controllers, devices);
+        let absent = |reading: &Reading<Knob>| *reading == Reading::Absent;
+        if knobs.values().any(absent) && self.is_removed() {
+            knobs.values_mut().filter(|one| absent(one)).for_each(|one| *one = Reading::Gone);
+        }
+        knobs
+    }
+
+    fn knobs_or_absent(
+        &self,
+        controllers: &Reading<BTreeSet<Controller>>,
+        devices: &[DeviceId],
+    ) -> BTreeMap<KnobKind, Reading<Knob>> {
+        let lacks = |controller| controllers.value().is_some_and(|has| !has.contains(&controller));
+        let reading = |kind: KnobKind| {
+            if lacks(kind.controller()) { Reading::Absent } else { self.knob_or_absent(kind) }
+        };
         let mut knobs: BTreeMap<KnobKind, Reading<Knob>> =
-            KnobKind::SINGLE.into_iter().map(|kind| (kind, self.knob(kind))).collect();
+            KnobKind::SINGLE.into_iter().map(|kind| (kind, reading(kind))).collect();
+        if lacks(Controller::Io) {
+            knobs.extend(devices.iter().map(|device| (KnobKind::IoMax(*device), Reading::Absent)));
+            return knobs;
+        }
         let text = match self.read("io.max") {
             Ok(text) => text,
             Err(error) => {

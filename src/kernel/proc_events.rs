@@ -10,7 +10,7 @@
 
 mod message;
 
-pub use message::ProcEvent;
+pub use message::{ProcEvent, Wanted};
 
 use super::clock;
 use message::{Message, Operation};
@@ -81,20 +81,21 @@ pub struct ProcEvents {
 }
 
 impl ProcEvents {
-    /// Subscribes to the execs and exits of all processes of the host.
+    /// Subscribes to the execs, and if wanted the exits, of all processes of the host.
     ///
     /// # Errors
     /// Without CAP_NET_ADMIN, outside the initial namespaces, and on kernels built without `CONFIG_PROC_EVENTS`.
-    pub fn open() -> Result<Self, ProcEventsError> {
+    pub fn open(wanted: Wanted) -> Result<Self, ProcEventsError> {
         let socket = connector().map_err(ProcEventsError::refused("open a netlink socket"))?;
-        attach_filter(&socket).map_err(ProcEventsError::refused("filter a netlink socket"))?;
+        attach_filter(&socket, wanted)
+            .map_err(ProcEventsError::refused("filter a netlink socket"))?;
         grow_buffer(&socket);
         socket::bind(socket.as_raw_fd(), &NetlinkAddr::new(0, message::PROC_GROUP))
             .map_err(ProcEventsError::refused("bind a netlink socket"))?;
         let events = Self { socket };
         events.subscribe()?;
-        // Last, because a connector that sends exec and exit alone withholds its answers too.
-        events.send(Operation::Narrow)?;
+        // Last, because a connector that sends these alone withholds its answers too.
+        events.send(Operation::Narrow(wanted))?;
         Ok(events)
     }
 
@@ -179,8 +180,8 @@ fn connector() -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
-fn attach_filter(socket: &OwnedFd) -> Result<(), Errno> {
-    let mut program = message::filter();
+fn attach_filter(socket: &OwnedFd, wanted: Wanted) -> Result<(), Errno> {
+    let mut program = message::filter(wanted);
     let filter = libc::sock_fprog {
         len: u16::try_from(program.len()).map_err(|_| Errno::EINVAL)?,
         filter: program.as_mut_ptr(),

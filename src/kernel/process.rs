@@ -7,6 +7,7 @@ use super::parse::{self, ProcStat};
 use crate::units::{CgroupPath, ProcId};
 use std::fs::File;
 use std::io::Read as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 /// A command line is cut here; matching more than this against a pattern is nobody's wish.
@@ -90,10 +91,10 @@ impl ProcFs {
         Some(CgroupPath::new(&parse::proc_cgroup(&self.file(pid, "cgroup")?)?))
     }
 
-    /// The number of the most recently created process or thread: if it did not change, nobody was born.
+    /// The means to learn whether anybody was born.
     #[must_use]
-    pub fn last_pid(&self) -> Option<u64> {
-        parse::last_pid(&std::fs::read(self.root.join("loadavg")).ok()?)
+    pub fn births(&self) -> Births {
+        Births { loadavg: File::open(self.root.join("loadavg")).ok() }
     }
 
     fn file(&self, pid: i32, name: &str) -> Option<Vec<u8>> {
@@ -101,6 +102,28 @@ impl ProcFs {
         let mut bytes = Vec::new();
         file.take(LONGEST_CMDLINE).read_to_end(&mut bytes).ok()?;
         Some(bytes)
+    }
+}
+
+/// Whether this process runs as uid 0.
+#[must_use]
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// Tells whether processes or threads were born, at the cost of one read and no allocation: `/proc/loadavg`, held open.
+#[derive(Debug)]
+pub struct Births {
+    loadavg: Option<File>,
+}
+
+impl Births {
+    /// The number of the most recently created process or thread: if it did not change, nobody was born.
+    #[must_use]
+    pub fn last_pid(&self) -> Option<u64> {
+        let mut text = [0; 128];
+        let length = self.loadavg.as_ref()?.read_at(&mut text, 0).ok()?;
+        parse::last_pid(text.get(..length)?)
     }
 }
 
@@ -129,7 +152,11 @@ mod tests {
         assert_eq!(proc.ids(own).unwrap().0, nix::unistd::geteuid().as_raw());
         assert!(proc.cgroup(own).is_some());
         assert!(proc.threads(own).contains(&own));
-        assert!(proc.last_pid().unwrap() > 0);
+        let births = proc.births();
+        let before = births.last_pid().unwrap();
+        assert!(before > 0);
+        std::thread::spawn(|| {}).join().unwrap();
+        assert_ne!(births.last_pid().unwrap(), before, "the held file is read anew");
     }
 
     #[test]

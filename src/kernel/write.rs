@@ -163,7 +163,10 @@ fn file(group: &Group, name: &str, value: &str) -> Result<(), WriteError> {
     let failed =
         |errno| WriteError { path: group.name_of(name), value: value.trim_end().to_owned(), errno };
     let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
-    let opened = openat(group.folder(), name, flags, Mode::empty()).map_err(failed)?;
+    let opened = openat(group.folder(), name, flags, Mode::empty()).map_err(|errno| {
+        // A removed group has no files, which must not look like a controller that is off.
+        failed(if errno == Errno::ENOENT && group.is_removed() { Errno::ENODEV } else { errno })
+    })?;
     loop {
         match write(&opened, value.as_bytes()) {
             Ok(written) if written == value.len() => return Ok(()),
@@ -233,6 +236,24 @@ mod tests {
         assert_eq!(error.errno, Errno::ENOENT);
         assert!(error.advice().contains("controller is not enabled"), "{}", error.advice());
         assert!(!root.join("g/pids.max").exists());
+        std::fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn a_removed_group_is_not_a_missing_file() {
+        let (root, group) = folder("removed", &[("pids.max", "")]);
+        assert!(!group.is_removed());
+        std::fs::remove_dir_all(root.join("g")).unwrap();
+        assert!(group.is_removed());
+        let error = knob(&group, &Knob::PidsMax(Limit::Max)).unwrap_err();
+        assert_eq!(error.errno, Errno::ENODEV);
+        assert_eq!(group.knob(KnobKind::PidsMax), Reading::Gone);
+        assert!(
+            group
+                .knobs(&group.controllers(), &[])
+                .values()
+                .all(|reading| *reading == Reading::Gone)
+        );
         std::fs::remove_dir_all(&root).unwrap();
     }
 

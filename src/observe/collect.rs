@@ -63,6 +63,7 @@ pub struct Collector {
     agent: ProcId,
     anchors: BTreeMap<ComponentName, ProcId>,
     reconciled_at: Option<Tick>,
+    regrouped: bool,
     buffer: Box<Buffer>,
 }
 
@@ -95,6 +96,7 @@ impl Collector {
             agent,
             anchors: BTreeMap::new(),
             reconciled_at: None,
+            regrouped: false,
             buffer: Box::new([0; 4096]),
         }
     }
@@ -127,13 +129,16 @@ impl Collector {
             changed |= self.reread_host();
             rebind |= self.names_processes(policy) && self.processes.rescan();
         }
-        if reconcile || rebind {
+        self.regrouped = reconcile || rebind;
+        if self.regrouped {
             let restructured = self.tree.walk(&self.fs);
             if restructured || rebind || self.snapshot.generation == 0 {
                 changed |= self.rebind(policy);
             }
         }
-        changed |= self.update_views(policy, &written, reconcile);
+        if self.regrouped || !written.is_empty() {
+            changed |= self.update_views(policy, &written, reconcile);
+        }
         changed |= self.sample(reconcile);
         let snapshot = &mut self.snapshot;
         changed |=
@@ -144,6 +149,12 @@ impl Collector {
         snapshot.at = now;
         snapshot.generation += u64::from(changed);
         snapshot
+    }
+
+    /// Whether the last look may have changed [`Collector::watched`]; certainly so at each reconciliation.
+    #[must_use]
+    pub const fn regrouped(&self) -> bool {
+        self.regrouped
     }
 
     /// The groups worth watching: those that are looked at, and all slices, in which units come and go.
@@ -301,9 +312,11 @@ impl Collector {
     fn reweigh(&mut self, policy: &Policy, managed: &BTreeSet<CgroupPath>) -> bool {
         let agent = self.processes.cgroup_of(self.agent.pid).unwrap_or_default();
         let mut changed = false;
+        let weights = self.tree.unmanaged_weights(&self.fs, managed);
+        let protecting = self.tree.protecting(policy, &agent);
         for (path, view) in &mut self.snapshot.groups {
-            let weight = self.tree.unmanaged_weight(&self.fs, path, managed);
-            let protected = self.tree.holds_protected(path, policy, &agent);
+            let weight = weights.get(path).copied().unwrap_or_default();
+            let protected = protecting.contains(path);
             changed |= view.unmanaged_weight != weight || view.holds_protected != protected;
             view.unmanaged_weight = weight;
             view.holds_protected = protected;

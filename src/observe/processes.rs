@@ -4,7 +4,7 @@
 //! numbers costs one read when nobody was born (the last number in `/proc/loadavg`) and one directory listing otherwise.
 
 use super::bind::ProcessFacts;
-use crate::kernel::process::ProcFs;
+use crate::kernel::process::{Births, ProcFs};
 use crate::units::{CgroupPath, ProcId, Tick};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,13 +18,14 @@ const COMM_CHARS: usize = 15;
 #[derive(Debug)]
 pub(super) struct Processes {
     proc: ProcFs,
+    births: Births,
     known: BTreeMap<i32, ProcessFacts>,
     last_pid: Option<u64>,
 }
 
 impl Processes {
-    pub(super) const fn new(proc: ProcFs) -> Self {
-        Self { proc, known: BTreeMap::new(), last_pid: None }
+    pub(super) fn new(proc: ProcFs) -> Self {
+        Self { births: proc.births(), proc, known: BTreeMap::new(), last_pid: None }
     }
 
     pub(super) const fn known(&self) -> &BTreeMap<i32, ProcessFacts> {
@@ -38,7 +39,7 @@ impl Processes {
 
     /// Looks for numbers that are new, gone, or belong to another process now. Whether anything changed.
     pub(super) fn scan(&mut self) -> bool {
-        let last_pid = self.proc.last_pid();
+        let last_pid = self.births.last_pid();
         if last_pid.is_some() && last_pid == self.last_pid {
             return false;
         }

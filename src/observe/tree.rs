@@ -29,32 +29,33 @@ impl Tree {
         &self.groups
     }
 
-    /// Whether a process that must never be limited lives in the group or below: the agent, a protected unit, a login session.
-    pub(super) fn holds_protected(
-        &self,
-        path: &CgroupPath,
-        policy: &Policy,
-        agent: &CgroupPath,
-    ) -> bool {
-        let protected = |group: &CgroupPath| policy.seals(group.name());
-        path.contains(agent)
-            || self.groups.keys().any(|group| path.contains(group) && protected(group))
+    /// The groups in which, or below which, a process lives that must never be limited: the agent, a protected unit, a login session.
+    pub(super) fn protecting(&self, policy: &Policy, agent: &CgroupPath) -> BTreeSet<CgroupPath> {
+        let protected = self.groups.keys().filter(|group| policy.seals(group.name()));
+        let mut protecting = BTreeSet::new();
+        for group in protected.chain([agent]) {
+            protecting.extend(group.ancestors());
+            protecting.insert(group.clone());
+        }
+        protecting
     }
 
-    /// Sum of the weights of the populated children that are not in `managed`.
-    pub(super) fn unmanaged_weight(
+    /// For each group that has any, the sum of the weights of its populated children that are not in `managed`.
+    pub(super) fn unmanaged_weights(
         &self,
         fs: &CgroupFs,
-        path: &CgroupPath,
         managed: &BTreeSet<CgroupPath>,
-    ) -> u64 {
-        let children = self.groups.keys().filter(|child| child.parent().as_ref() == Some(path));
-        children
-            .filter(|child| !managed.contains(*child))
-            .filter_map(|child| fs.group(child).ok())
-            .filter(Group::is_populated)
-            .map(|group| group.weight().unwrap_or(DEFAULT_WEIGHT))
-            .sum()
+    ) -> BTreeMap<CgroupPath, u64> {
+        let mut weights = BTreeMap::new();
+        for child in self.groups.keys().filter(|child| !managed.contains(*child)) {
+            let Some(parent) = child.parent().filter(|parent| managed.contains(parent)) else {
+                continue;
+            };
+            if let Some(group) = fs.group(child).ok().filter(Group::is_populated) {
+                *weights.entry(parent).or_default() += group.weight().unwrap_or(DEFAULT_WEIGHT);
+            }
+        }
+        weights
     }
 }
 
@@ -88,12 +89,13 @@ pub(super) fn via(path: &CgroupPath, backend: Backend, systemd: bool) -> Via {
 /// Reads everything of a group but its usage.
 pub(super) fn view(sampler: &Sampler, via: Via, devices: &[DeviceId]) -> GroupView {
     let group = sampler.group();
+    let controllers = group.controllers();
     GroupView {
         id: group.id(),
         via,
-        controllers: group.controllers(),
+        knobs: group.knobs(&controllers, devices),
+        controllers,
         populated: group.is_populated(),
-        knobs: group.knobs(devices),
         usage: Usage::default(),
         unmanaged_weight: 0,
         holds_protected: false,

@@ -16,10 +16,10 @@
 
 use crate::config::Policy;
 use crate::model::{
-    Action, Change, Finding, FindingKind, Knob, KnobKind, Plan, Reason, Severity, Snapshot,
+    Action, Change, Finding, FindingKind, Home, Knob, KnobKind, Plan, Reason, Severity, Snapshot,
 };
 use crate::units::{Bytes, CgroupPath, CpuTime, Limit, Millicpu};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Below this a memory limit is a freeze in disguise: a process cannot even start.
 const LEAST_MEMORY: Bytes = Bytes::mebi(16);
@@ -30,6 +30,9 @@ const LEAST_PIDS: u64 = 8;
 #[must_use]
 pub fn lint(policy: &Policy, seen: &Snapshot, plan: &Plan) -> Vec<Finding> {
     let mut linter = Linter { policy, seen, findings: Vec::new() };
+    if plan.is_empty() {
+        return linter.findings;
+    }
     for action in &plan.actions {
         linter.protected(action);
         linter.moves(action);
@@ -228,12 +231,12 @@ impl Linter<'_> {
         if !touches {
             return;
         }
-        let is_home =
-            |path: &CgroupPath| self.seen.homes.values().flatten().any(|home| home.path() == path);
+        let homes: BTreeSet<&CgroupPath> =
+            self.seen.homes.values().flatten().map(Home::path).collect();
         let sum =
             reached
                 .iter()
-                .filter(|((path, _), _)| is_home(path))
+                .filter(|((path, _), _)| homes.contains(path))
                 .map(|(_, knob)| {
                     if let Knob::MemoryMin(Limit::At(bytes)) = knob { *bytes } else { Bytes::ZERO }
                 })

@@ -151,16 +151,20 @@ const fn is_property(kind: KnobKind) -> bool {
 }
 
 fn rewrite_what_systemd_resets(seen: &Snapshot, decision: &Decision, actions: &mut Vec<Action>) {
+    let oom_groups: BTreeMap<&CgroupPath, &Target> = decision
+        .targets
+        .iter()
+        .filter(|target| target.knob.kind() == KnobKind::MemoryOomGroup)
+        .map(|target| (&target.at, target))
+        .collect();
+    let mut rewritten = BTreeSet::new();
     let mut rewrites = Vec::new();
-    for action in actions.iter() {
+    // From the last call back: what counts is the last one of each unit.
+    for action in actions.iter().rev() {
         let Action::SetUnit { at, .. } = action else {
             continue;
         };
-        let target = decision
-            .targets
-            .iter()
-            .find(|target| target.at == at.path && target.knob.kind() == KnobKind::MemoryOomGroup);
-        let Some(target) = target else { continue };
+        let Some(target) = oom_groups.get(&at.path) else { continue };
         let old = seen.groups.get(&at.path).map(|group| group.knob(KnobKind::MemoryOomGroup));
         let Some(old @ (Reading::Is(_) | Reading::Absent)) = old else {
             continue;
@@ -171,15 +175,15 @@ fn rewrite_what_systemd_resets(seen: &Snapshot, decision: &Decision, actions: &m
             new: target.knob.clone(),
             reason: target.reason.clone(),
         };
-        rewrites.push((at.clone(), change));
+        if rewritten.insert(at.path.clone()) {
+            rewrites.push(Action::Write { at: at.clone(), change });
+        }
     }
-    for (at, change) in rewrites {
-        actions.retain(|action| {
-            !matches!(action, Action::Write { at: last, change: written }
-                if last.path == at.path && written.new.kind() == KnobKind::MemoryOomGroup)
-        });
-        actions.push(Action::Write { at, change });
-    }
+    actions.retain(|action| {
+        !matches!(action, Action::Write { at, change }
+            if change.new.kind() == KnobKind::MemoryOomGroup && rewritten.contains(&at.path))
+    });
+    actions.extend(rewrites.into_iter().rev());
 }
 
 fn phase(change: &Change) -> Phase {

@@ -62,7 +62,7 @@ const BANS: &[Ban] = &[
     ("std::sync::mpsc", OUTER, LOCKS),
     (
         "std::thread",
-        &["daemon", "enforce", "kernel/systemd", "kernel/write.rs"],
+        &["daemon", "enforce", "kernel/systemd", "kernel/write.rs", "kernel/gate.rs", "cli/ask.rs"],
         "threads are named and started in daemon; the writer lives in enforce",
     ),
     ("std::env", &["cli", "daemon", "main"], "settings come from the configuration"),
@@ -83,7 +83,7 @@ const BANS: &[Ban] = &[
     ("nix", &["kernel", "config/load.rs", "daemon", "serve"], SYSCALLS),
     ("libc", &["kernel", "config/load.rs", "daemon", "serve"], SYSCALLS),
     ("procfs", &["kernel"], "kernel files are read in kernel"),
-    ("cgroups_rs", &["kernel"], "the life cycle of cgroups is kernel's"),
+    ("cgroups_rs", &["enforce/lifecycle.rs"], "groups are made and removed in one file"),
     ("tracing", OUTER, "pure rooms return reasons instead of logging"),
     ("anyhow", &["cli", "daemon", "main"], "rooms below have typed errors"),
     ("clap", &["cli", "main"], "arguments are cli's"),

@@ -55,8 +55,17 @@ pub enum ProcEvent {
 pub(super) enum Operation {
     /// Every event; answered.
     Listen,
-    /// From now on exec and exit alone. Since Linux 6.6; before, and then without an answer too, ignored.
-    Narrow,
+    /// From now on what is wanted alone. Since Linux 6.6; before, and then without an answer too, ignored.
+    Narrow(Wanted),
+}
+
+/// Which events are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Execs.
+    Execs,
+    /// Execs, and the exits of whole processes. Every fork of the host then wakes the listener once, when it ends.
+    ExecsAndExits,
 }
 
 /// The request `operation`, which the answer will name by `number`.
@@ -64,7 +73,10 @@ pub(super) fn request(operation: Operation, number: u32) -> Vec<u8> {
     // `struct proc_input { mcast_op, event_type }`, of which the first field alone means every event.
     let (payload, wanted): (u16, &[u32]) = match operation {
         Operation::Listen => (4, &[PROC_CN_MCAST_LISTEN]),
-        Operation::Narrow => (8, &[PROC_CN_MCAST_LISTEN, PROC_EVENT_EXEC | PROC_EVENT_EXIT]),
+        Operation::Narrow(Wanted::Execs) => (8, &[PROC_CN_MCAST_LISTEN, PROC_EVENT_EXEC]),
+        Operation::Narrow(Wanted::ExecsAndExits) => {
+            (8, &[PROC_CN_MCAST_LISTEN, PROC_EVENT_EXEC | PROC_EVENT_EXIT])
+        }
     };
     let mut bytes = Vec::with_capacity(CONNECTOR + 8);
     let word = |bytes: &mut Vec<u8>, value: u32| bytes.extend(value.to_ne_bytes());
@@ -164,7 +176,7 @@ fn long(bytes: &[u8], offset: usize) -> Option<u64> {
 /// The socket filter: answers, execs, and exits of a process's first thread pass.
 ///
 /// The kernel runs it before it queues a message, so what it drops wakes nobody. Classic BPF loads words as big-endian.
-pub(super) fn filter() -> [libc::sock_filter; 10] {
+pub(super) fn filter(wanted: Wanted) -> [libc::sock_filter; 10] {
     const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
     const EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
     const EQUAL_X: u16 = 0x1d; // BPF_JMP | BPF_JEQ | BPF_X
@@ -172,11 +184,12 @@ pub(super) fn filter() -> [libc::sock_filter; 10] {
     const RETURN: u16 = 0x06; // BPF_RET | BPF_K
     let step = |code, k, jt, jf| libc::sock_filter { code, jt, jf, k };
     let load = |offset: usize| step(LOAD, u32::try_from(offset).unwrap_or(u32::MAX), 0, 0);
+    let exit_goes_on = if wanted == Wanted::ExecsAndExits { 0 } else { 5 };
     [
         load(WHAT),
         step(EQUAL, PROC_EVENT_NONE.to_be(), 6, 0),
         step(EQUAL, PROC_EVENT_EXEC.to_be(), 5, 0),
-        step(EQUAL, PROC_EVENT_EXIT.to_be(), 0, 5),
+        step(EQUAL, PROC_EVENT_EXIT.to_be(), exit_goes_on, 5),
         load(FIRST),
         step(TO_X, 0, 0, 0),
         load(SECOND),
@@ -245,7 +258,8 @@ mod tests {
 
     #[test]
     fn requests_say_their_own_length() {
-        for operation in [Operation::Listen, Operation::Narrow] {
+        let narrow = [Wanted::Execs, Wanted::ExecsAndExits].map(Operation::Narrow);
+        for operation in narrow.into_iter().chain([Operation::Listen]) {
             let bytes = request(operation, 9);
             assert_eq!(word(&bytes, 0), u32::try_from(bytes.len()).ok());
             let payload = u16::from_ne_bytes([bytes[32], bytes[33]]);
@@ -255,7 +269,11 @@ mod tests {
 
     /// What the kernel does with the filter, as far as this one goes.
     fn passes(bytes: &[u8]) -> bool {
-        let program = filter();
+        passes_for(Wanted::ExecsAndExits, bytes)
+    }
+
+    fn passes_for(wanted: Wanted, bytes: &[u8]) -> bool {
+        let program = filter(wanted);
         let (mut a, mut x, mut at) = (0_u32, 0_u32, 0_usize);
         loop {
             let step = program[at];
@@ -286,6 +304,9 @@ mod tests {
         assert!(passes(&message(PROC_EVENT_EXIT, 1, [42, 42])));
         assert!(passes(&message(PROC_EVENT_EXEC, 1, [42, 42])));
         assert!(passes(&message(PROC_EVENT_NONE, 1, [1, 0])));
+        let execs_alone = |what| passes_for(Wanted::Execs, &message(what, 1, [42, 42]));
+        assert!(!execs_alone(PROC_EVENT_EXIT));
+        assert!(execs_alone(PROC_EVENT_EXEC) && execs_alone(PROC_EVENT_NONE));
     }
 
     proptest! {

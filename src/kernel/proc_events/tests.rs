@@ -23,7 +23,7 @@ fn pid_of(child: &std::process::Child) -> i32 {
 
 #[test]
 fn an_exec_and_an_exit_are_seen() {
-    let mut events = ProcEvents::open().unwrap();
+    let mut events = ProcEvents::open(Wanted::ExecsAndExits).unwrap();
     let before = clock::now();
     let mut child = Command::new("/bin/true").stdout(Stdio::null()).spawn().unwrap();
     let pid = pid_of(&child);
@@ -57,7 +57,7 @@ fn messages_during_threads(events: &ProcEvents) -> Vec<Message> {
 
 #[test]
 fn what_nobody_asked_for_does_not_wake_the_listener() {
-    let events = ProcEvents::open().unwrap();
+    let events = ProcEvents::open(Wanted::ExecsAndExits).unwrap();
     let seen = messages_during_threads(&events);
     assert!(!seen.contains(&Message::Other), "{seen:?}");
     // As before Linux 6.6, where the connector sends everything: the socket's filter holds alone.
@@ -75,7 +75,7 @@ fn what_nobody_asked_for_does_not_wake_the_listener() {
 
 #[test]
 fn a_full_buffer_says_that_events_are_missing() {
-    let mut events = ProcEvents::open().unwrap();
+    let mut events = ProcEvents::open(Wanted::ExecsAndExits).unwrap();
     // The smallest that the kernel gives: room for a handful of events.
     socket::setsockopt(&events.socket, sockopt::RcvBuf, &1).unwrap();
     for _ in 0..32 {

@@ -59,25 +59,32 @@ pub(super) fn residence(
     if let Some((component, _)) = home {
         return Residence::Home(component.clone());
     }
-    let parts: Vec<&str> = process.cgroup.components().collect();
+    match keeper(policy, &process.cgroup) {
+        Some(why) => Residence::Owned(why),
+        None => Residence::Loose,
+    }
+}
+
+/// In whose keeping the processes of a group are, with the way out; none when they are loose and may be moved.
+fn keeper(policy: &Policy, cgroup: &CgroupPath) -> Option<String> {
+    let parts: Vec<&str> = cgroup.components().collect();
     let sealed = |unit: &&&str| !unit.starts_with("session-") && policy.seals(unit);
-    // user@1000.service holds a whole user's session: what counts is the innermost unit below it.
-    let inner = parts.iter().rev().find(|part| is_unit(part));
     if let Some(unit) = parts.iter().find(|unit| sealed(unit)) {
-        return Residence::Owned(format!("{unit} is protected"));
+        return Some(format!("{unit} is protected"));
     }
     if let Some(container) = parts.iter().find_map(|part| super::groups::container_id(part)) {
         let short: String = container.chars().take(12).collect();
-        return Residence::Owned(format!(
+        return Some(format!(
             "it runs in container {short}; match the container with match = {{ container = \"{short}\" }}"
         ));
     }
-    match inner {
-        Some(unit) if unit.ends_with(".service") => Residence::Owned(format!(
+    // user@1000.service holds a whole user's session: what counts is the innermost unit.
+    let unit = parts.iter().rev().find(|part| is_unit(part))?;
+    unit.ends_with(".service").then(|| {
+        format!(
             "it belongs to {unit}, and systemd would lose track of it; match the unit with match = {{ unit = \"{unit}\" }}"
-        )),
-        Some(_) | None => Residence::Loose,
-    }
+        )
+    })
 }
 
 fn is_unit(part: &str) -> bool {

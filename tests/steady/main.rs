@@ -1,0 +1,140 @@
+//! A steady cycle asks for no memory, however many groups there are: neither the look nor the rest between two plans.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "test code")]
+
+mod counting;
+
+use counting::allocations;
+use provost::config::{Policy, Sources, load};
+use provost::cycle::{State, rest, step};
+use provost::daemon::capacity;
+use provost::kernel::CgroupFs;
+use provost::kernel::host;
+use provost::kernel::probe::Roots;
+use provost::observe::{Collector, Happened};
+use provost::units::{CgroupPath, CpuTime, Span, Tick};
+use std::path::{Path, PathBuf};
+
+const GROUPS: usize = 50;
+
+/// A folder that looks like a host with as many groups, and is removed in the end.
+struct Fixture {
+    root: PathBuf,
+}
+
+impl Fixture {
+    fn new(name: &str) -> Self {
+        let root = std::env::temp_dir().join(format!("provost-{name}-{}", std::process::id()));
+        let fixture = Self { root };
+        fixture.write("proc/meminfo", "MemTotal:       2014168 kB\n");
+        fixture.write("proc/loadavg", "0.00 0.01 0.05 1/108 4242\n");
+        fixture.write("sys/devices/system/cpu/online", "0-1\n");
+        fixture.group("");
+        for group in 0..GROUPS {
+            fixture.group(&format!("web-{group:03}"));
+        }
+        fixture
+    }
+
+    fn group(&self, name: &str) {
+        let files = [
+            ("cpu.stat", "usage_usec 1000\nuser_usec 900\nsystem_usec 100\nthrottled_usec 0\n"),
+            ("memory.current", "4096\n"),
+            ("cgroup.controllers", "cpu memory pids\n"),
+            ("cgroup.events", "populated 1\nfrozen 0\n"),
+            ("cpu.weight", "100\n"),
+            ("cpu.max", "max 100000\n"),
+            ("memory.max", "max\n"),
+            ("pids.max", "max\n"),
+        ];
+        for (file, text) in files {
+            self.write(&format!("cgroup/{name}/{file}"), text);
+        }
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        let path = self.root.join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn roots(&self) -> Roots {
+        let below = |name: &str| self.root.join(name);
+        Roots {
+            proc: below("proc"),
+            sys: below("sys"),
+            cgroup: below("cgroup"),
+            run: below("run"),
+            boot: below("boot"),
+        }
+    }
+
+    fn policy(&self) -> Policy {
+        let group = |number: usize| {
+            format!(
+                "[component.web-{number:03}]\nmatch = {{ cgroup = \"web-{number:03}\" }}\n\
+                 memory = {{ ceiling = \"64M\" }}\npids = {{ ceiling = 100 }}\n"
+            )
+        };
+        let loose = "[component.loose]\nmatch = { exe = \"/usr/bin/nobody-has-it\" }\n";
+        let text: String = (0..GROUPS).map(group).chain([loose.to_owned()]).collect();
+        capacity(&host::view(&self.roots()), |capacity| {
+            load(&Sources::text("test", &text), capacity)
+        })
+        .unwrap()
+        .policy
+    }
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_dir_all(&self.root);
+    }
+}
+
+/// A collector and a state after the first look was planned for.
+fn settled(fixture: &Fixture, policy: &Policy, now: Tick) -> (Collector, State) {
+    let fs = CgroupFs::open_unchecked(Path::new(&fixture.roots().cgroup)).unwrap();
+    let mut collector = Collector::new(fs, &fixture.roots());
+    collector.look(policy, now, Happened::default());
+    let first = step(policy, State::default(), collector.last());
+    assert!(!first.news.unwrap().plan.is_empty(), "every group is to be limited");
+    (collector, first.state)
+}
+
+#[test]
+fn a_steady_cycle_asks_for_no_memory() {
+    let fixture = Fixture::new("steady");
+    let policy = fixture.policy();
+    let start = Tick::default().plus(Span::secs(100));
+    let (mut collector, mut state) = settled(&fixture, &policy, start);
+    let path = CgroupPath::new("web-007");
+    for second in 1..9 {
+        let used = format!("usage_usec {}\nthrottled_usec 0\n", 1000 + second * 500_000);
+        fixture.write("cgroup/web-007/cpu.stat", &used);
+        let now = start.plus(Span::secs(second));
+        let asked = allocations(|| {
+            collector.look(&policy, now, Happened::default());
+            assert!(rest(&mut state, collector.last()), "second {second}");
+        });
+        assert_eq!(asked, 0, "second {second}");
+        assert!(!collector.regrouped(), "second {second}");
+        let usage = &collector.last().groups.get(&path).unwrap().usage;
+        assert_eq!(usage.cpu, Some(CpuTime(1000 + second * 500_000)), "it looked");
+        assert_eq!(state.rates.cpu(&path).unwrap().0, 500, "it reckoned");
+    }
+}
+
+#[test]
+fn a_reconciliation_is_no_steady_cycle_and_is_counted() {
+    let fixture = Fixture::new("reconciled");
+    let policy = fixture.policy();
+    let start = Tick::default().plus(Span::secs(100));
+    let (mut collector, mut state) = settled(&fixture, &policy, start);
+    fixture.group("web-new");
+    fixture.write("cgroup/web-007/memory.max", "67108864\n");
+    let asked = allocations(|| {
+        collector.look(&policy, start.plus(Span::secs(10)), Happened::default());
+    });
+    assert!(asked > 0 && collector.regrouped());
+    assert!(!rest(&mut state, collector.last()), "a knob has changed");
+}
