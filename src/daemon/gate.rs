@@ -282,10 +282,12 @@ fn keep_gate(
     let asked = {
         let (tell, waker) = (tell.clone(), waker.clone());
         move || {
-            if let Err(error) = watch.run(|ask| placer.decide(ask)) {
-                let _heard = tell.send(Told::Failed(error));
-                waker.wake();
-            }
+            let ended = watch.run(|ask| placer.decide(ask));
+            let detail = "it has ended".to_owned();
+            let error = ended.err().unwrap_or(GateError::Keeper { op: "hear", detail });
+            // Nobody listens any more while the gate is being closed.
+            let _heard = tell.send(Told::Failed(error));
+            waker.wake();
         }
     };
     let thread = std::thread::Builder::new().name("gate".to_owned()).spawn(asked);
