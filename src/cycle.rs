@@ -4,12 +4,15 @@
 //! (bad input is data, so there is no `Result`) and gives the same answer for the same input. The daemon, `provost plan` and the
 //! property tests run this very function.
 
+mod placing;
+
 use crate::config::Policy;
 use crate::decide::decide;
 use crate::estimate::{Ownership, Rates, Standing, standing};
 use crate::model::{Decision, Finding, FindingKind, Plan, Reason, Severity, Snapshot};
 use crate::plan::{Skipped, lint, plan};
 use crate::units::{ComponentName, Tick};
+use placing::Refusals;
 use std::collections::BTreeMap;
 
 /// What one cycle hands to the next.
@@ -19,6 +22,8 @@ pub struct State {
     pub ownership: Ownership,
     /// Rates from counters.
     pub rates: Rates,
+    /// Placements that were refused.
+    placing: Refusals,
     /// The last look that was planned for, and when to plan again though nothing changed.
     planned: Option<Planned>,
 }
@@ -33,6 +38,13 @@ impl State {
     /// Makes the next step plan anew whatever it sees: the policy was replaced.
     pub const fn replan(&mut self) {
         self.planned = None;
+    }
+
+    /// Forgets overrides and refusals and plans anew: an administrator spoke.
+    pub fn forgive(&mut self) {
+        self.ownership.forgive();
+        self.placing.forget();
+        self.replan();
     }
 }
 
@@ -75,13 +87,16 @@ pub fn step(policy: &Policy, mut state: State, seen: &Snapshot) -> Step {
         return Step { state, news: None };
     }
     state.ownership.update(seen, policy.override_for);
+    state.placing.update(seen);
     let mut decision = decide(policy, &state.ownership, seen);
     let (mut plan, skipped) = plan(&state.ownership, seen, &decision);
+    state.placing.hold_back(&mut plan);
     let mut findings = lint(policy, seen, &plan);
     if !findings.is_empty() {
         plan = Plan::default();
     }
     findings.extend(skipped.iter().map(finding));
+    findings.extend(state.placing.findings(seen.at));
     findings.extend(refusals(seen));
     findings.extend(absent(policy, seen));
     findings.extend(above_ceiling(&decision));
@@ -181,7 +196,7 @@ fn next_look(state: &State, seen: &Snapshot, decision: &Decision, policy: &Polic
             standing(&state.ownership, seen, &target.at, target.knob.kind()) == Standing::Contested
         })
         .then(|| seen.at.plus(crate::units::Span::secs(60)));
-    held_until.chain(follow_at).chain(contested).min()
+    held_until.chain(follow_at).chain(contested).chain(state.placing.next()).min()
 }
 
 #[cfg(test)]

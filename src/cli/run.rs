@@ -20,7 +20,7 @@ pub(super) fn run(cli: &Cli, args: &RunArgs) -> Result<Printout, Failure> {
     let Some((program, arguments)) = args.command.split_first() else {
         return Err(Failure::new(2, "no command was given after \"--\"".to_owned()));
     };
-    match enter(&cli.sources(), &args.component)? {
+    match enter(&cli.sources(), &cli.state_dir, &args.component)? {
         Entered::Inside => {}
         Entered::NoComponent { known } => {
             let text = format!(

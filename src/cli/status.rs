@@ -163,7 +163,7 @@ fn work(out: &mut String, report: &Report) {
         };
         let _ok = writeln!(
             out,
-            "\nplaced {} started programs: median {} after their exec, 99 % within {}, longest {}; {} ended before",
+            "\nplaced {} loose processes: median {} after their exec, 99 % within {}, longest {}; {} ended before",
             escape.placed,
             span(escape.median),
             span(escape.p99),

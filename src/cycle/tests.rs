@@ -62,6 +62,38 @@ fn a_value_that_fell_back_is_written_again() {
 }
 
 #[test]
+fn a_refused_home_is_told_and_tried_again_after_a_minute_only() {
+    let web = limited();
+    let rules = policy([web.clone()]);
+    let mut seen = host();
+    seen.strays = vec![stray(&web, 4321)];
+    let places = |news: &News| news.plan.actions.iter().any(|action| !action.strays().is_empty());
+    let (state, first) = news(step(&rules, State::default(), &seen));
+    assert!(places(&first), "{:?}", first.plan);
+    seen.generation += 1;
+    seen.outcomes = vec![crate::model::Outcome {
+        at: seen.at,
+        component: Some(web.name.clone()),
+        path: CgroupPath::new("provost/normal/web"),
+        of: crate::model::OutcomeOf::Group,
+        verdict: crate::model::Verdict::Refused { errno: 30, advice: "read-only".to_owned() },
+        took: Span::secs(0),
+    }];
+    let (mut state, second) = news(step(&rules, state, &seen));
+    assert!(!places(&second), "{:?}", second.plan);
+    assert!(second.findings.iter().any(|finding| finding.text.contains("read-only")));
+    seen.outcomes.clear();
+    seen.generation += 1;
+    seen.at = seen.at.plus(Span::secs(61));
+    let (_, third) = news(step(&rules, state.clone(), &seen));
+    assert!(places(&third), "{:?}", third.plan);
+    seen.at = seen.at.plus(Span::secs(1));
+    state.forgive();
+    let (_, forgiven) = news(step(&rules, state, &seen));
+    assert!(places(&forgiven), "an administrator's word counts at once");
+}
+
+#[test]
 fn another_writers_value_stands_until_its_time_is_over() {
     let web = limited();
     let rules = policy([web.clone()]);

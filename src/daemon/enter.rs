@@ -10,6 +10,7 @@ use crate::kernel::{clock, host};
 use crate::model::{Action, Outcome, OutcomeOf, Plan, Snapshot, Stray, Verdict};
 use crate::observe::{Collector, Happened};
 use crate::units::ComponentName;
+use std::path::Path;
 
 /// How entering ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,11 +31,15 @@ pub enum Entered {
 
 /// Moves this process into the component's own home, by the same plan and the same hands as the daemon's.
 ///
-/// The journal is the daemon's; what is made here, a home at kernel defaults plus its limits, the daemon takes for its own by its name.
+/// A running daemon has the journal open, so what is done here is kept in a scratch journal first and added to the real one.
 ///
 /// # Errors
 /// [`StartError`] when the host or the configuration cannot be read.
-pub fn enter(sources: &Sources, component: &ComponentName) -> Result<Entered, StartError> {
+pub fn enter(
+    sources: &Sources,
+    state: &Path,
+    component: &ComponentName,
+) -> Result<Entered, StartError> {
     let (fs, roots) = open_tree()?;
     let host = host::view(&roots);
     let policy = load_policy(sources, &host)?.policy;
@@ -80,6 +85,7 @@ pub fn enter(sources: &Sources, component: &ComponentName) -> Result<Entered, St
     let mut outcomes = Vec::new();
     executor.carry_out(&Plan { actions }, &mut |outcome| outcomes.push(outcome));
     let _gone = std::fs::remove_dir_all(&scratch);
+    Journal::add(state, executor.journal().ledger())?;
     Ok(judged(&outcomes))
 }
 

@@ -46,11 +46,12 @@ impl History {
     }
 
     fn placed(&mut self, outcome: &Outcome, exec_to_placed: Option<Span>) {
-        if outcome.verdict == Verdict::Gone {
-            self.escape.escaped += 1;
+        match outcome.verdict {
+            Verdict::Gone => self.escape.escaped += 1,
+            Verdict::Applied => self.escape.placed += 1,
+            Verdict::Clipped { .. } | Verdict::Refused { .. } => {}
         }
         let Some(span) = exec_to_placed else { return };
-        self.escape.placed += 1;
         self.samples.push_back(span);
         if self.samples.len() > MOST_SAMPLES {
             self.samples.pop_front();

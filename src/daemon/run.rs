@@ -364,8 +364,7 @@ impl Daemon {
             .set_enforce_switch(on)
             .map_err(|error| format!("cannot remember the switch: {error}"))?;
         self.enforcing = on;
-        self.state.ownership.forgive();
-        self.state.replan();
+        self.state.forgive();
         if on {
             self.gate.policy_changed();
             return Ok(Some("enforcing".to_owned()));
@@ -409,8 +408,7 @@ impl Daemon {
         }
         self.collector.policy_changed();
         self.gate.policy_changed();
-        self.state.ownership.forgive();
-        self.state.replan();
+        self.state.forgive();
         for change in &changes {
             tracing::info!("reload: {change}");
         }

@@ -12,6 +12,8 @@
 use super::journal::{Journal, JournalError};
 use super::ledger::{Entry, Made, Moved, Original};
 use super::lifecycle;
+use super::undo::texts;
+use super::unrecorded::is_home;
 use crate::kernel::process::ProcFs;
 use crate::kernel::systemd::{BlockingSystemd, ScopeSpec, SystemdError, names, runtime_dropins};
 use crate::kernel::write::{self, MoveError};
@@ -22,7 +24,7 @@ use crate::model::{
 };
 use crate::units::{Bytes, CgroupId, CgroupPath, CgroupRef, ComponentName, Span, Tick};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// systemd answers before it has written: it realises cgroups from a queue. A value that is not there after this was not taken.
@@ -38,7 +40,7 @@ pub struct Executor {
     pub(super) journal: Journal,
     pub(super) page: Bytes,
     pub(super) root: PathBuf,
-    keep: BTreeSet<ComponentName>,
+    pub(super) keep: BTreeSet<ComponentName>,
 }
 
 impl Executor {
@@ -137,7 +139,8 @@ impl Executor {
         if !known {
             let group = self.same_group(at);
             let value = group.and_then(|group| group.knob(kind).value().cloned());
-            let is_own = self.journal.ledger().made.iter().any(|made| made.path == at.path);
+            let is_own = is_home(&at.path)
+                || self.journal.ledger().made.iter().any(|made| made.path == at.path);
             let value = if is_own { Some(kind.kernel_default()) } else { value };
             self.note_original(at, via, change, value);
         }
@@ -444,14 +447,6 @@ impl Executor {
     }
 }
 
-fn texts(files: &[PathBuf]) -> Vec<String> {
-    files.iter().filter(|file| file.exists()).map(|file: &PathBuf| display(file)).collect()
-}
-
-pub(super) fn display(file: &Path) -> String {
-    file.to_string_lossy().into_owned()
-}
-
 fn outcome(
     component: Option<&ComponentName>,
     path: &CgroupPath,
@@ -475,17 +470,29 @@ fn verdict_of(error: Option<WriteError>) -> Verdict {
 /// Tells that nothing of the action was done.
 fn refuse(action: &Action, advice: &str, tell: &mut dyn FnMut(Outcome)) {
     let started = clock::now();
-    let verdict = || Verdict::Refused { errno: 0, advice: advice.to_owned() };
-    for change in action.changes() {
+    let verdict = Verdict::Refused { errno: 0, advice: advice.to_owned() };
+    let component = match action {
+        Action::MakeScope { component, .. }
+        | Action::MakeGroup { component, .. }
+        | Action::Attach { component, .. } => Some(component),
+        Action::Enable { .. } => None,
+        Action::SetUnit { at, changes, .. } => return refuse_knobs(at, changes, advice, tell),
+        Action::Write { at, change } => {
+            return refuse_knobs(at, std::slice::from_ref(change), advice, tell);
+        }
+    };
+    tell(outcome(component, action.path(), OutcomeOf::Group, verdict, started));
+}
+
+fn refuse_knobs(at: &CgroupRef, changes: &[Change], advice: &str, tell: &mut dyn FnMut(Outcome)) {
+    for change in changes {
         let of = OutcomeOf::Knob {
             knob: change.new.kind(),
             asked: change.new.clone(),
-            id: None,
-            original: None,
+            id: Some(at.id),
+            original: change.old.value().cloned(),
         };
-        tell(outcome(change.component.as_ref(), action.path(), of, verdict(), started));
-    }
-    if action.changes().is_empty() {
-        tell(outcome(None, action.path(), OutcomeOf::Group, verdict(), started));
+        let verdict = Verdict::Refused { errno: 0, advice: advice.to_owned() };
+        tell(outcome(change.component.as_ref(), &at.path, of, verdict, clock::now()));
     }
 }

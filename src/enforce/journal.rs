@@ -75,6 +75,34 @@ impl Journal {
         }
     }
 
+    /// Adds what another process did, `provost run` beside a daemon or without one, to the journal in `dir`.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the disk does not take it.
+    pub fn add(dir: &Path, ledger: &Ledger) -> Result<(), JournalError> {
+        let path = dir.join(NAME);
+        let failed = |op| {
+            let path = path.clone();
+            move |source| JournalError { op, path, source }
+        };
+        std::fs::create_dir_all(dir).map_err(failed("make the folder of"))?;
+        let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
+        let mut file = opened.map_err(failed("open"))?;
+        file.write_all(&ledger.lines()).map_err(failed("append to"))?;
+        file.sync_data().map_err(failed("sync"))
+    }
+
+    /// Takes up what other processes added since.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the disk does not take what was noted, or cannot be read.
+    pub fn refresh(&mut self) -> Result<(), JournalError> {
+        self.sync()?;
+        let dir = self.path.parent().unwrap_or(Path::new("/"));
+        self.ledger = Self::peek(dir)?;
+        Ok(())
+    }
+
     /// What there is to give back.
     #[must_use]
     pub const fn ledger(&self) -> &Ledger {
@@ -105,6 +133,7 @@ impl Journal {
         self.pending.clear();
         if self.grown > MOST_GROWTH {
             let dir = self.path.parent().unwrap_or(Path::new("/")).to_owned();
+            self.ledger = Self::peek(&dir)?;
             self.file =
                 replace(&dir, &self.path, &self.ledger.lines()).map_err(failed("shorten"))?;
             self.grown = 0;
@@ -153,6 +182,19 @@ mod tests {
         let again = Journal::open(&dir, "boot-1").unwrap();
         assert_eq!(again.ledger(), journal.ledger());
         assert!(!again.ledger().is_clean());
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn what_another_process_added_is_taken_up() {
+        let dir = scratch("added");
+        let mut journal = Journal::open(&dir, "boot-1").unwrap();
+        let mut other = Ledger { boot: Some("boot-1".to_owned()), ..Ledger::default() };
+        other.take(enabled());
+        Journal::add(&dir, &other).unwrap();
+        assert!(journal.ledger().is_clean());
+        journal.refresh().unwrap();
+        assert!(!journal.ledger().is_clean());
         std::fs::remove_dir_all(&dir).unwrap();
     }
 

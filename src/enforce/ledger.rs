@@ -140,7 +140,13 @@ impl Ledger {
     /// Takes in one entry.
     pub fn take(&mut self, entry: Entry) {
         match entry {
-            Entry::Boot { id } => self.boot = Some(id),
+            Entry::Boot { id } => {
+                // What was written in another boot ended with it.
+                if self.boot.as_ref().is_some_and(|boot| *boot != id) {
+                    *self = Self { torn: self.torn, ..Self::default() };
+                }
+                self.boot = Some(id);
+            }
             Entry::Original { path, kind, original } => {
                 self.originals.entry((path, kind)).or_insert(original);
             }
@@ -291,6 +297,15 @@ mod tests {
     fn a_ledger_survives_its_own_writing() {
         let ledger = Ledger::read(&bytes(&entries()));
         assert_eq!(Ledger::read(&ledger.lines()), ledger);
+    }
+
+    #[test]
+    fn another_boot_starts_anew() {
+        let mut all = entries();
+        all.push(Entry::Boot { id: "next".to_owned() });
+        let ledger = Ledger::read(&bytes(&all));
+        assert!(ledger.is_clean());
+        assert_eq!(ledger.boot.as_deref(), Some("next"));
     }
 
     #[test]

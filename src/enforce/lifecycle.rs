@@ -41,7 +41,7 @@ pub(super) enum LifecycleError {
     Write(WriteError),
 }
 
-/// Makes the group and its ancestors, with `controllers` available in it.
+/// Makes the group and its ancestors, with those of `controllers` that this kernel has available in it.
 ///
 /// # Errors
 /// [`LifecycleError`] when a folder or a controller cannot be had.
@@ -51,16 +51,21 @@ pub(super) fn make(
     controllers: &BTreeSet<Controller>,
 ) -> Result<(), LifecycleError> {
     unified(fs)?;
+    // A kernel may lack one. Its knobs then say so when they are written; the others are to be had all the same.
+    let available = fs.group(&CgroupPath::root())?.controllers().value().cloned();
+    let available = available.unwrap_or_default();
+    let controllers: &BTreeSet<Controller> = &(controllers & &available);
     let names: Vec<String> =
         controllers.iter().map(|controller| controller.word().to_owned()).collect();
-    Cgroup::new_with_specified_controllers(hierarchies::auto(), path.as_str(), Some(names))
-        .map_err(|error| LifecycleError::Library {
-            op: "make",
-            path: path.clone(),
-            why: error.to_string(),
-        })?;
     let mut above: Vec<CgroupPath> = path.ancestors().collect();
     above.reverse();
+    let made =
+        Cgroup::new_with_specified_controllers(hierarchies::auto(), path.as_str(), Some(names));
+    if let Err(error) = made {
+        why_not(fs, &above, path)?;
+        let why = error.to_string();
+        return Err(LifecycleError::Library { op: "make", path: path.clone(), why });
+    }
     for parent in above {
         let group = fs.group(&parent)?;
         let missing = missing(&group, controllers);
@@ -69,6 +74,15 @@ pub(super) fn make(
         }
     }
     fs.group(path)?;
+    Ok(())
+}
+
+/// What the kernel answers to making the group; the library does not say.
+fn why_not(fs: &CgroupFs, above: &[CgroupPath], path: &CgroupPath) -> Result<(), LifecycleError> {
+    for (parent, child) in above.iter().zip(above.iter().skip(1).chain([path])) {
+        let parent = fs.group(parent)?;
+        write::make(&parent, child.name()).map_err(LifecycleError::Write)?;
+    }
     Ok(())
 }
 

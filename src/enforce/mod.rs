@@ -13,6 +13,7 @@ mod journal;
 mod ledger;
 mod lifecycle;
 mod undo;
+mod unrecorded;
 mod worker;
 
 pub use carry::Executor;

@@ -12,7 +12,7 @@
 //! **Properties.** Running it twice changes nothing the second time. It needs no daemon. What could not be given back stays in the
 //! journal.
 
-use super::carry::{Executor, display};
+use super::carry::Executor;
 use super::journal::JournalError;
 use super::ledger::{Entry, Ledger, Made, Moved, Original};
 use super::lifecycle;
@@ -22,7 +22,7 @@ use crate::kernel::write::{self, MoveError};
 use crate::model::{HomeKind, Knob, KnobKind, Reading, Via};
 use crate::units::CgroupPath;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One line of the account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +68,7 @@ impl Executor {
     /// # Errors
     /// [`JournalError`] when the journal cannot be written in the end; what was given back is given back nevertheless.
     pub fn give_back(&mut self, all: bool) -> Result<Vec<Returned>, JournalError> {
+        self.journal.refresh()?;
         let ledger = self.journal.ledger().clone();
         let mut account = Vec::new();
         let due: Vec<Due<'_>> = due(&ledger, all, &mut account);
@@ -77,7 +78,9 @@ impl Executor {
             self.reread_units(&due, &mut account);
         }
         self.return_processes(&ledger.moved, &mut account);
-        self.remove_groups(&ledger.made, &mut account);
+        let mut made = ledger.made.clone();
+        made.extend(self.return_unrecorded(&ledger, all, &mut account));
+        self.remove_groups(&made, &mut account);
         self.disable_controllers(&ledger, &mut account);
         let kept = account.iter().any(|line| {
             matches!(line.how, Giving::Failed { .. })
@@ -460,4 +463,13 @@ const fn rank(kind: KnobKind) -> u8 {
         KnobKind::MemoryOomGroup | KnobKind::CpuWeight | KnobKind::IoWeight => 2,
         KnobKind::MemoryLow | KnobKind::MemoryMin => 3,
     }
+}
+
+/// The names of those files that exist.
+pub(super) fn texts(files: &[PathBuf]) -> Vec<String> {
+    files.iter().filter(|file| file.exists()).map(|file: &PathBuf| display(file)).collect()
+}
+
+fn display(file: &Path) -> String {
+    file.to_string_lossy().into_owned()
 }

@@ -79,7 +79,7 @@ pub fn make(parent: &Group, name: &str) -> Result<(), WriteError> {
     }
 }
 
-/// Removes the group `name` below `parent`. Tries again for about a second while the last process is leaving; one that is gone is fine.
+/// Removes the group `name` below `parent`. Tries again for about two seconds while the last process is leaving; one that is gone is fine.
 ///
 /// # Errors
 /// [`WriteError`] with the kernel's answer, EBUSY while processes or child groups are left.
@@ -181,7 +181,7 @@ fn patiently(attempt: impl FnMut() -> Result<(), WriteError>) -> Result<(), Writ
     patiently_as(&[], attempt)
 }
 
-/// Tries again on EBUSY, and on the errors in `also`, for about a second, waiting twice as long each time.
+/// Tries again on EBUSY, and on the errors in `also`, for about two seconds, waiting twice as long each time.
 fn patiently_as(
     also: &[Errno],
     mut attempt: impl FnMut() -> Result<(), WriteError>,
@@ -191,7 +191,7 @@ fn patiently_as(
         match attempt() {
             Err(error)
                 if (error.errno == Errno::EBUSY || also.contains(&error.errno))
-                    && wait < Duration::from_millis(600) =>
+                    && wait < Duration::from_millis(1200) =>
             {
                 std::thread::sleep(wait);
                 wait *= 2;

@@ -183,9 +183,9 @@ pub struct Refusal {
 /// How long processes ran outside their component after their exec, over the agent's life.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct EscapeTimes {
-    /// Processes placed after an exec event.
+    /// Loose processes placed.
     pub placed: u64,
-    /// Median of the last 256.
+    /// Median of the last 256 whose exec was seen.
     pub median: Option<Span>,
     /// 99th percentile of the last 256.
     pub p99: Option<Span>,

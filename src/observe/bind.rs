@@ -79,6 +79,8 @@ pub struct World<'a> {
     pub agent: i32,
     /// The numbers of the agent's anchors: rules do not concern them.
     pub anchors: &'a BTreeSet<i32>,
+    /// Where the agent lives.
+    pub agent_at: &'a CgroupPath,
     /// Whether systemd manages the tree.
     pub systemd: bool,
 }

@@ -219,7 +219,9 @@ impl Collector {
             .collect();
         let pidfiles = pidfiles(policy);
         let anchors = self.anchors.values().map(|anchor| anchor.pid).collect();
+        let agent_at = self.processes.cgroup_of(self.agent.pid).unwrap_or_default();
         let world = World {
+            agent_at: &agent_at,
             groups: &groups,
             processes: self.processes.known(),
             pidfiles: &pidfiles,

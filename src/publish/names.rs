@@ -25,7 +25,7 @@ pub enum MetricName {
     Pids,
     /// `oom_kill` in `memory.events`.
     OomKills,
-    /// Loose processes placed after an exec event.
+    /// Loose processes placed.
     PlacedProcesses,
     /// Loose processes that ended before they were placed.
     EscapedProcesses,
@@ -90,11 +90,9 @@ impl MetricName {
             Self::OomKills => {
                 ("provost_oom_kills_total", "counter", "Processes killed for want of memory.")
             }
-            Self::PlacedProcesses => (
-                "provost_placed_processes_total",
-                "counter",
-                "Loose processes placed after an exec event.",
-            ),
+            Self::PlacedProcesses => {
+                ("provost_placed_processes_total", "counter", "Loose processes placed.")
+            }
             Self::EscapedProcesses => (
                 "provost_escaped_processes_total",
                 "counter",

@@ -51,7 +51,9 @@ fn matching(table: &mut Table, count: i32) {
     };
     let processes: BTreeMap<i32, ProcessFacts> =
         (100..100 + count).map(|pid| (pid, process(pid))).collect();
+    let agent_at = CgroupPath::new("provost.service");
     let world = World {
+        agent_at: &agent_at,
         groups: &[],
         processes: &processes,
         pidfiles: &BTreeMap::new(),

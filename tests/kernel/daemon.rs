@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-const LIMITS: &str = "cpu = { ceiling = \"0.5\" }\nmemory = { ceiling = \"100M\" }\n\
+pub(crate) const LIMITS: &str = "cpu = { ceiling = \"0.5\" }\nmemory = { ceiling = \"100M\" }\n\
                       pids = { ceiling = 50 }\n";
-const HOME: &str = "provost/normal/worker";
+pub(crate) const HOME: &str = "provost/normal/worker";
 
 /// A copy of the shell under a name of its own, so that a rule can tell it from all others.
-fn program(world: &World) -> PathBuf {
+pub(crate) fn program(world: &World) -> PathBuf {
     let folder = world.dir.join("bin");
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("sh");
@@ -25,21 +25,21 @@ fn program(world: &World) -> PathBuf {
     path
 }
 
-fn by_exe(world: &World) -> String {
+pub(crate) fn by_exe(world: &World) -> String {
     format!("[component.worker]\nmatch = {{ exe = \"{}\" }}\n{LIMITS}", program(world).display())
 }
 
-fn by_cgroup(group: &Group) -> String {
+pub(crate) fn by_cgroup(group: &Group) -> String {
     format!("[component.app]\nmatch = {{ cgroup = \"/{}\" }}\n{LIMITS}", group.at().path)
 }
 
-fn worker(world: &mut World) -> i32 {
+pub(crate) fn worker(world: &mut World) -> i32 {
     let mut command = Command::new(program(world));
     command.args(["-c", "sleep 1000; :"]);
     world.start(command)
 }
 
-fn lives_in(world: &World, pid: i32, place: &str) -> bool {
+pub(crate) fn lives_in(world: &World, pid: i32, place: &str) -> bool {
     world.proc.cgroup(pid) == Some(CgroupPath::new(place))
 }
 
@@ -60,7 +60,7 @@ fn settings(folder: &Path, found: &mut BTreeMap<PathBuf, String>) {
     }
 }
 
-fn all_settings(world: &World) -> BTreeMap<PathBuf, String> {
+pub(crate) fn all_settings(world: &World) -> BTreeMap<PathBuf, String> {
     let mut found = BTreeMap::new();
     settings(world.fs.mount(), &mut found);
     found
@@ -218,7 +218,7 @@ fn a_restarted_daemon_adopts_what_its_last_life_wrote() {
 
 #[test]
 fn run_enters_the_component() {
-    let world = World::bare("run");
+    let mut world = World::bare("run");
     let mut agent = Agent::new(&world, "enforce", &by_exe(&world));
     let before = all_settings(&world);
     let show = ["run", "worker", "--", "sh", "-c", "cat /proc/self/cgroup; exit 7"];
@@ -230,9 +230,16 @@ fn run_enters_the_component() {
     let unknown = agent.say(&["run", "nobody", "--", "true"]);
     assert_eq!(unknown.exit, 4, "{unknown:?}");
     assert!(unknown.err.contains("worker"), "{unknown:?}");
+    let stays = world.start(agent.command(&["run", "worker", "--", "sleep", "1000"]));
+    eventually("it is inside", || lives_in(&world, stays, HOME));
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(agent.end(Signal::SIGTERM), Some(0));
-    assert_eq!(all_settings(&world), before, "{}", agent.log());
+    assert!(lives_in(&world, stays, ""), "{:?}", world.proc.cgroup(stays));
+    // Which controllers were on before the home was made is in no journal.
+    let mut after = all_settings(&world);
+    let control = world.fs.mount().join("cgroup.subtree_control");
+    after.insert(control.clone(), before[&control].clone());
+    assert_eq!(after, before, "{}", agent.log());
 }
 
 #[test]

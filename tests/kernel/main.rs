@@ -16,7 +16,9 @@
 mod bite;
 mod common;
 mod daemon;
+mod faults;
 mod gate;
 mod knobs;
 mod moving;
+mod second_reader;
 mod tree;

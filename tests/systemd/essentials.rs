@@ -100,6 +100,11 @@ fn stopping_gives_every_value_back_and_leaves_no_drop_in() {
             let now = knob(&unit.group(), file);
             ["absent", "100", "max 100000", "0", "", "default 100"].contains(&now.as_str())
         }
+        // A populated group may not lose its CPU list on these kernels; its parent's CPUs mean the same.
+        Some(("cpuset.cpus", "")) => {
+            let parents = knob("system.slice", "cpuset.cpus.effective");
+            ["", parents.as_str()].contains(&knob(&unit.group(), "cpuset.cpus").as_str())
+        }
         Some((file, value)) => knob(&unit.group(), file) == value,
         None => true,
     };
@@ -326,10 +331,7 @@ fn the_shipped_unit_starts_reloads_and_stops() {
     assert_eq!(sh("find /run/systemd/system.control -name '50-*' 2>/dev/null || true"), "");
     std::fs::write("/etc/provost/config.toml", "nonsense = 1\n").unwrap();
     assert!(!shell("systemctl start provost.service").status.success());
-    assert_eq!(
-        sh("systemctl show -P ExecMainStatus,NRestarts provost.service | head -1").trim_end(),
-        "78"
-    );
+    assert_eq!(sh("systemctl show -P ExecMainStatus provost.service").trim_end(), "78");
     sh(&format!(
         "bash {share}/scripts/uninstall --purge; systemctl reset-failed provost.service 2>/dev/null; true"
     ));

@@ -129,6 +129,7 @@ impl Placer {
         // Read before the lock is taken, so that the loop never waits for /proc.
         let processes = about_to_execute(&self.proc, ask.pid, &ask.path);
         let process = processes.get(&ask.pid)?.id;
+        let agent_at = self.proc.cgroup(self.agent).unwrap_or_default();
         let known = self.routes.known();
         let policy = known.policy.as_ref().filter(|_| known.open)?;
         let world = World {
@@ -136,6 +137,7 @@ impl Placer {
             processes: &processes,
             pidfiles: &BTreeMap::new(),
             agent: self.agent,
+            agent_at: &agent_at,
             anchors: &known.anchors,
             systemd: known.systemd,
         };

@@ -48,12 +48,14 @@ fn run(components: Vec<Component>, groups: &[&str], processes: Vec<ProcessFacts>
         .collect();
     let processes = processes.into_iter().map(|process| (process.id.pid, process)).collect();
     let pidfiles = BTreeMap::from([(PathBuf::from("/run/x.pid"), 77)]);
+    let agent_at = CgroupPath::new("test.slice/agent.service");
     let world = World {
         groups: &groups,
         processes: &processes,
         pidfiles: &pidfiles,
         agent: 9,
         anchors: &BTreeSet::from([8]),
+        agent_at: &agent_at,
         systemd: true,
     };
     bind(&policy(components), &world)
@@ -94,6 +96,15 @@ fn a_glob_never_reaches_what_is_protected() {
         bindings.homes.values().flatten().map(|home| home.path().name()).collect();
     assert_eq!(homes, ["a.service"]);
     assert_eq!(bindings.refused.len(), 4);
+}
+
+#[test]
+fn the_agents_own_group_is_nobodys_home() {
+    let all = with_rule("all", Priority::Low, unit("*.service"));
+    let bindings = run(vec![all], &["test.slice/agent.service", "test.slice/a.service"], vec![]);
+    let homes: Vec<&str> =
+        bindings.homes.values().flatten().map(|home| home.path().name()).collect();
+    assert_eq!(homes, ["a.service"]);
 }
 
 #[test]
@@ -288,6 +299,7 @@ fn belonging(components: Vec<Component>, processes: Vec<ProcessFacts>, pid: i32)
         processes: &processes,
         pidfiles: &BTreeMap::new(),
         agent: 9,
+        agent_at: &CgroupPath::new("provost.slice/provost-agent.slice"),
         anchors: &BTreeSet::new(),
         systemd: true,
     };

@@ -18,6 +18,7 @@ pub(crate) struct Agent {
     state: PathBuf,
     daemon: Option<Child>,
     lives: u32,
+    inside: Option<String>,
 }
 
 /// How a verb ended.
@@ -41,7 +42,7 @@ impl Agent {
     pub(crate) fn new(world: &World, mode: &str, components: &str) -> Self {
         let dir = world.dir.join("agent");
         let state = dir.join("state");
-        let agent = Self { dir, state, daemon: None, lives: 0 };
+        let agent = Self { dir, state, daemon: None, lives: 0, inside: None };
         agent.configure(mode, components);
         agent
     }
@@ -49,6 +50,11 @@ impl Agent {
     /// Keeps the journal elsewhere.
     pub(crate) fn keep_state_in(&mut self, folder: &Path) {
         self.state = folder.to_owned();
+    }
+
+    /// Runs everything in a mount namespace of its own, after this script.
+    pub(crate) fn mount_first(&mut self, script: &str) {
+        self.inside = Some(script.to_owned());
     }
 
     /// Replaces the configuration's file.
@@ -59,8 +65,17 @@ impl Agent {
         std::fs::write(folder.join("config.toml"), text).unwrap();
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(std::env::var("PROVOST_BIN").unwrap());
+    /// A verb as a command.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let bin = std::env::var("PROVOST_BIN").unwrap();
+        let mut command = match &self.inside {
+            None => Command::new(bin),
+            Some(script) => {
+                let mut shell = Command::new("unshare");
+                shell.args(["-m", "sh", "-c", &format!("{script} && exec \"$0\" \"$@\""), &bin]);
+                shell
+            }
+        };
         command.arg("--config-root").arg(self.dir.join("root"));
         command.arg("--run-dir").arg(self.dir.join("run"));
         command.arg("--state-dir").arg(&self.state);
