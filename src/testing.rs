@@ -231,6 +231,7 @@ pub(crate) fn sample_report() -> crate::model::Report {
         state: &state,
         seen: &applied,
         news: &news,
+        gate: &[],
         enforcing: true,
         pid: 4711,
         started: Tick::default(),

@@ -91,10 +91,10 @@ pub(super) enum Verb {
         /// For which shell.
         shell: clap_complete::Shell,
     },
-    /// Hold programs back until they are in their group; started by the daemon only.
+    /// Hold the exec gate for the daemon that started this.
     #[command(hide = true)]
     GateKeeper,
-    /// Wait for ever, so that a component's home stays; started by the daemon only.
+    /// Keep a component's home in being for the daemon that started this.
     #[command(hide = true)]
     Anchor,
     /// Write the manual pages into a folder.
@@ -191,19 +191,6 @@ impl Cli {
         self.config_root
             .as_deref()
             .map_or_else(Sources::host, |root| Sources::below(root, Trust::Anyone))
-    }
-
-    /// The options with which another `provost` finds the same folders.
-    #[must_use]
-    pub fn folders(&self) -> Vec<std::ffi::OsString> {
-        let root = self.config_root.iter().flat_map(|root| ["--config-root".into(), root.into()]);
-        let state = [
-            "--run-dir".into(),
-            self.run_dir.clone().into(),
-            "--state-dir".into(),
-            self.state_dir.clone().into(),
-        ];
-        root.chain(state).collect()
     }
 
     /// Where state is kept.

@@ -22,6 +22,7 @@ mod status;
 pub use args::Cli;
 pub use printout::{EXIT_BAD_CONFIG, EXIT_OK, Printout};
 
+use crate::kernel;
 use args::{ConfigVerb, Verb};
 use check::Form;
 use clap::{CommandFactory as _, Parser as _};
@@ -41,6 +42,10 @@ pub fn main() -> ExitCode {
 }
 
 fn verb(cli: &Cli) -> Result<Printout, Failure> {
+    // First of all: its standard streams are sockets of the daemon, and nothing else may be open.
+    if matches!(cli.verb, Verb::GateKeeper) {
+        return served(kernel::gate_keeper::keep());
+    }
     let form = if cli.json { Form::Json } else { Form::Text(args::colour()) };
     match &cli.verb {
         Verb::Start(args) => start::start(cli, args),
@@ -68,8 +73,15 @@ fn verb(cli: &Cli) -> Result<Printout, Failure> {
             clap_complete::generate(*shell, &mut Cli::command(), "provost", &mut script);
             Ok(Printout::text(String::from_utf8_lossy(&script).into_owned()))
         }
-        Verb::GateKeeper => run::keep_gate(),
-        Verb::Anchor => Ok(run::anchor()),
+        Verb::GateKeeper => served(kernel::gate_keeper::keep()),
+        Verb::Anchor => served(kernel::anchor::stand()),
         Verb::Man { folder } => args::man_pages(folder),
     }
+}
+
+/// How a verb ends that serves the daemon: nobody reads what it prints.
+fn served<E: std::fmt::Display>(ended: Result<(), E>) -> Result<Printout, Failure> {
+    ended
+        .map(|()| Printout::text(String::new()))
+        .map_err(|error| Failure::new(1, error.to_string()))
 }

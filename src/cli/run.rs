@@ -5,8 +5,7 @@ use super::Printout;
 use super::args::{Cli, RunArgs};
 use super::fail::{EXIT_NO_COMPONENT, EXIT_NOT_PERMITTED, Failure};
 use crate::daemon::{Entered, enter};
-use crate::kernel::gate_keeper;
-use crate::kernel::process::{is_root, wait_for_parent};
+use crate::kernel::process::is_root;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
@@ -38,18 +37,4 @@ pub(super) fn run(cli: &Cli, args: &RunArgs) -> Result<Printout, Failure> {
     // Comes back only when the program cannot be started.
     let error = Command::new(program).args(arguments).exec();
     Err(Failure::new(1, format!("cannot start {}: {error}", program.display())))
-}
-
-/// `provost gate-keeper`.
-pub(super) fn keep_gate() -> Result<Printout, Failure> {
-    match gate_keeper::keep() {
-        Ok(()) => Ok(Printout::text(String::new())),
-        Err(errno) => Err(Failure::new(1, format!("the gate's keeper ended: {}", errno.desc()))),
-    }
-}
-
-/// `provost anchor`: waits until the daemon that started it ends.
-pub(super) fn anchor() -> Printout {
-    wait_for_parent();
-    Printout::text(String::new())
 }

@@ -13,7 +13,6 @@ pub(super) fn start(cli: &Cli, args: &StartArgs) -> Result<Printout, Failure> {
         paths: cli.paths(),
         strategy: args.strategy.map(Into::into),
         duration: args.duration,
-        arguments: cli.folders(),
     })?;
     Ok(Printout::text(String::new()))
 }

@@ -1,227 +1,341 @@
-//! The exec gate at work: programs of components with `catch = "gate"` are in their group before their first instruction.
+//! The exec gate in the daemon: processes of components with `catch = "gate"` are in their group before their first instruction.
 //!
-//! The kernel side is `kernel::gate`: a keeper process holds execs of the named programs back for at most 50 ms while this thread moves
-//! them. A move needs a group to move into, and a scope lives only while a process does; so each gated component gets an *anchor*, a
-//! process of provost's own that waits for ever in the component's home and ends with the daemon.
+//! **Problem.** A process that is found after its exec has run outside of its limits for a while, and what it has started and
+//! allocated by then stays outside. And the group to put it into may not be there before the first such process.
+//!
+//! **Approach.** Thread `gate-marks` owns the gate: it opens it, and marks the executables that rules name without glob characters, now
+//! and every ten seconds, since an upgrade replaces files. Thread `gate` hears of each exec, judges it by the same rules as a look
+//! would, and moves the process. An *anchor* for each component keeps its home in being; it is placed through the ordinary plan.
+//!
+//! **Properties.** Nothing waits in the control loop: both threads tell it through a channel. A process that a look would leave alone is
+//! left alone. Without the gate everything else works, exec events catch the components, and the status says why.
 
-use crate::config::{Catch, Component, Policy};
+mod paths;
+mod place;
+
+use crate::config::Policy;
 use crate::enforce::Moved;
-use crate::kernel::gate::{ExecAsk, Gate, GateError, GateWatch};
+use crate::kernel::anchor::Anchor;
+use crate::kernel::gate::{Gate, GateError, GateIssue};
 use crate::kernel::poll::Waker;
 use crate::kernel::process::ProcFs;
-use crate::kernel::{CgroupFs, clock, write};
-use crate::model::{Outcome, OutcomeOf, Snapshot, Verdict};
-use crate::observe::keeper;
-use crate::units::{CgroupPath, ComponentName, Span, Tick};
-use std::collections::BTreeMap;
-use std::ffi::OsString;
+use crate::model::{Finding, FindingKind, Outcome, OutcomeOf, Severity, Snapshot, Verdict};
+use crate::units::{ComponentName, ProcId, Span, Tick};
+use paths::Gated;
+use place::{Placer, Routes};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
 
-/// Marks are set anew and missing anchors started again at this pace.
-const TEND_EVERY: Span = Span::secs(10);
-/// This program, whatever its path is or became.
-const SELF: &str = "/proc/self/exe";
+/// This very executable, also after an upgrade has replaced its file.
+const PROGRAM: &str = "/proc/self/exe";
+/// Files are looked at again this often.
+const MARK_EVERY: Span = Span::secs(10);
+/// When leaving, the keeper's end is waited for this long; it ends with the daemon in any case.
+const END_WITHIN: Span = Span::secs(2);
 
-/// Which program leads to which component's home.
-type Doors = Arc<Mutex<BTreeMap<PathBuf, (ComponentName, CgroupPath)>>>;
+/// What a component loses without the gate.
+const MEANWHILE: &str = "meanwhile exec events catch such programs shortly after their start";
 
-/// The open gate.
+/// What the gate's threads tell the loop.
+#[derive(Debug)]
+enum Told {
+    /// The gate is open.
+    Open,
+    /// What could not be marked, of the last list.
+    Issues(Vec<GateIssue>),
+    /// A process was moved, or could not be.
+    Moved(Box<Outcome>),
+    /// There is no gate, or not any more.
+    Failed(GateError),
+    /// The gate was closed as it should be.
+    Closed,
+}
+
+/// The threads that keep the gate. Dropping this closes it.
+#[derive(Debug)]
+struct Keeping {
+    lists: Sender<Vec<PathBuf>>,
+    told: Receiver<Told>,
+    open: bool,
+}
+
+/// The gate, its anchors, and what it has to say.
 #[derive(Debug)]
 pub(super) struct ExecGate {
-    gate: Gate,
-    programs: BTreeMap<PathBuf, ComponentName>,
-    doors: Doors,
-    placed: Receiver<Outcome>,
-    anchors: BTreeMap<ComponentName, Child>,
-    arguments: Vec<OsString>,
-    tended_at: Option<Tick>,
+    waker: Waker,
+    proc: ProcFs,
+    gated: Gated,
+    routes: Routes,
+    keeping: Option<Keeping>,
+    anchors: BTreeMap<ComponentName, Anchor>,
+    issues: Vec<GateIssue>,
+    failed: Option<GateError>,
+    policy_is_new: bool,
+    marked_at: Option<Tick>,
+    failed_at: Option<Tick>,
 }
 
 impl ExecGate {
-    /// Opens the gate for the policy's gated programs; none when there are no such programs.
-    pub(super) fn open(
-        policy: &Policy,
-        arguments: &[OsString],
-        waker: &Waker,
-    ) -> Option<Result<Self, GateError>> {
-        let programs = programs(policy);
-        if programs.is_empty() {
-            return None;
-        }
-        Some(Gate::open(Path::new(SELF), &["gate-keeper"]).map(|(gate, watch)| {
-            let doors = Doors::default();
-            let placed = stand_at(watch, policy.clone(), Arc::clone(&doors), waker.clone());
-            let (anchors, arguments) = (BTreeMap::new(), arguments.to_vec());
-            Self { gate, programs, doors, placed, anchors, arguments, tended_at: None }
-        }))
-    }
-
-    /// Follows the homes, and now and then the marks and the anchors.
-    pub(super) fn tend(&mut self, seen: &Snapshot, now: Tick) {
-        let home = |component: &ComponentName| {
-            let homes = seen.homes.get(component).map(Vec::as_slice).unwrap_or_default();
-            homes.iter().find(|home| home.kind.is_own()).map(|home| home.path().clone())
-        };
-        let open = |(program, component): (&PathBuf, &ComponentName)| {
-            Some((program.clone(), (component.clone(), home(component)?)))
-        };
-        let doors: BTreeMap<_, _> = self.programs.iter().filter_map(open).collect();
-        // A thread that panicked with the lock left a whole map behind.
-        *self.doors.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = doors;
-        if self.tended_at.is_some_and(|at| now.since(at) < TEND_EVERY) {
-            return;
-        }
-        self.tended_at = Some(now);
-        let paths: Vec<PathBuf> = self.programs.keys().cloned().collect();
-        for issue in self.gate.set_paths(&paths) {
-            tracing::warn!("gate: {}: {}", issue.path.display(), issue.what);
-        }
-        let homeless: Vec<ComponentName> =
-            self.programs.values().filter(|component| home(component).is_none()).cloned().collect();
-        for component in homeless {
-            self.anchor(component);
+    pub(super) fn new(waker: Waker) -> Self {
+        Self {
+            waker,
+            proc: ProcFs::default(),
+            gated: Gated::default(),
+            routes: Routes::default(),
+            keeping: None,
+            anchors: BTreeMap::new(),
+            issues: Vec::new(),
+            failed: None,
+            policy_is_new: true,
+            marked_at: None,
+            failed_at: None,
         }
     }
 
-    /// Starts the component's anchor: `provost run COMPONENT -- provost anchor`.
-    fn anchor(&mut self, component: ComponentName) {
-        if let Some(anchor) = self.anchors.get_mut(&component)
-            && matches!(anchor.try_wait(), Ok(None))
-        {
-            return;
-        }
-        let started = Command::new(SELF)
-            .args(&self.arguments)
-            .args(["run", component.as_str(), "--", SELF, "anchor"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn();
-        match started {
-            Ok(anchor) => {
-                self.anchors.insert(component, anchor);
+    /// Another policy is in force, or enforcing was switched on: what failed is tried again.
+    pub(super) const fn policy_changed(&mut self) {
+        self.policy_is_new = true;
+        self.marked_at = None;
+        self.failed_at = None;
+    }
+
+    /// What came since the last call: moves, done or refused.
+    pub(super) fn hear(&mut self, now: Tick) -> Vec<Outcome> {
+        let mut moved = Vec::new();
+        let Some(keeping) = &mut self.keeping else {
+            return moved;
+        };
+        let told: Vec<Told> = keeping.told.try_iter().collect();
+        let mut ended = None;
+        for told in told {
+            match told {
+                Told::Open => {
+                    keeping.open = true;
+                    (self.failed, self.failed_at) = (None, None);
+                    tracing::info!(programs = self.gated.paths.len(), "the exec gate is open");
+                }
+                Told::Issues(issues) if issues != self.issues => {
+                    issues.iter().for_each(|issue| tracing::warn!("failed to {issue}"));
+                    self.issues = issues;
+                }
+                Told::Issues(_) | Told::Closed => {}
+                Told::Moved(outcome) => moved.push(*outcome),
+                Told::Failed(error) => ended = Some(error),
             }
-            Err(error) => tracing::warn!("gate: no anchor for {component}: {error}"),
+        }
+        if let Some(error) = ended {
+            self.failed_to(error, now);
+            moved.extend(self.close());
+        }
+        moved
+    }
+
+    fn failed_to(&mut self, error: GateError, now: Tick) {
+        if self.failed.as_ref().map(ToString::to_string) != Some(error.to_string()) {
+            tracing::warn!("{}", text(&error));
+        }
+        (self.failed, self.failed_at) = (Some(error), Some(now));
+    }
+
+    /// Opens, marks, anchors and closes as the policy and the last look ask for.
+    pub(super) fn tend(
+        &mut self,
+        policy: &Policy,
+        enforcing: bool,
+        seen: &Snapshot,
+    ) -> Vec<Outcome> {
+        if std::mem::take(&mut self.policy_is_new) {
+            self.gated = paths::gated(policy);
+            self.routes.follow(policy);
+        }
+        if !enforcing || self.gated.paths.is_empty() {
+            (self.failed, self.failed_at) = (None, None);
+            return self.close();
+        }
+        if self.keeping.is_none() && self.may_open(seen.at) {
+            self.marked_at = None;
+            match self.open() {
+                Ok(keeping) => self.keeping = Some(keeping),
+                Err(error) => self.failed_to(error, seen.at),
+            }
+        }
+        let Some(keeping) = &self.keeping else {
+            return Vec::new();
+        };
+        if self.marked_at.is_none_or(|at| seen.at.since(at) >= MARK_EVERY) {
+            self.marked_at = Some(seen.at);
+            // A thread that has ended has told why.
+            let _sent = keeping.lists.send(self.gated.paths.iter().cloned().collect());
+        }
+        if keeping.open {
+            self.anchor();
+            self.routes.update(&seen.homes, &self.anchor_pids(), seen.host.systemd);
+        }
+        Vec::new()
+    }
+
+    /// What no waiting mends is tried again only with another policy.
+    fn may_open(&self, now: Tick) -> bool {
+        match (&self.failed, self.failed_at) {
+            (Some(GateError::Keeper { .. }), Some(at)) => now.since(at) >= MARK_EVERY,
+            (_, at) => at.is_none(),
         }
     }
 
-    /// The processes that were moved at the gate since the last call.
-    pub(super) fn placed(&self) -> Vec<Outcome> {
-        self.placed.try_iter().collect()
-    }
-}
-
-impl Drop for ExecGate {
-    fn drop(&mut self) {
-        for anchor in self.anchors.values_mut() {
-            // One that ended by itself is what is wanted.
-            let _killed = anchor.kill();
-            let _reaped = anchor.wait();
+    /// Starts the anchors that are missing, and ends those that nobody needs.
+    fn anchor(&mut self) {
+        let components = &self.gated.components;
+        self.anchors.retain(|name, anchor| components.contains(name) && anchor.stands());
+        for component in components {
+            if self.anchors.contains_key(component) {
+                continue;
+            }
+            // From the main thread: an anchor dies with the thread that started it.
+            match Anchor::start(Path::new(PROGRAM), &["anchor"], &self.proc) {
+                Ok(anchor) => {
+                    self.anchors.insert(component.clone(), anchor);
+                }
+                Err(error) => tracing::warn!(%component, "failed to start an anchor: {error}"),
+            }
         }
     }
-}
 
-/// The journal's word for a move at the gate.
-pub(super) fn moved(outcome: &Outcome) -> Option<Moved> {
-    let OutcomeOf::Process { process, from, .. } = &outcome.of else { return None };
-    Some(Moved { process: *process, from: from.clone(), to: outcome.path.clone() })
-}
+    fn anchor_pids(&self) -> BTreeSet<i32> {
+        self.anchors.values().map(|anchor| anchor.process().pid).collect()
+    }
 
-/// The programs of gated components: executables that are named without a wildcard.
-fn programs(policy: &Policy) -> BTreeMap<PathBuf, ComponentName> {
-    let gated = policy.components.values().filter(|component| component.catch == Catch::Gate);
-    gated
-        .flat_map(|component| paths(component).map(|path| (path, component.name.clone())))
-        .collect()
-}
+    /// The anchors, by the component in whose home they are to live.
+    pub(super) fn anchors(&self) -> BTreeMap<ComponentName, ProcId> {
+        self.anchors.iter().map(|(name, anchor)| (name.clone(), anchor.process())).collect()
+    }
 
-fn paths(component: &Component) -> impl Iterator<Item = PathBuf> + '_ {
-    let patterns = component.rules.iter().filter_map(|rule| rule.exe.as_ref());
-    let plain = |text: &&str| text.starts_with('/') && !text.contains(['*', '?', '[', '{']);
-    patterns
-        .flat_map(|pattern| &pattern.globs)
-        .map(|glob| glob.glob().glob())
-        .filter(plain)
-        .map(PathBuf::from)
-}
+    /// Closes the gate and ends the anchors; when it returns nobody is moved any more. The keeper ends soon after.
+    pub(super) fn close(&mut self) -> Vec<Outcome> {
+        self.routes.close();
+        let rest = self.keeping.take().map(|keeping| rest_of(keeping.told.try_iter()));
+        self.anchors.clear();
+        self.issues.clear();
+        rest.unwrap_or_default()
+    }
 
-/// Answers the keeper on a thread of its own until the gate is closed.
-fn stand_at(watch: GateWatch, policy: Policy, doors: Doors, waker: Waker) -> Receiver<Outcome> {
-    let (tell, placed) = channel();
-    let work = move || {
-        let Ok((fs, roots)) = super::open_tree() else { return };
-        let proc = ProcFs::at(&roots.proc);
-        let ended = watch.run(|ask| {
-            if let Some(outcome) = let_in(&policy, (&fs, &proc), &doors, ask) {
-                report(&tell, outcome);
+    /// As [`ExecGate::close`], and waits until the keeper has ended.
+    pub(super) fn shut(&mut self) -> Vec<Outcome> {
+        self.routes.close();
+        let mut rest = Vec::new();
+        if let Some(Keeping { lists, told, .. }) = self.keeping.take() {
+            drop(lists);
+            while let Ok(heard) = told.recv_timeout(END_WITHIN.duration()) {
+                rest.extend(rest_of(std::iter::once(heard)));
+            }
+        }
+        self.anchors.clear();
+        rest
+    }
+
+    /// What a person should know.
+    pub(super) fn findings(&self) -> Vec<Finding> {
+        let failed = self.failed.iter().map(text);
+        let issues = self.issues.iter().map(|issue| format!("failed to {issue}"));
+        let findings = failed.chain(issues).map(|text| finding(None, text));
+        let by_events = self
+            .gated
+            .by_events
+            .iter()
+            .map(|(component, why)| finding(Some(component), format!("{why}; {MEANWHILE}")));
+        findings.chain(by_events).collect()
+    }
+
+    fn open(&self) -> Result<Keeping, GateError> {
+        let failed = |op, detail| GateError::Keeper { op, detail };
+        let (lists, received) = channel();
+        let (tell, told) = channel();
+        let waker = self.waker.clone();
+        let placer = Placer::new(self.routes.clone(), {
+            let (tell, waker) = (tell.clone(), waker.clone());
+            move |outcome| {
+                let _heard = tell.send(Told::Moved(Box::new(outcome)));
                 waker.wake();
             }
         });
-        if let Err(error) = ended {
-            tracing::warn!(
-                "{error}; gated programs are caught by exec events until the next reload"
-            );
+        let placer = placer.map_err(|error| failed("open the tree for", error.to_string()))?;
+        let keep = move || {
+            let ended = keep_gate(&received, placer, &tell, &waker);
+            // Nobody listens any more only while the gate is being closed.
+            let _heard = tell.send(ended.map_or_else(Told::Failed, |()| Told::Closed));
+            waker.wake();
+        };
+        let thread = std::thread::Builder::new().name("gate-marks".to_owned()).spawn(keep);
+        thread.map_err(|error| failed("start a thread for", error.to_string()))?;
+        Ok(Keeping { lists, told, open: false })
+    }
+}
+
+/// Opens the gate and marks each list of programs that comes, until no more can come.
+fn keep_gate(
+    lists: &Receiver<Vec<PathBuf>>,
+    placer: Placer,
+    tell: &Sender<Told>,
+    waker: &Waker,
+) -> Result<(), GateError> {
+    let (mut gate, watch) = Gate::open(Path::new(PROGRAM), &["gate-keeper"])?;
+    let asked = {
+        let (tell, waker) = (tell.clone(), waker.clone());
+        move || {
+            let ended = watch.run(|ask| placer.decide(ask));
+            let detail = "it has ended".to_owned();
+            let error = ended.err().unwrap_or(GateError::Keeper { op: "hear", detail });
+            // Nobody listens any more while the gate is being closed.
+            let _heard = tell.send(Told::Failed(error));
+            waker.wake();
         }
     };
-    if let Err(error) = std::thread::Builder::new().name("gate".to_owned()).spawn(work) {
-        tracing::warn!("gate: no thread: {error}");
+    let thread = std::thread::Builder::new().name("gate".to_owned()).spawn(asked);
+    let thread =
+        thread.map_err(|error| GateError::Keeper { op: "hear", detail: error.to_string() })?;
+    let say = |told| {
+        let _heard = tell.send(told);
+        waker.wake();
+    };
+    say(Told::Open);
+    while let Ok(list) = lists.recv() {
+        let mut issues = paths::links(&list);
+        issues.extend(gate.set_paths(&list));
+        say(Told::Issues(issues));
     }
-    placed
+    drop(gate);
+    // It ends with the keeper; a panic of it was logged by the thread itself.
+    let _ended = thread.join();
+    Ok(())
 }
 
-fn report(tell: &Sender<Outcome>, outcome: Outcome) {
-    // The loop is gone only while the process ends.
-    let _heard = tell.send(outcome);
+fn rest_of(told: impl Iterator<Item = Told>) -> Vec<Outcome> {
+    told.filter_map(|told| if let Told::Moved(outcome) = told { Some(*outcome) } else { None })
+        .collect()
 }
 
-/// Moves the process that asks into its component's home.
-fn let_in(
-    policy: &Policy,
-    (fs, proc): (&CgroupFs, &ProcFs),
-    doors: &Doors,
-    ask: &ExecAsk,
-) -> Option<Outcome> {
-    let started = clock::now();
-    let doors = doors.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let (component, path) = doors.get(&ask.path).cloned()?;
-    drop(doors);
-    let process = proc.identity(ask.pid)?;
-    let from = proc.cgroup(ask.pid)?;
-    if path.contains(&from) || keeper(policy, &from).is_some() {
-        return None;
-    }
-    let group = fs.group(&path).ok()?;
-    write::move_process(fs, proc, &group, process).ok()?;
-    let at = clock::now();
-    Some(Outcome {
-        at,
-        component: Some(component),
-        path,
-        of: OutcomeOf::Process { process, from, exec_to_placed: Some(Span::ZERO) },
-        verdict: Verdict::Applied,
-        took: at.since(started),
-    })
+fn finding(component: Option<&ComponentName>, text: String) -> Finding {
+    let (severity, kind) = (Severity::Warning, FindingKind::Missing);
+    Finding { severity, kind, component: component.cloned(), at: None, text }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{Pattern, Rule};
-    use crate::model::Priority;
-    use crate::testing::{component, policy};
-
-    #[test]
-    fn only_programs_named_in_full_are_gated() {
-        let glob = |text: &str| globset::Glob::new(text).unwrap().compile_matcher();
-        let globs = vec![glob("/usr/bin/rsync"), glob("/opt/*/bin/job")];
-        let rule = Rule { exe: Some(Pattern { globs }), ..Rule::default() };
-        let mut sync = component("sync", Priority::Low);
-        sync.rules = vec![rule];
-        assert!(programs(&policy([sync.clone()])).is_empty(), "caught by events");
-        sync.catch = Catch::Gate;
-        let programs = programs(&policy([sync]));
-        assert_eq!(programs.keys().collect::<Vec<_>>(), [Path::new("/usr/bin/rsync")]);
+fn text(error: &GateError) -> String {
+    match error {
+        GateError::NotPermitted | GateError::Unsupported { .. } => {
+            format!("failed to {error}; {MEANWHILE}")
+        }
+        GateError::Keeper { .. } => format!("failed to {error}"),
     }
+}
+
+/// What the journal is to hold of moves that are done.
+pub(super) fn done(outcomes: &[Outcome]) -> Vec<Moved> {
+    let moved = outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Applied);
+    let moved = moved.filter_map(|outcome| match &outcome.of {
+        OutcomeOf::Process { process, from, .. } => {
+            Some(Moved { process: *process, from: from.clone(), to: outcome.path.clone() })
+        }
+        OutcomeOf::Knob { .. } | OutcomeOf::Group => None,
+    });
+    moved.collect()
 }

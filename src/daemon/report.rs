@@ -4,8 +4,8 @@ use crate::config::{Component, Policy, Strategy};
 use crate::cycle::{News, State};
 use crate::estimate::{Standing, standing};
 use crate::model::{
-    ActionLine, ComponentReport, Decision, Drift, EscapeTimes, Home, HomeReport, HostReport,
-    KnobReport, Reading, Report, Snapshot, Target,
+    ActionLine, ComponentReport, Decision, Drift, EscapeTimes, Finding, Home, HomeReport,
+    HostReport, KnobReport, Reading, Report, Snapshot, Target,
 };
 use crate::units::{CgroupPath, Millicpu, Tick};
 
@@ -20,6 +20,8 @@ pub struct ReportInput<'a> {
     pub seen: &'a Snapshot,
     /// The last news.
     pub news: &'a News,
+    /// What the exec gate has to say.
+    pub gate: &'a [Finding],
     /// Whether limits are put on processes.
     pub enforcing: bool,
     /// The daemon's process number.
@@ -39,6 +41,7 @@ pub struct ReportInput<'a> {
 pub fn report(input: ReportInput<'_>) -> Report {
     let components = input.policy.components.values();
     let mut findings = input.news.findings.clone();
+    findings.extend_from_slice(input.gate);
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     Report {
         schema: "provost/status/v1".to_owned(),

@@ -20,7 +20,7 @@ use crate::enforce::{Order, Returned, Worker, WorkerResult};
 use crate::kernel::clock;
 use crate::kernel::proc_events::{ProcEvent, ProcEvents};
 use crate::kernel::systemd::SystemdEvent;
-use crate::model::{CycleRecord, Decision, Finding, FindingKind, Plan, Report, Severity};
+use crate::model::{CycleRecord, Decision, Finding, FindingKind, Outcome, Plan, Report, Severity};
 use crate::observe::{Collector, Happened};
 use crate::publish::metrics_text;
 use crate::record::Recorder;
@@ -46,7 +46,6 @@ pub fn run(options: Options) -> Result<(), StartError> {
         components = daemon.policy.components.len(),
         "started"
     );
-    daemon.regate();
     while !daemon.leaving {
         daemon.turn()?;
     }
@@ -70,7 +69,7 @@ struct Daemon {
     heard: Receiver<Heard>,
     sources: Waiting,
     executions: Option<ProcEvents>,
-    gate: Option<ExecGate>,
+    gate: ExecGate,
     started: Tick,
     metrics_at: Option<Tick>,
     panics: u32,
@@ -113,9 +112,9 @@ impl Daemon {
             happened: Happened::default(),
             history: History::default(),
             heard,
+            gate: ExecGate::new(sources.waker.clone()),
             sources,
             executions,
-            gate: None,
             started: clock::now(),
             metrics_at: None,
             panics: 0,
@@ -140,6 +139,8 @@ impl Daemon {
         self.take_up(&woken);
         self.hear();
         self.results();
+        let moved = self.gate.hear(clock::now());
+        self.gated(moved);
         if self.leaving {
             return Ok(());
         }
@@ -219,30 +220,7 @@ impl Daemon {
         }
     }
 
-    /// Opens the gate for the programs that the policy names, or closes it.
-    fn regate(&mut self) {
-        self.gate = None;
-        if !self.enforcing {
-            return;
-        }
-        match ExecGate::open(&self.policy, &self.options.arguments, &self.sources.waker) {
-            Some(Ok(gate)) => self.gate = Some(gate),
-            Some(Err(error)) => {
-                tracing::warn!("{error}; gated programs are caught by exec events instead");
-            }
-            None => {}
-        }
-    }
-
     fn results(&mut self) {
-        let placed = self.gate.as_ref().map(ExecGate::placed).unwrap_or_default();
-        for outcome in placed {
-            self.history.happened(&outcome, None);
-            gate::moved(&outcome)
-                .into_iter()
-                .for_each(|moved| self.worker.order(Order::Remember(moved)));
-            self.happened.outcomes.push(outcome);
-        }
         for result in self.worker.results() {
             match result {
                 WorkerResult::Outcome(outcome) => {
@@ -261,18 +239,31 @@ impl Daemon {
         }
     }
 
+    /// Takes note of what the gate moved.
+    fn gated(&mut self, outcomes: Vec<Outcome>) {
+        if outcomes.is_empty() {
+            return;
+        }
+        self.worker.order(Order::Moved(gate::done(&outcomes)));
+        for outcome in outcomes {
+            self.history.happened(&outcome, None);
+            log_outcome(&outcome);
+            self.happened.outcomes.push(outcome);
+        }
+    }
+
     fn cycle(&mut self) {
         let now = clock::now();
         let mut happened = std::mem::take(&mut self.happened);
         self.happened.reloaded_at = happened.reloaded_at;
         happened.pending = pending_knobs(self.pending.as_ref());
+        happened.anchors = self.gate.anchors();
         self.collector.look(&self.policy, now, happened);
+        let moved = self.gate.tend(&self.policy, self.enforcing, self.collector.last());
+        self.gated(moved);
         let seen = self.collector.last();
         if self.collector.regrouped() {
             self.sources.follow(self.collector.fs().mount(), &self.collector.watched());
-        }
-        if let Some(gate) = &mut self.gate {
-            gate.tend(seen, now);
         }
         if !rest(&mut self.state, seen) {
             self.step(now);
@@ -373,11 +364,14 @@ impl Daemon {
             .set_enforce_switch(on)
             .map_err(|error| format!("cannot remember the switch: {error}"))?;
         self.enforcing = on;
-        self.regate();
         self.state.forgive();
         if on {
+            self.gate.policy_changed();
             return Ok(Some("enforcing".to_owned()));
         }
+        // Closed and its anchors ended first: nobody may move in any more while all move out.
+        let moved = self.gate.close();
+        self.gated(moved);
         self.worker.order(Order::GiveBack);
         Ok(None)
     }
@@ -412,8 +406,8 @@ impl Daemon {
         if self.executions.is_none() {
             self.executions = listen_to_executions(&self.policy, &self.sources);
         }
-        self.regate();
         self.collector.policy_changed();
+        self.gate.policy_changed();
         self.state.forgive();
         for change in &changes {
             tracing::info!("reload: {change}");
@@ -429,6 +423,7 @@ impl Daemon {
             state: &self.state,
             seen: self.collector.last(),
             news: &self.news,
+            gate: &self.gate.findings(),
             enforcing: self.enforcing,
             pid: std::process::id(),
             started: self.started,
@@ -456,7 +451,8 @@ impl Daemon {
     /// Leaves as the configuration says: what was put on the host is given back or kept.
     fn leave(&mut self) {
         notify(&[NotifyState::Stopping]);
-        self.gate = None;
+        let moved = self.gate.shut();
+        self.gated(moved);
         if self.policy.on_stop == OnLeave::Restore {
             self.worker.order(Order::GiveBack);
             while let Some(result) = self.worker.wait() {

@@ -27,8 +27,6 @@ pub struct Options {
     pub strategy: Option<Strategy>,
     /// Stop after this long.
     pub duration: Option<Span>,
-    /// The options with which another `provost` finds the same folders.
-    pub arguments: Vec<std::ffi::OsString>,
 }
 
 /// Why the daemon could not start, or a verb could not look at the host.

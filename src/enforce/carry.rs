@@ -61,10 +61,12 @@ impl Executor {
         self.keep = components;
     }
 
-    /// Puts a process that was moved at the gate into the journal. If the disk does not take it now, the next plan tries again.
-    pub fn remember_move(&mut self, moved: Moved) {
-        self.journal.note(Entry::Moved(moved));
-        let _synced = self.journal.sync();
+    /// Puts moves into the journal that are done already. Should the disk not take them, the next plan's sync tries again.
+    pub(super) fn moved(&mut self, moved: Vec<Moved>) {
+        moved.into_iter().for_each(|moved| self.journal.note(Entry::Moved(moved)));
+        if let Err(error) = self.journal.sync() {
+            tracing::warn!("{error}");
+        }
     }
 
     /// What there is to give back.

@@ -282,8 +282,11 @@ impl Executor {
 
     /// Children that were born in a home of ours follow their parents back, so that nothing is left there.
     fn return_children(&self, moved: &[Moved], account: &mut Vec<Returned>) {
+        // Where several came from different places, one that is still there counts.
+        let (there, gone): (Vec<&Moved>, Vec<&Moved>) =
+            moved.iter().partition(|moved| self.fs.group(&moved.from).is_ok());
         let homes: BTreeMap<&CgroupPath, &CgroupPath> =
-            moved.iter().map(|moved| (&moved.to, &moved.from)).collect();
+            gone.into_iter().chain(there).map(|moved| (&moved.to, &moved.from)).collect();
         for (home, from) in homes {
             let procs = self.fs.group(home).and_then(|group| group.procs()).unwrap_or_default();
             for process in procs.into_iter().filter_map(|pid| self.proc.identity(pid)) {

@@ -17,8 +17,8 @@ use std::thread::JoinHandle;
 pub enum Order {
     /// Carry a plan out.
     CarryOut(Plan),
-    /// Remember a process that was moved elsewhere than by a plan.
-    Remember(Moved),
+    /// Take note of processes that were moved already, by the exec gate.
+    Moved(Vec<Moved>),
     /// Components whose limits stay when provost leaves.
     Keep(BTreeSet<ComponentName>),
     /// Give everything back.
@@ -70,7 +70,7 @@ impl Worker {
                         });
                         send(Result::PlanDone);
                     }
-                    Order::Remember(moved) => executor.remember_move(moved),
+                    Order::Moved(moved) => executor.moved(moved),
                     Order::Keep(components) => executor.keep(components),
                     Order::GiveBack => send(Result::GivenBack(executor.give_back(false))),
                 }

@@ -89,6 +89,14 @@ pub struct ExecAsk {
     pub until: Instant,
 }
 
+impl ExecAsk {
+    /// How long ago the exec went on without a reply; zero while it still waits.
+    #[must_use]
+    pub fn overdue(&self) -> Duration {
+        Instant::now().saturating_duration_since(self.until)
+    }
+}
+
 /// The gate: which programs are marked. Dropping it ends the keeper and opens the gate for good.
 #[derive(Debug)]
 pub struct Gate {

@@ -4,6 +4,7 @@
 //! of the kernel itself is shown in `tests/kernel` on real kernels only.
 #![allow(clippy::disallowed_methods, reason = "room kernel/ owns kernel I/O")]
 
+pub mod anchor;
 pub mod cgroupfs;
 pub mod clock;
 pub mod devices;

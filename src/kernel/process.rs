@@ -105,16 +105,6 @@ impl ProcFs {
     }
 }
 
-/// Waits until the thread that started this process ends, by the kernel's signal for that.
-pub fn wait_for_parent() {
-    use nix::sys::{prctl, signal::Signal};
-    let parent = nix::unistd::getppid();
-    // Refused by no kernel; and the parent may have ended before it was asked for.
-    if prctl::set_pdeathsig(Signal::SIGKILL).is_ok() && nix::unistd::getppid() == parent {
-        nix::unistd::pause();
-    }
-}
-
 /// Whether this process runs as uid 0.
 #[must_use]
 pub fn is_root() -> bool {

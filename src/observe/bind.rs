@@ -22,10 +22,9 @@ mod residence;
 use crate::config::{Component, Policy, Rule};
 use crate::model::{Home, Refusal, Stray};
 use crate::units::{CgroupId, CgroupPath, ComponentName, ProcId, Tick};
-pub use residence::keeper;
 use residence::{Residence, residence};
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// More generations than any real process tree has; bounds the walk to the root against a torn reading.
@@ -78,6 +77,8 @@ pub struct World<'a> {
     pub pidfiles: &'a BTreeMap<PathBuf, i32>,
     /// The agent's own process number.
     pub agent: i32,
+    /// The numbers of the agent's anchors: rules do not concern them.
+    pub anchors: &'a BTreeSet<i32>,
     /// Where the agent lives.
     pub agent_at: &'a CgroupPath,
     /// Whether systemd manages the tree.
@@ -123,6 +124,22 @@ pub fn bind(policy: &Policy, world: &World<'_>) -> Bindings {
         }
     }
     bindings
+}
+
+/// The component to whose home a process is to be moved; none where no rule claims it, it lives in a home already, or it may not
+/// be moved. `world` needs to hold only the process and its ancestors.
+#[must_use]
+pub fn belongs(
+    policy: &Policy,
+    world: &World<'_>,
+    homes: &BTreeMap<ComponentName, Vec<Home>>,
+    pid: i32,
+) -> Option<ComponentName> {
+    let process = world.processes.get(&pid)?;
+    let claims = claims(policy, world);
+    let claim = claims.get(&pid)?;
+    let loose = residence(policy, world, homes, process) == Residence::Loose;
+    loose.then(|| claim.component.name.clone())
 }
 
 fn stray(process: &ProcessFacts, claim: &Claim<'_>) -> Stray {

@@ -14,13 +14,14 @@ use super::bind::{GroupFacts, World, bind};
 use super::processes::Processes;
 use super::tree::{Tree, managed, via, view};
 use crate::config::{IoDevice, Policy};
+use crate::kernel::anchor::COMM as ANCHOR;
 use crate::kernel::group::Buffer;
 use crate::kernel::host;
 use crate::kernel::probe::Roots;
 use crate::kernel::process::ProcFs;
 use crate::kernel::{CgroupFs, ErrnoClass, Sampler};
-use crate::model::{KnobKind, Outcome, OutcomeOf, Snapshot};
-use crate::units::{CgroupPath, DeviceId, ProcId, Span, Tick};
+use crate::model::{Home, KnobKind, Outcome, OutcomeOf, Snapshot, Stray};
+use crate::units::{CgroupPath, ComponentName, DeviceId, ProcId, Span, Tick};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -46,6 +47,8 @@ pub struct Happened {
     pub reloaded_at: Option<Tick>,
     /// Reconcile at once.
     pub reconcile: bool,
+    /// The agent's anchors: processes of its own that are to live in a component's own home.
+    pub anchors: BTreeMap<ComponentName, ProcId>,
 }
 
 /// Looks at the host.
@@ -58,6 +61,7 @@ pub struct Collector {
     samplers: BTreeMap<CgroupPath, Sampler>,
     snapshot: Snapshot,
     agent: ProcId,
+    anchors: BTreeMap<ComponentName, ProcId>,
     reconciled_at: Option<Tick>,
     regrouped: bool,
     buffer: Box<Buffer>,
@@ -90,6 +94,7 @@ impl Collector {
             samplers: BTreeMap::new(),
             snapshot,
             agent,
+            anchors: BTreeMap::new(),
             reconciled_at: None,
             regrouped: false,
             buffer: Box::new([0; 4096]),
@@ -116,7 +121,8 @@ impl Collector {
         written.extend(happened.outcomes.iter().map(|outcome| outcome.path.clone()));
         let mut rebind = happened.restructured
             | self.changed_processes(policy, &happened.executed, happened.lost);
-        rebind |= self.placed(&happened.outcomes);
+        rebind |= self.placed(&happened.outcomes) | (self.anchors != happened.anchors);
+        self.anchors = happened.anchors;
         let mut changed = !happened.outcomes.is_empty();
         if reconcile {
             self.reconciled_at = Some(now);
@@ -212,6 +218,7 @@ impl Collector {
             .map(|(path, id)| GroupFacts { path: path.clone(), id: *id })
             .collect();
         let pidfiles = pidfiles(policy);
+        let anchors = self.anchors.values().map(|anchor| anchor.pid).collect();
         let agent_at = self.processes.cgroup_of(self.agent.pid).unwrap_or_default();
         let world = World {
             agent_at: &agent_at,
@@ -219,9 +226,11 @@ impl Collector {
             processes: self.processes.known(),
             pidfiles: &pidfiles,
             agent: self.agent.pid,
+            anchors: &anchors,
             systemd: self.snapshot.host.systemd,
         };
-        let bindings = bind(policy, &world);
+        let mut bindings = bind(policy, &world);
+        bindings.strays.extend(self.stray_anchors(&bindings.homes));
         let snapshot = &mut self.snapshot;
         let changed = snapshot.homes != bindings.homes
             || snapshot.strays != bindings.strays
@@ -230,6 +239,26 @@ impl Collector {
         snapshot.strays = bindings.strays;
         snapshot.refused = bindings.refused;
         changed
+    }
+
+    /// The anchors that do not live in their component's own home yet.
+    fn stray_anchors(&self, homes: &BTreeMap<ComponentName, Vec<Home>>) -> Vec<Stray> {
+        let is_home = |component: &ComponentName, cgroup: &CgroupPath| {
+            let homes = homes.get(component).map(Vec::as_slice).unwrap_or_default();
+            homes.iter().any(|home| home.kind.is_own() && home.path() == cgroup)
+        };
+        let strays = self.anchors.iter().filter_map(|(component, process)| {
+            let cgroup = self.processes.cgroup_of(process.pid)?;
+            (!is_home(component, &cgroup)).then(|| Stray {
+                process: *process,
+                comm: ANCHOR.to_owned(),
+                component: component.clone(),
+                // Nobody is ever put back to where the agent lives.
+                from: cgroup.child(ANCHOR),
+                exec_at: None,
+            })
+        });
+        strays.collect()
     }
 
     /// Makes views of new homes and ancestors, drops those of gone ones, reads knobs again where somebody wrote.

@@ -7,5 +7,6 @@ mod collect;
 mod processes;
 mod tree;
 
-pub use bind::{Bindings, GroupFacts, ProcessFacts, World, bind, keeper};
+pub use bind::{Bindings, GroupFacts, ProcessFacts, World, belongs, bind};
 pub use collect::{Collector, Happened};
+pub use processes::about_to_execute;

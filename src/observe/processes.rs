@@ -7,6 +7,12 @@ use super::bind::ProcessFacts;
 use crate::kernel::process::{Births, ProcFs};
 use crate::units::{CgroupPath, ProcId, Tick};
 use std::collections::BTreeMap;
+use std::path::Path;
+
+/// More generations than any real process tree has; bounds the walk to the root against a torn reading.
+const MOST_GENERATIONS: usize = 64;
+/// What the kernel keeps of a program's name.
+const COMM_CHARS: usize = 15;
 
 /// All processes by number.
 #[derive(Debug)]
@@ -79,6 +85,34 @@ impl Processes {
             None => self.known.remove(&pid).is_some(),
         }
     }
+}
+
+/// The process `pid` as it will be when it has executed `program`, and its ancestors as they are. Its arguments are not known yet and
+/// so empty. Nothing when the process ended.
+#[must_use]
+pub fn about_to_execute(proc: &ProcFs, pid: i32, program: &Path) -> BTreeMap<i32, ProcessFacts> {
+    let mut lineage = BTreeMap::new();
+    let Some(process) = read(proc, pid, None) else {
+        return lineage;
+    };
+    let mut above = process.parent;
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
+    let process = ProcessFacts {
+        comm: name.chars().take(COMM_CHARS).collect(),
+        exe: Some(program.to_string_lossy().into_owned()),
+        cmdline: String::new(),
+        ..process
+    };
+    lineage.insert(pid, process);
+    while above > 0 && lineage.len() < MOST_GENERATIONS && !lineage.contains_key(&above) {
+        let Some(ancestor) = read(proc, above, None) else {
+            break;
+        };
+        let next = ancestor.parent;
+        lineage.insert(above, ancestor);
+        above = next;
+    }
+    lineage
 }
 
 fn read(proc: &ProcFs, pid: i32, exec_at: Option<Tick>) -> Option<ProcessFacts> {

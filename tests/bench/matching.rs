@@ -58,6 +58,7 @@ fn matching(table: &mut Table, count: i32) {
         processes: &processes,
         pidfiles: &BTreeMap::new(),
         agent: 1,
+        anchors: &std::collections::BTreeSet::new(),
         systemd: true,
     };
     let bound = bind(&policy, &world);

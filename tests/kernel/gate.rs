@@ -1,8 +1,10 @@
 //! The exec gate: a gated program is in its component before its first instruction, and nobody is held back for long.
 
-use crate::common::{Agent, World, eventually, within};
+use crate::common::{Agent, World, eventually};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use provost::units::{CgroupPath, Span};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -31,14 +33,38 @@ fn look(program: &Path) -> (String, Duration) {
     (String::from_utf8(output.stdout).unwrap().trim_end().to_owned(), began.elapsed())
 }
 
-fn is_home(place: &str) -> bool {
-    place.strip_prefix("0::/") == Some(HOME)
+/// The same, started by a shell, with the output of the program's very first act.
+fn look_by_shell(program: &Path) -> String {
+    let script = format!("{} /proc/self/cgroup", program.display());
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }
 
-/// Waits until the gate is open and the anchor in place.
-fn open_gate(agent: &Agent, program: &Path) {
-    let open = within(Duration::from_secs(40), || is_home(&look(program).0));
-    assert!(open, "{}\n{:?}", agent.log(), look(program));
+fn is_home(place: &str) -> bool {
+    lies_in(place, HOME)
+}
+
+fn lies_in(place: &str, home: &str) -> bool {
+    place.strip_prefix("0::/") == Some(home)
+}
+
+/// Nobody looked from outside, but for the few whose move took an emulated kernel longer than a program is held back; of each of
+/// these the daemon knows.
+fn all_but_the_late(outside: u32, agent: &Agent) {
+    println!("figure: {outside} of 40 looked from outside");
+    let escape = agent.status().escape;
+    let late = escape.longest.is_some_and(|longest| longest > Span::ZERO);
+    assert!(outside == 0 || late && outside <= 4, "{outside}, {escape:?}\n{}", agent.log());
+}
+
+/// The anchors and keepers that are alive, by what they were started as.
+fn served_by(world: &World, verb: &str) -> Vec<i32> {
+    let is_it = |pid: &i32| {
+        let line = world.proc.cmdline(*pid).unwrap_or_default();
+        line.strip_suffix(verb).is_some_and(|program| program == "/proc/self/exe ")
+    };
+    world.proc.pids().into_iter().filter(is_it).collect()
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -50,33 +76,97 @@ fn median(mut times: Vec<Duration>) -> Duration {
 fn a_gated_program_is_inside_before_its_first_instruction() {
     let world = World::bare("gate");
     let program = cat(&world);
-    let (_, plain) = look(&program);
+    let folder = world.dir.join("plain");
+    std::fs::create_dir_all(&folder).unwrap();
+    let other = folder.join("cat");
+    std::fs::copy(&program, &other).unwrap();
+    let before = median((0..20).map(|_| look(&other).1).collect());
     let mut agent = Agent::new(&world, "enforce", &gated(&program));
     agent.start();
-    open_gate(&agent, &program);
-    let mut times = Vec::new();
-    let mut inside = 0;
+    eventually("the gate is open and the anchor in place", || is_home(&look(&program).0));
+    let (mut times, mut outside) = (Vec::new(), 0);
     for _ in 0..20 {
         let (place, time) = look(&program);
-        inside += u32::from(is_home(&place));
-        // Nobody is held back for more than 50 ms: where the kernel takes longer than that to move a process, as an emulated one on
-        // a busy host may, the program starts outside and is placed by its exec event.
-        assert!(
-            is_home(&place) || time >= Duration::from_millis(45),
-            "{place} {time:?}\n{}",
-            agent.log()
-        );
+        outside += u32::from(!is_home(&place));
         times.push(time);
+        outside += u32::from(!is_home(&look_by_shell(&program)));
     }
-    println!("figure: {inside} of 20 gated programs were inside from their first instruction");
-    assert!(inside >= 10, "{inside}\n{}", agent.log());
+    all_but_the_late(outside, &agent);
+    let plain = median((0..20).map(|_| look(&other).1).collect());
     println!(
-        "figure: start to end of a gated program {:?}, of the same without provost {plain:?}",
+        "figure: start to end of a gated program {:?}, of one that is not gated {plain:?}, before the daemon {before:?}",
         median(times)
     );
-    eventually("the status counts them", || agent.status().escape.placed >= u64::from(inside));
+    assert!(plain < before * 3 + Duration::from_millis(100), "{plain:?} after {before:?}");
+    let place = look(&other).0;
+    assert!(!is_home(&place), "{place}");
+    eventually("the status counts them", || agent.status().escape.placed >= 40);
+    println!("figure: {:?}", agent.status().escape);
+    assert_eq!(agent.status().escape.median, Some(Span::ZERO));
     assert_eq!(agent.end(Signal::SIGTERM), Some(0), "{}", agent.log());
     assert!(!is_home(&look(&program).0), "the gate is gone with the daemon");
+    for verb in ["anchor", "gate-keeper"] {
+        assert!(served_by(&world, verb).is_empty(), "{verb}");
+    }
+    assert!(world.fs.group(&CgroupPath::new("provost")).is_err(), "{}", agent.log());
+}
+
+/// The gate judges as a look does: a rule's user counts, and a more specific rule of another component goes first.
+#[test]
+fn all_conditions_count_and_the_most_specific_rule_wins() {
+    let world = World::bare("gate-rules");
+    let program = cat(&world);
+    let mut agent = Agent::new(&world, "enforce", &rules(&program));
+    agent.start();
+    eventually("the gate is open and the anchors in place", || is_home(&look(&program).0));
+    let alices = || {
+        let output = Command::new(&program).arg("/proc/self/cgroup").uid(1000).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    };
+    let hers = "provost/normal/hers";
+    eventually("her home is there", || lies_in(&alices(), hers));
+    let mut outside = 0;
+    for _ in 0..20 {
+        let (here, there) = (alices(), look(&program).0);
+        assert!(!lies_in(&here, HOME) && !lies_in(&there, hers), "{here}, {there}");
+        outside += u32::from(!lies_in(&here, hers)) + u32::from(!is_home(&there));
+    }
+    all_but_the_late(outside, &agent);
+    assert_eq!(agent.end(Signal::SIGTERM), Some(0), "{}", agent.log());
+}
+
+fn rules(program: &Path) -> String {
+    let exe = program.display();
+    format!(
+        "[component.worker]\ncatch = \"gate\"\nmatch = {{ exe = \"{exe}\" }}\n\
+         [component.hers]\ncatch = \"gate\"\nmatch = {{ exe = \"{exe}\", user = \"1000\" }}\n"
+    )
+}
+
+/// An anchor or a keeper that is killed comes back; what cannot be gated is said in the status.
+#[test]
+fn anchor_and_keeper_come_back_and_what_cannot_be_gated_is_said() {
+    let world = World::bare("gate-back");
+    let program = cat(&world);
+    let text = gated(&program).replace("exe = ", "exe = [\"/nonexistent/program\", ");
+    let mut agent = Agent::new(&world, "enforce", &text.replace("\" }\nmemory", "\"] }\nmemory"));
+    agent.start();
+    eventually("the gate is open and the anchor in place", || is_home(&look(&program).0));
+    eventually("the status tells of the missing program", || {
+        let findings = agent.status().findings;
+        findings.iter().any(|finding| finding.text.contains("/nonexistent/program"))
+    });
+    for verb in ["anchor", "gate-keeper"] {
+        let pids = served_by(&world, verb);
+        assert_eq!(pids.len(), 1, "{verb}: {pids:?}");
+        kill(Pid::from_raw(pids[0]), Signal::SIGKILL).unwrap();
+        eventually("another one takes its place", || {
+            let now = served_by(&world, verb);
+            now.len() == 1 && now != pids
+        });
+        eventually("programs are inside again from their start", || is_home(&look(&program).0));
+    }
+    assert_eq!(agent.end(Signal::SIGTERM), Some(0), "{}", agent.log());
 }
 
 #[test]
@@ -85,20 +175,18 @@ fn a_stopped_or_killed_daemon_holds_nobody_back() {
     let program = cat(&world);
     let mut agent = Agent::new(&world, "enforce", &gated(&program));
     agent.start();
-    open_gate(&agent, &program);
+    eventually("the gate is open and the anchor in place", || is_home(&look(&program).0));
     kill(Pid::from_raw(agent.pid()), Signal::SIGSTOP).unwrap();
     let (_, stopped) = look(&program);
     kill(Pid::from_raw(agent.pid()), Signal::SIGCONT).unwrap();
     println!("figure: start to end of a gated program beside a stopped daemon {stopped:?}");
-    assert!(stopped < Duration::from_secs(2), "{stopped:?}");
+    assert!(stopped < Duration::from_millis(500), "{stopped:?}");
     agent.end(Signal::SIGKILL);
+    eventually("the anchor ends with the daemon", || served_by(&world, "anchor").is_empty());
+    eventually("and the keeper", || served_by(&world, "gate-keeper").is_empty());
     let (_, killed) = look(&program);
     println!("figure: start to end of a gated program beside a killed daemon {killed:?}");
-    assert!(killed < Duration::from_secs(2), "{killed:?}");
-    let procs = Path::new("/sys/fs/cgroup").join(HOME).join("cgroup.procs");
-    eventually("the anchor has died with the daemon", || {
-        std::fs::read_to_string(&procs).is_ok_and(|procs| procs.is_empty())
-    });
+    assert!(killed < Duration::from_millis(500), "{killed:?}");
     let restored = agent.say(&["restore"]);
     assert_eq!(restored.exit, 0, "{restored:?}");
 }

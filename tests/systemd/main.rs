@@ -12,4 +12,5 @@
 )]
 
 mod essentials;
+mod gate;
 mod guest;

@@ -68,8 +68,8 @@ const BANS: &[Ban] = &[
     ("std::env", &["cli", "daemon", "main"], "settings come from the configuration"),
     (
         "std::process::Command",
-        &["cli/run.rs", "kernel/gate.rs", "daemon/gate.rs"],
-        "provost starts no programs but what `run` was asked for, and the gate's keeper",
+        &["cli/run.rs", "kernel/gate.rs", "kernel/anchor.rs"],
+        "provost starts no programs but what `run` was asked for, and itself as keeper and anchor",
     ),
     ("std::process::exit", &[], "main returns an exit code"),
     ("Instant", &["kernel"], CLOCK),

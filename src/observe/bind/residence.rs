@@ -48,6 +48,7 @@ pub(super) fn residence(
     if process.kernel_thread
         || process.id.pid <= 1
         || process.id.pid == world.agent
+        || world.anchors.contains(&process.id.pid)
         || holds_session(process)
     {
         return Residence::Untouchable;
@@ -65,8 +66,7 @@ pub(super) fn residence(
 }
 
 /// In whose keeping the processes of a group are, with the way out; none when they are loose and may be moved.
-#[must_use]
-pub fn keeper(policy: &Policy, cgroup: &CgroupPath) -> Option<String> {
+fn keeper(policy: &Policy, cgroup: &CgroupPath) -> Option<String> {
     let parts: Vec<&str> = cgroup.components().collect();
     let sealed = |unit: &&&str| !unit.starts_with("session-") && policy.seals(unit);
     if let Some(unit) = parts.iter().find(|unit| sealed(unit)) {

@@ -54,6 +54,7 @@ fn run(components: Vec<Component>, groups: &[&str], processes: Vec<ProcessFacts>
         processes: &processes,
         pidfiles: &pidfiles,
         agent: 9,
+        anchors: &BTreeSet::from([8]),
         agent_at: &agent_at,
         systemd: true,
     };
@@ -271,4 +272,57 @@ fn a_unit_with_a_process_condition_needs_a_process_that_satisfies_it() {
     let homes: Vec<&str> =
         bindings.homes.values().flatten().map(|home| home.path().name()).collect();
     assert_eq!(homes, ["job@1.service"]);
+}
+
+#[test]
+fn an_anchor_concerns_no_rule() {
+    let by_user = Rule { users: Some(vec![1000]), specificity: 1, ..Rule::default() };
+    let everything = with_rule("everything", Priority::Low, by_user);
+    let anchor = process(8, 100, "/usr/bin/provost", SESSION);
+    let other = process(7, 100, "/usr/bin/provost", SESSION);
+    let bindings = run(vec![everything], &[], vec![anchor, other]);
+    assert_eq!(strays(&bindings), [(7, "everything")]);
+    assert_eq!(bindings.refused, []);
+}
+
+/// Where the process `pid` belongs, with "sync" living in its own scope.
+fn belonging(components: Vec<Component>, processes: Vec<ProcessFacts>, pid: i32) -> Option<String> {
+    let processes = processes.into_iter().map(|process| (process.id.pid, process)).collect();
+    let scope = CgroupPath::new("provost.slice/provost-low.slice/provost-sync.scope");
+    let home = Home {
+        at: crate::units::CgroupRef { path: scope, id: CgroupId(5) },
+        kind: HomeKind::OwnScope { unit: "provost-sync.scope".to_owned() },
+    };
+    let homes = BTreeMap::from([("sync".parse().unwrap(), vec![home])]);
+    let world = World {
+        groups: &[],
+        processes: &processes,
+        pidfiles: &BTreeMap::new(),
+        agent: 9,
+        agent_at: &CgroupPath::new("provost.slice/provost-agent.slice"),
+        anchors: &BTreeSet::new(),
+        systemd: true,
+    };
+    belongs(&policy(components), &world, &homes, pid).map(|name| name.to_string())
+}
+
+#[test]
+fn one_process_is_judged_as_a_look_would() {
+    let sync = || with_rule("sync", Priority::Low, exe("/usr/bin/rsync"));
+    let rsync = |cgroup: &str| vec![process(200, 100, "/usr/bin/rsync", cgroup)];
+    assert_eq!(belonging(vec![sync()], rsync(SESSION), 200).as_deref(), Some("sync"));
+    for kept in
+        ["system.slice/backup.service", "provost.slice/provost-low.slice/provost-sync.scope"]
+    {
+        assert_eq!(belonging(vec![sync()], rsync(kept), 200), None, "{kept}");
+    }
+    assert_eq!(belonging(vec![], rsync(SESSION), 200), None);
+    assert_eq!(belonging(vec![sync()], rsync(SESSION), 201), None);
+    let of_user = Rule { users: Some(vec![1000]), specificity: 2, ..exe("/usr/bin/rsync") };
+    let both = vec![sync(), with_rule("hers", Priority::Low, of_user)];
+    assert_eq!(belonging(both, rsync(SESSION), 200).as_deref(), Some("hers"));
+    let mut shell = process(200, 100, "/usr/bin/bash", SESSION);
+    shell.session = 200;
+    let bash = with_rule("sync", Priority::Low, exe("/usr/bin/bash"));
+    assert_eq!(belonging(vec![bash], vec![shell], 200), None, "a login's own shell stays");
 }
