@@ -11,7 +11,7 @@ use super::report::{ReportInput, report};
 use super::start::{Options, Setup, StartError, kept, load_policy};
 use super::talk::{self, Heard};
 use super::wait::{
-    CHANGED, Changed, EXECUTED, RELOAD, STOP, Waiting, drain, listen_to_executions, what_changed,
+    CHANGED, Changed, RELOAD, STOP, Waiting, drain, listen_to_executions, what_changed,
 };
 use super::words::{account_text, log_outcome};
 use crate::config::{Mode, OnLeave, Policy, diff};
@@ -167,9 +167,8 @@ impl Daemon {
                 tracing::error!("{text}");
             }
         }
-        if woken.contains(&EXECUTED) {
-            self.executed();
-        }
+        // Also when something else woke the loop: a program that the scan finds first would be placed without its time.
+        self.executed();
         if woken.contains(&CHANGED) {
             for (path, name) in self.sources.watch.read() {
                 match what_changed(&name) {

@@ -22,7 +22,7 @@ pub(super) const STOP: u64 = 3;
 /// SIGHUP.
 pub(super) const RELOAD: u64 = 4;
 /// Programs were executed.
-pub(super) const EXECUTED: u64 = 5;
+const EXECUTED: u64 = 5;
 
 /// What the loop waits on.
 pub(super) struct Waiting {

@@ -138,7 +138,15 @@ fn io_max_holds_direct_reads() {
     let limit = 2 << 20;
     let slow = IoMax { rbps: Limit::At(Bytes(limit)), ..IoMax::UNLIMITED };
     write::knob(&group, &Knob::IoMax(disk_id(), slow)).unwrap();
-    let held = read_rate(&mut world, &group, 20);
+    let mut held = 0.0;
+    // As for cpu.max: a machine that is starved by its host may stay below the limit, and is looked at again.
+    for _ in 0..3 {
+        held = read_rate(&mut world, &group, 20);
+        assert!(held <= 1.1 * limit as f64, "{held}");
+        if held >= 0.9 * limit as f64 {
+            break;
+        }
+    }
     let mebi = |rate: f64| rate / f64::from(1 << 20);
     println!("FIGURE io.max: {:.1} MiB/s without, {:.3} under 2 MiB/s", mebi(free), mebi(held));
     assert!(free > 4.0 * limit as f64, "{free}");
