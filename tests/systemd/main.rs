@@ -1,5 +1,20 @@
 //! Tests against a running systemd; `scripts/vm test` runs them in Debian images.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "test code")]
+//!
+//! Each test is a process of its own, as root, in a guest that is thrown away afterwards. What they show is listed in
+//! `docs/kernel-notes.md`. Units are named `test-…`, so that those left behind are found.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "test code"
+)]
+
+mod common;
+mod loose;
+mod units;
 
 use std::process::Command;
 
