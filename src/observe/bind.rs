@@ -77,6 +77,8 @@ pub struct World<'a> {
     pub pidfiles: &'a BTreeMap<PathBuf, i32>,
     /// The agent's own process number.
     pub agent: i32,
+    /// Where the agent lives.
+    pub agent_home: &'a CgroupPath,
     /// Whether systemd manages the tree.
     pub systemd: bool,
 }

@@ -201,11 +201,13 @@ impl Collector {
             .map(|(path, id)| GroupFacts { path: path.clone(), id: *id })
             .collect();
         let pidfiles = pidfiles(policy);
+        let agent_home = self.processes.cgroup_of(self.agent.pid).unwrap_or_default();
         let world = World {
             groups: &groups,
             processes: self.processes.known(),
             pidfiles: &pidfiles,
             agent: self.agent.pid,
+            agent_home: &agent_home,
             systemd: self.snapshot.host.systemd,
         };
         let bindings = bind(policy, &world);

@@ -1,69 +1,12 @@
 //! Loose processes: moved out of login sessions into the component's scope, left alone where somebody else owns them.
 
 use crate::common::command::holds_for;
+use crate::common::login::{HOG, PROGRAM, Program, SCOPE, Session, pids_of_alice};
 use crate::common::unit::{cgroup_of, pids_of, procs, reaches};
 use crate::common::world::{binary, component, findings};
-use crate::common::{Unit, World, figure, run, until};
-use std::process::{Child, Command, Stdio};
+use crate::common::{Unit, World, figure, until};
+use std::process::Command;
 use std::time::Duration;
-
-const SCOPE: &str = "provost.slice/provost-low.slice/provost-hog.scope";
-const PROGRAM: &str = "/usr/local/bin/test-hog";
-
-/// A component that takes every process of the test's own program.
-const HOG: &str = r#"
-    [component.hog]
-    priority = "low"
-    match = { exe = "/usr/local/bin/test-hog" }
-    cpu = { ceiling = "300m" }
-    memory = { ceiling = "128M", oom = "group" }
-    pids = { ceiling = 40 }
-    "#;
-
-/// A copy of a program under a name of its own, so that the rule matches nothing else.
-struct Program;
-
-impl Program {
-    fn copy_of(original: &str) -> Self {
-        std::fs::copy(original, PROGRAM).unwrap();
-        Self
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        for pid in pids_of("test-hog") {
-            run("kill", &["-KILL", &pid.to_string()]);
-        }
-        let _gone = std::fs::remove_file(PROGRAM);
-    }
-}
-
-/// A login session of alice that runs a script.
-struct Session(Child);
-
-impl Session {
-    fn run(script: &str) -> Self {
-        let mut command = Command::new("runuser");
-        command.args(["-l", "alice", "-c", script]).stdin(Stdio::null());
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        Self(command.spawn().unwrap())
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        run("pkill", &["-KILL", "-u", "alice"]);
-        let _ended = self.0.wait();
-        until("alice is logged out", || pids_of_alice().is_empty().then_some(()));
-        run("systemctl", &["stop", "--quiet", "user@1000.service", "user-1000.slice"]);
-    }
-}
-
-fn pids_of_alice() -> Vec<i32> {
-    let text = run("pgrep", &["-u", "alice"]).stdout;
-    text.lines().map(|line| line.parse().unwrap()).collect()
-}
 
 fn comm(pid: i32) -> String {
     std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
@@ -103,10 +46,10 @@ fn a_program_is_placed_when_it_starts() {
     let world = World::enforce(HOG);
     let script = format!("for i in 1 2 3 4 5 6 7 8 9 10; do {PROGRAM} 600 & sleep 0.2; done; wait");
     let _session = Session::run(&script);
-    let status = world.until("ten programs are placed", |status| {
-        status["escape"]["placed"].as_u64().unwrap() >= 10
-    });
-    assert_eq!(procs(SCOPE).len(), 10);
+    until("ten programs are placed", || (procs(SCOPE).len() == 10).then_some(()));
+    let status = world.settled(&["hog"]);
+    // The others were met by the scan of a tick before their event was read.
+    assert!(status["escape"]["placed"].as_u64().unwrap() >= 5, "{}", status["escape"]);
     assert_eq!(component(&status, "hog")["loose"].as_array().unwrap().len(), 0);
     let span = |name: &str| status["escape"][name].as_u64().unwrap();
     figure("exec_to_placed_median_us", span("median"));
@@ -151,10 +94,7 @@ fn a_container_is_matched_by_its_id_and_keeps_its_processes() {
     let pid = i32::try_from(container.id()).unwrap();
     assert_eq!(cgroup_of(pid), Some(format!("system.slice/docker-{id}.scope")));
     let status = world.status();
-    assert_eq!(
-        component(&status, "box")["homes"][0]["kind"]["container"]["container"],
-        "0123456789ab"
-    );
+    assert_eq!(component(&status, "box")["homes"][0]["kind"]["container"], "0123456789ab");
     assert_eq!(component(&status, "hog")["homes"].as_array().unwrap().len(), 0);
     drop(scope);
     container.wait().unwrap();

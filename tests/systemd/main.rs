@@ -13,8 +13,12 @@
 )]
 
 mod common;
+mod drift;
+mod leave;
 mod loose;
+mod shipped;
 mod units;
+mod verbs;
 
 use std::process::Command;
 

@@ -145,11 +145,13 @@ fn protection_reaches_a_service_through_its_slice() {
     world.settled(&["guarded"]);
     guarded.reaches("memory.low", "67108864");
     reaches("system.slice", "memory.low", "67108864");
-    // The kernel gives up with EAGAIN when nothing more may be taken.
-    let _taken = std::fs::write("/sys/fs/cgroup/memory.reclaim", "200M");
     let left = |unit: &Unit| bytes(&unit.cgroup(), "memory.current") >> 20;
-    let (left_guarded, left_other) = (left(&guarded), left(&other));
-    assert!(left_guarded >= 44 && left_other <= 20, "{left_guarded} MiB, {left_other} MiB");
+    until("the other's cache is reclaimed", || {
+        // In small steps: when nothing else is left, the kernel takes from protected groups too.
+        let _taken = std::fs::write("/sys/fs/cgroup/memory.reclaim", "4M");
+        (left(&other) <= 20).then_some(())
+    });
+    assert!(left(&guarded) >= 44, "{} MiB, {} MiB", left(&guarded), left(&other));
     drop(world);
     assert_eq!(knob("system.slice", "memory.low").as_deref(), Some("0"), "given back");
 }
@@ -287,6 +289,7 @@ fn protected_units_are_never_touched() {
     }
     let told = findings(&status);
     assert!(told.iter().any(|text| text.contains("dbus.service is protected")), "{told:?}");
+    assert!(told.iter().any(|text| text.contains("provost itself runs in it")), "{told:?}");
     assert!(homes.iter().all(|home| home["path"] != *agent), "the agent is nobody's home: {agent}");
     drop(world);
     assert_eq!(of_protected(), before);

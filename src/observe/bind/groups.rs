@@ -22,7 +22,7 @@ pub(super) fn bind(policy: &Policy, world: &World<'_>, bindings: &mut Bindings) 
             (*specificity, component.priority, Reverse(component.name.clone()))
         });
         let Some((_, component)) = best else { continue };
-        match untouchable(policy, &group.path) {
+        match untouchable(policy, world, &group.path) {
             None => push(bindings, &component.name, group, kind(group)),
             Some(why) => bindings.refused.push(Refusal {
                 component: component.name.clone(),
@@ -105,7 +105,7 @@ pub(super) fn container_id(name: &str) -> Option<&str> {
 }
 
 /// Why a group must not be touched though a rule names it.
-fn untouchable(policy: &Policy, path: &CgroupPath) -> Option<String> {
+fn untouchable(policy: &Policy, world: &World<'_>, path: &CgroupPath) -> Option<String> {
     let sealed = |unit: &&str| policy.seals(unit);
     let protected = path
         .components()
@@ -126,5 +126,11 @@ fn untouchable(policy: &Policy, path: &CgroupPath) -> Option<String> {
     if path.components().any(|part| part.starts_with("provost-agent")) {
         return Some("provost's own slice".to_owned());
     }
-    None
+    if path.contains(world.agent_home) {
+        return Some("provost itself runs in it".to_owned());
+    }
+    let is_sealed =
+        |group: &&GroupFacts| path.contains(&group.path) && policy.seals(group.path.name());
+    let inside = world.groups.iter().find(is_sealed)?;
+    Some(format!("{} lives in it, and the host depends on that", inside.path.name()))
 }

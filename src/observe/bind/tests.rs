@@ -53,6 +53,7 @@ fn run(components: Vec<Component>, groups: &[&str], processes: Vec<ProcessFacts>
         processes: &processes,
         pidfiles: &pidfiles,
         agent: 9,
+        agent_home: &CgroupPath::new("test.slice/agent.service"),
         systemd: true,
     };
     bind(&policy(components), &world)
@@ -93,6 +94,20 @@ fn a_glob_never_reaches_what_is_protected() {
         bindings.homes.values().flatten().map(|home| home.path().name()).collect();
     assert_eq!(homes, ["a.service"]);
     assert_eq!(bindings.refused.len(), 4);
+}
+
+#[test]
+fn what_holds_the_agent_or_a_protected_unit_is_left_alone() {
+    let all = with_rule("all", Priority::Low, unit("*"));
+    let groups =
+        ["system.slice", "system.slice/ssh.service", "test.slice/agent.service", "b.slice"];
+    let bindings = run(vec![all], &groups, vec![]);
+    let homes: Vec<&str> =
+        bindings.homes.values().flatten().map(|home| home.path().as_str()).collect();
+    assert_eq!(homes, ["b.slice"]);
+    let why: Vec<&str> = bindings.refused.iter().map(|refusal| refusal.why.as_str()).collect();
+    assert!(why[0].starts_with("ssh.service lives in it"), "{why:?}");
+    assert_eq!(why[2], "provost itself runs in it");
 }
 
 #[test]
