@@ -16,6 +16,7 @@ use super::carry::{Executor, display};
 use super::journal::JournalError;
 use super::ledger::{Entry, Ledger, Made, Moved, Original};
 use super::lifecycle;
+use crate::kernel::Group;
 use crate::kernel::systemd::{remove, runtime_dropins};
 use crate::kernel::write::{self, MoveError};
 use crate::model::{HomeKind, Knob, KnobKind, Reading, Via};
@@ -141,7 +142,8 @@ impl Executor {
     /// Removes the drop-in files that provost caused. Whether there were any.
     fn remove_dropins(&self, unit: &str, dues: &[&Due<'_>], account: &mut Vec<Returned>) -> bool {
         let mut ours: Vec<PathBuf> = Vec::new();
-        for due in dues {
+        let is_ours = |due: &&&Due<'_>| !matches!(due.judge(self), Judgement::Foreign(_));
+        for due in dues.iter().filter(is_ours) {
             let files = runtime_dropins(&self.root, unit, &[due.kind]);
             let foreign = &due.original.dropins;
             ours.extend(files.into_iter().filter(|file| !foreign.contains(&display(file))));
@@ -162,12 +164,11 @@ impl Executor {
             return Giving::Nothing { why: "the group is gone".to_owned() };
         };
         let settled = matches!(group.knob(due.kind), Reading::Is(value) if value == *original)
-            || group.knob(due.kind) == Reading::Absent
-            || write::knob(&group, original).is_ok();
+            || group.knob(due.kind) == Reading::Absent;
         if settled {
             return Giving::Done { from: due.last_text(), to: original.to_string() };
         }
-        Giving::Failed { why: format!("{} does not take {original} back", due.kind) }
+        self.put_back(due, &group, original)
     }
 
     /// systemd could not be asked: the file is written, so that at least nothing is limited any more.
@@ -175,9 +176,9 @@ impl Executor {
         let (Some(original), Ok(group)) = (&due.original.value, self.fs.group(due.path)) else {
             return Giving::Failed { why: why.to_owned() };
         };
-        match write::knob(&group, original) {
-            Ok(()) => Giving::Done { from: due.last_text(), to: original.to_string() },
-            Err(error) => Giving::Failed { why: format!("{why}; {}", error.advice()) },
+        match self.put_back(due, &group, original) {
+            Giving::Failed { why: refusal } => Giving::Failed { why: format!("{why}; {refusal}") },
+            other @ (Giving::Done { .. } | Giving::Nothing { .. } | Giving::Left { .. }) => other,
         }
     }
 
@@ -201,11 +202,16 @@ impl Executor {
         let Ok(group) = self.fs.group(due.path) else {
             return Giving::Nothing { why: "the group is gone".to_owned() };
         };
+        self.put_back(due, &group, &original)
+    }
+
+    /// Writes the original into the group's file.
+    fn put_back(&self, due: &Due<'_>, group: &Group, original: &Knob) -> Giving {
         // Some kernels do not let a populated group lose its CPU list: the parent's CPUs mean the same.
-        match write::knob(&group, &original) {
+        match write::knob(group, original) {
             Ok(()) => Giving::Done { from: due.last_text(), to: original.to_string() },
             Err(error) if due.kind == KnobKind::CpusetCpus => match self.parents_cpus(due.path) {
-                Some(cpus) if write::knob(&group, &cpus).is_ok() => {
+                Some(cpus) if write::knob(group, &cpus).is_ok() => {
                     Giving::Done { from: due.last_text(), to: cpus.to_string() }
                 }
                 Some(_) | None => Giving::Failed { why: error.advice() },

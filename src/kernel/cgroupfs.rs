@@ -1,13 +1,15 @@
 //! The mounted cgroup v2 tree behind one held root: every group is opened beneath it, through no symbolic link and no other mount.
 //!
-//! Source: `openat2(2)`, since Linux 5.6; `Documentation/admin-guide/cgroup-v2.rst`.
+//! systemd's `RestrictSUIDSGID=` takes `openat2` away (ENOSYS), as kernels before 5.6 do; then a path is walked folder by folder.
+//!
+//! Source: `openat2(2)`, since Linux 5.6; `Documentation/admin-guide/cgroup-v2.rst`; `systemd.exec(5)`.
 
 use super::error::ReadError;
 use super::group::Group;
 use crate::units::{CgroupId, CgroupPath};
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2};
 use nix::sys::stat::{Mode, fstat};
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, fstatfs};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -97,8 +99,8 @@ impl CgroupFs {
     /// # Errors
     /// [`ReadError`] when it cannot be opened.
     pub fn open_unchecked(root: &Path) -> Result<Self, ReadError> {
-        let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC);
-        let opened = openat2(AT_FDCWD, root, how)
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let opened = open(root, flags, Mode::empty())
             .map_err(|errno| ReadError::refused("open", root.to_string_lossy(), errno))?;
         let resolve = ResolveFlag::RESOLVE_BENEATH
             | ResolveFlag::RESOLVE_NO_SYMLINKS
@@ -178,7 +180,29 @@ impl CgroupFs {
             .flags(flags | OFlag::O_CLOEXEC)
             .mode(Mode::empty())
             .resolve(self.resolve);
-        openat2(&self.root, relative, how).map_err(|errno| self.refused("open", path, errno))
+        let opened = match openat2(&self.root, relative, how) {
+            Err(Errno::ENOSYS) => self.walk_to(relative, flags),
+            other => other,
+        };
+        opened.map_err(|errno| self.refused("open", path, errno))
+    }
+
+    /// What `openat2` does with the same restrictions, one folder after the other.
+    fn walk_to(&self, relative: &str, flags: OFlag) -> Result<OwnedFd, Errno> {
+        let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+        let folder = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+        let mut at = openat(&self.root, ".", folder, Mode::empty())?;
+        let mut parts = relative.split('/').peekable();
+        while let Some(part) = parts.next() {
+            if part.is_empty() || part == ".." {
+                return Err(Errno::EXDEV);
+            }
+            let flags = if parts.peek().is_none() { flags } else { folder };
+            at = openat(&at, part, flags, Mode::empty())?;
+        }
+        let stays = fstat(&at)?.st_dev == fstat(&self.root)?.st_dev;
+        let may_leave = !self.resolve.contains(ResolveFlag::RESOLVE_NO_XDEV);
+        if stays || may_leave { Ok(at) } else { Err(Errno::EXDEV) }
     }
 
     fn refused(&self, op: &'static str, path: &CgroupPath, errno: Errno) -> ReadError {
@@ -221,5 +245,25 @@ mod tests {
         assert_eq!(walked, ["/", "a", "a/b"]);
         assert!(CgroupFs::open(&root).is_err(), "not a cgroup v2 file system");
         std::fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn walking_finds_the_same_and_follows_no_link() {
+        let root = std::env::temp_dir().join(format!("provost-walk-{}", std::process::id()));
+        std::fs::create_dir_all(root.join("a/b")).unwrap();
+        std::os::unix::fs::symlink("/", root.join("a/out")).unwrap();
+        let fs = CgroupFs::open_unchecked(&root).unwrap();
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
+        for path in ["", "a", "a/b"] {
+            let path = CgroupPath::new(path);
+            let relative = if path.is_root() { "." } else { path.as_str() };
+            let walked = fs.walk_to(relative, flags).unwrap();
+            let direct = fs.group(&path).unwrap();
+            assert_eq!(identity(walked.as_fd()).unwrap(), direct.id());
+        }
+        for path in ["a/out", "a/out/etc", "..", "a/../a", "/etc", "a/none"] {
+            assert!(fs.walk_to(path, flags).is_err(), "{path}");
+        }
+        std::fs::remove_dir_all(root).unwrap();
     }
 }
