@@ -1,6 +1,7 @@
 //! Values that are lost or taken: reloads, other writers, restarts, a bus that hangs.
 
 use crate::common::command::holds_for;
+use crate::common::unit::path;
 use crate::common::world::{component, findings};
 use crate::common::{Unit, World, figure, run};
 use serde_json::Value;
@@ -166,4 +167,24 @@ fn a_bus_that_hangs_holds_nothing_up() {
     let taken = || unit.knob("memory.max").as_deref() == Some("100663296");
     assert!(!holds_for(Duration::from_secs(80), || !taken()), "{}", world.log());
     world.settled(&["web"]);
+}
+
+/// A unit whose process lives in a group below it, with the memory controller there.
+fn with_a_group_below(name: &str, properties: &[&str]) -> Unit {
+    let unit = Unit::start(name, properties, &["sleep", "infinity"]);
+    let group = unit.cgroup();
+    let pid = unit.main_pid().to_string();
+    std::fs::create_dir(path(&group, "inner")).unwrap();
+    std::fs::write(path(&group, "inner/cgroup.procs"), pid).unwrap();
+    std::fs::write(path(&group, "cgroup.subtree_control"), "+memory").unwrap();
+    unit
+}
+
+#[test]
+fn only_delegated_groups_keep_controllers() {
+    let plain = with_a_group_below("test-plain.service", &[]);
+    let delegated = with_a_group_below("test-delegated.service", &["Delegate=yes"]);
+    reload();
+    plain.reaches("cgroup.subtree_control", "");
+    assert_eq!(delegated.knob("cgroup.subtree_control").as_deref(), Some("memory"));
 }
