@@ -41,6 +41,7 @@ fn without_a_daemon() {
     let unit = web();
     let plan = world.run(&["plan", "--exit-code"]);
     assert_eq!(plan.code, 2, "{plan:?}");
+    println!("output: plan\n{}output: end", plan.stdout);
     assert!(plan.stdout.contains("memory.max") && plan.stdout.contains("128M"), "{plan:?}");
     is_narrow(&plan);
     assert_eq!(unit.knob("memory.max").as_deref(), Some("max"), "a plan changes nothing");
@@ -55,7 +56,7 @@ fn with_a_daemon() {
         let ran = world.run(&[verb]);
         assert_eq!(ran.code, 0, "{ran:?}");
         is_narrow(&ran);
-        println!("output: {verb}\n{}output: end", ran.stdout);
+        println!("\noutput: {verb}\n{}output: end", ran.stdout);
         let ran = world.run(&[verb, "--json"]);
         assert_eq!(ran.json()["schema"], format!("provost/{verb}/v1"), "{ran:?}");
     }
