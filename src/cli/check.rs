@@ -1,5 +1,6 @@
 //! `provost check [FILE]`: whether a configuration can be used on this host, and what it comes to.
 
+use super::render::{COLUMNS, wrap};
 use super::{EXIT_BAD_CONFIG, EXIT_OK, Printout};
 use crate::config::{
     Capacity, Colour, Component, ConfigIssue, Loaded, Policy, Sources, entries, load, render,
@@ -98,13 +99,14 @@ fn summary(policy: &Policy, host: &Capacity<'_>) -> String {
     let (cpu, memory) = guarantees(policy);
     let count = policy.components.len();
     let plural = if count == 1 { "" } else { "s" };
-    let mut out = format!(
-        "OK: {count} component{plural}, guarantees {cpu} of {} cores and {memory} of {} of memory, reserve {} cores and {}\n",
+    let verdict = format!(
+        "OK: {count} component{plural}, guarantees {cpu} of {} cores and {memory} of {} of memory, reserve {} cores and {}",
         host.cpu(),
         host.memory,
         policy.reserve.cpu,
         policy.reserve.memory,
     );
+    let mut out = wrap(&verdict, COLUMNS).join("\n") + "\n";
     if count > 0 {
         table(&mut out, policy);
     }

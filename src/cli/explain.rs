@@ -92,8 +92,9 @@ fn text(report: &Report, component: &ComponentReport, concerning: &[Finding]) ->
     }
     findings(&mut out, concerning);
     out.push_str(
-        "\nWhat would change this: its keys in the configuration (\"provost config show --merged\" names the file), another component \
-         coming\nor going (weights), or another writer (its value then stands for a while).\n",
+        "\nWhat would change this: its keys in the configuration (\"provost config show --merged\" names the\n\
+         file), another component coming or going (weights), or another writer (its value then stands\n\
+         for a while).\n",
     );
     out
 }

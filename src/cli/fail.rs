@@ -1,6 +1,7 @@
 //! Failures as exit codes and words.
 
 use super::Printout;
+use super::render::{COLUMNS, wrap};
 use crate::daemon::{InstanceError, StartError};
 use crate::kernel::process::is_root;
 use crate::serve::ClientError;
@@ -27,7 +28,13 @@ impl Failure {
     }
 
     pub(super) fn printout(&self) -> Printout {
-        let stderr = format!("provost: {}\n", self.text);
+        let mut stderr = String::new();
+        // Only what is too wide is broken: drawings of configuration errors stay as they are.
+        for line in format!("provost: {}", self.text).lines() {
+            let is_wide = line.chars().count() > COLUMNS;
+            let lines = if is_wide { wrap(line, COLUMNS) } else { vec![line.to_owned()] };
+            lines.iter().for_each(|line| stderr.extend([line.as_str(), "\n"]));
+        }
         Printout { stdout: String::new(), stderr, exit: self.exit }
     }
 }
@@ -58,5 +65,19 @@ impl From<StartError> for Failure {
             | StartError::System { .. } => 1,
         };
         Self::new(exit, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wide_lines_are_broken_and_drawings_kept() {
+        let text = format!("{}\n  |    ^^^ here\n", "word ".repeat(30));
+        let printout = Failure::new(1, text).printout();
+        assert!(printout.stderr.lines().all(|line| line.chars().count() <= COLUMNS));
+        assert!(printout.stderr.starts_with("provost: word word"));
+        assert!(printout.stderr.ends_with("\n  |    ^^^ here\n"));
     }
 }

@@ -143,9 +143,17 @@ impl Executor {
     }
 
     /// Removes the drop-in files that provost caused. Whether there were any.
-    fn remove_dropins(&self, unit: &str, dues: &[&Due<'_>], account: &mut Vec<Returned>) -> bool {
+    fn remove_dropins(
+        &mut self,
+        unit: &str,
+        dues: &[&Due<'_>],
+        account: &mut Vec<Returned>,
+    ) -> bool {
         let mut ours: Vec<PathBuf> = Vec::new();
         for due in dues {
+            if self.is_anothers_property(unit, due) {
+                continue;
+            }
             let files = runtime_dropins(&self.root, unit, &[due.kind]);
             let foreign = &due.original.dropins;
             ours.extend(files.into_iter().filter(|file| !foreign.contains(&display(file))));
@@ -155,6 +163,17 @@ impl Executor {
             account.push(Returned { path: due.path.clone(), what, how: Giving::Failed { why } });
         }
         !ours.is_empty()
+    }
+
+    /// Whether somebody else has set the property since, so that the drop-in is theirs. A value that was only written to the file
+    /// says nothing about the drop-in.
+    fn is_anothers_property(&mut self, unit: &str, due: &Due<'_>) -> bool {
+        if !matches!(due.judge(self), Judgement::Foreign(_)) {
+            return false;
+        }
+        let believed = self.systemd().and_then(|systemd| systemd.believed(unit, &[due.kind]));
+        let belief = believed.ok().and_then(|mut believed| believed.remove(&due.kind));
+        belief.is_some_and(|belief| belief.as_ref() != due.last)
     }
 
     /// After systemd was told: what it did not write (or wrote from a queue too late) is written directly.
@@ -190,9 +209,9 @@ impl Executor {
         let (Some(original), Ok(group)) = (&due.original.value, self.fs.group(due.path)) else {
             return Giving::Failed { why: why.to_owned() };
         };
-        match write::knob(&group, original) {
-            Ok(()) => Giving::Done { from: due.last_text(), to: original.to_string() },
-            Err(error) => Giving::Failed { why: format!("{why}; {}", error.advice()) },
+        match self.put_back(&group, due, original) {
+            Giving::Failed { why: refusal } => Giving::Failed { why: format!("{why}; {refusal}") },
+            other @ (Giving::Done { .. } | Giving::Nothing { .. } | Giving::Left { .. }) => other,
         }
     }
 

@@ -129,5 +129,8 @@ fn untouchable(policy: &Policy, world: &World<'_>, path: &CgroupPath) -> Option<
     if path.components().any(|part| part.starts_with("provost-agent")) {
         return Some("provost's own slice".to_owned());
     }
-    None
+    let is_sealed =
+        |group: &&GroupFacts| path.contains(&group.path) && policy.seals(group.path.name());
+    let inside = world.groups.iter().find(is_sealed)?;
+    Some(format!("{} lives in it, and the host depends on that", inside.path.name()))
 }

@@ -99,12 +99,16 @@ fn a_glob_never_reaches_what_is_protected() {
 }
 
 #[test]
-fn the_agents_own_group_is_nobodys_home() {
-    let all = with_rule("all", Priority::Low, unit("*.service"));
-    let bindings = run(vec![all], &["test.slice/agent.service", "test.slice/a.service"], vec![]);
+fn what_holds_the_agent_or_a_protected_unit_is_left_alone() {
+    let all = with_rule("all", Priority::Low, unit("*"));
+    let groups = ["net.slice", "net.slice/ssh.service", "test.slice/agent.service", "b.slice"];
+    let bindings = run(vec![all], &groups, vec![]);
     let homes: Vec<&str> =
-        bindings.homes.values().flatten().map(|home| home.path().name()).collect();
-    assert_eq!(homes, ["a.service"]);
+        bindings.homes.values().flatten().map(|home| home.path().as_str()).collect();
+    assert_eq!(homes, ["b.slice"]);
+    let why: Vec<&str> = bindings.refused.iter().map(|refusal| refusal.why.as_str()).collect();
+    assert!(why[0].starts_with("ssh.service lives in it"), "{why:?}");
+    assert_eq!(why[2], "provost itself lives in it");
 }
 
 #[test]

@@ -1,0 +1,10 @@
+//! What the tests stand on: running commands and waiting, units and their cgroups, a daemon with scratch folders.
+
+pub(crate) mod command;
+pub(crate) mod login;
+pub(crate) mod unit;
+pub(crate) mod world;
+
+pub(crate) use command::{Ran, figure, run, until};
+pub(crate) use unit::Unit;
+pub(crate) use world::World;
