@@ -10,7 +10,7 @@ use crate::config::Policy;
 use crate::decide::decide;
 use crate::estimate::{Ownership, Rates, Standing, standing};
 use crate::model::{Decision, Finding, FindingKind, Plan, Reason, Severity, Snapshot};
-use crate::plan::{Skipped, lint, plan};
+use crate::plan::{Skipped, plan, sound};
 use crate::units::{ComponentName, Tick};
 use placing::Refusals;
 use std::collections::BTreeMap;
@@ -63,7 +63,7 @@ pub struct Step {
 pub struct News {
     /// What is wanted and why.
     pub decision: Decision,
-    /// What to do, in order. Empty when the check found a broken rule.
+    /// What to do, in order, without what would break a rule.
     pub plan: Plan,
     /// What a person should know.
     pub findings: Vec<Finding>,
@@ -91,10 +91,7 @@ pub fn step(policy: &Policy, mut state: State, seen: &Snapshot) -> Step {
     let mut decision = decide(policy, &state.ownership, seen);
     let (mut plan, skipped) = plan(&state.ownership, seen, &decision);
     state.placing.hold_back(&mut plan);
-    let mut findings = lint(policy, seen, &plan);
-    if !findings.is_empty() {
-        plan = Plan::default();
-    }
+    let (plan, mut findings) = sound(policy, seen, plan);
     findings.extend(skipped.iter().map(finding));
     findings.extend(state.placing.findings(seen.at));
     findings.extend(refusals(seen));

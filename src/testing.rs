@@ -226,6 +226,7 @@ pub(crate) fn sample_report() -> crate::model::Report {
     for outcome in &applied.outcomes {
         history.happened(outcome, None);
     }
+    history.happened(&ended_early(&batch), None);
     report(ReportInput {
         policy: &rules,
         state: &state,
@@ -239,4 +240,21 @@ pub(crate) fn sample_report() -> crate::model::Report {
         drift: history.drift(),
         actions: history.lines(),
     })
+}
+
+/// A process of the component that ended before it was placed.
+fn ended_early(component: &Component) -> Outcome {
+    Outcome {
+        at: Tick(4_000_000),
+        component: Some(component.name.clone()),
+        path: CgroupPath::new("provost.slice/provost-low.slice/provost-batch.scope"),
+        of: OutcomeOf::Process {
+            process: ProcId { pid: 812, start: 99 },
+            comm: "sync".to_owned(),
+            from: CgroupPath::new("user.slice/session-1.scope"),
+            exec_to_placed: None,
+        },
+        verdict: Verdict::Gone,
+        took: Span::ZERO,
+    }
 }

@@ -4,7 +4,9 @@ use super::Printout;
 use super::args::Cli;
 use super::fail::Failure;
 use super::render::{COLUMNS, Column, Table, wrap};
-use crate::model::{ComponentReport, Finding, HomeReport, Knob, KnobKind, Report, Severity};
+use crate::model::{
+    ComponentReport, EscapeTimes, Escaped, Finding, HomeReport, Knob, KnobKind, Report, Severity,
+};
 use crate::serve::{Reply, Request, ask};
 use crate::units::{Limit, Span};
 use std::fmt::Write as _;
@@ -157,20 +159,20 @@ pub(super) fn findings(out: &mut String, findings: &[Finding]) {
 
 fn work(out: &mut String, report: &Report) {
     let escape = &report.escape;
-    if escape.placed + escape.escaped > 0 {
+    if escape.placed > 0 {
         let span = |span: Option<Span>| {
             span.map_or_else(|| "-".to_owned(), |span| round(span).to_string())
         };
         let _ok = writeln!(
             out,
-            "\nplaced {} loose processes: median {} after their exec, 99 % within {}, longest {}; {} ended before",
+            "\nplaced {} loose processes: median {} after their exec, 99 % within {}, longest {}",
             escape.placed,
             span(escape.median),
             span(escape.p99),
             span(escape.longest),
-            escape.escaped
         );
     }
+    escaped(out, report);
     if report.drift.seen > 0 {
         let last = report
             .drift
@@ -187,6 +189,21 @@ fn work(out: &mut String, report: &Report) {
             format!("last action {ago} ago: {} {}: {}", action.path, action.what, action.result);
         let _ok = writeln!(out, "\n{}", wrap(&super::render::escape(&line), COLUMNS).join("\n"));
     }
+}
+
+/// Who ended before provost could place it, newest first; the whole list is in the report.
+fn escaped(out: &mut String, report: &Report) {
+    let EscapeTimes { escaped, last_escaped, .. } = &report.escape;
+    let named = |one: &Escaped| {
+        let ago = Span::secs(report.at.since(one.at).0 / 1_000_000);
+        format!("{} ({}) of {} {ago} ago", one.comm, one.process.pid, one.component)
+    };
+    let newest: Vec<String> = last_escaped.iter().rev().take(3).map(named).collect();
+    if newest.is_empty() {
+        return;
+    }
+    let line = format!("{escaped} ended before they were placed, last {}", newest.join(", "));
+    let _ok = writeln!(out, "\n{}", wrap(&super::render::escape(&line), COLUMNS).join("\n"));
 }
 
 /// To a tenth of a millisecond: nobody reads more.

@@ -185,13 +185,16 @@ fn a_key_that_is_removed_gives_the_original_back() {
 }
 
 #[test]
-fn a_broken_rule_drops_the_whole_plan() {
+fn a_broken_rule_holds_up_its_own_group_only() {
     let mut web = limited();
     web.cpu.affinity = Affinity::Cpus(CpuSet::of([40]));
+    let db = Component { name: "db".parse().unwrap(), ..limited() };
     let mut seen = host();
     add_home(&mut seen, &web, WEB);
-    let (_, news) = news(step(&policy([web]), State::default(), &seen));
-    assert!(news.plan.is_empty());
+    add_home(&mut seen, &db, "system.slice/db.service");
+    let (_, news) = news(step(&policy([web, db]), State::default(), &seen));
+    let touches = |name| news.plan.actions.iter().any(|action| action.path().name() == name);
+    assert!(!touches("web.service") && touches("db.service"), "{:?}", news.plan);
     assert!(news.findings.iter().any(|finding| finding.kind == FindingKind::Lint));
 }
 

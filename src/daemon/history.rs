@@ -2,13 +2,15 @@
 
 use crate::estimate::Ownership;
 use crate::model::{
-    Action, ActionLine, Change, Drift, EscapeTimes, Outcome, OutcomeOf, Plan, Snapshot, Verdict,
+    Action, ActionLine, Change, Drift, EscapeTimes, Escaped, Outcome, OutcomeOf, Plan, Snapshot,
+    Verdict,
 };
 use crate::units::{Span, Tick};
 use std::collections::VecDeque;
 
 const MOST_LINES: usize = 50;
 const MOST_SAMPLES: usize = 256;
+const MOST_ESCAPED: usize = 16;
 /// A value written this long after a reload is not that reload's doing.
 const RELOAD_MATTERS: Span = Span::secs(60);
 
@@ -35,6 +37,9 @@ impl History {
     pub fn happened(&mut self, outcome: &Outcome, reloaded_at: Option<Tick>) {
         if let OutcomeOf::Process { exec_to_placed, .. } = &outcome.of {
             self.placed(outcome, *exec_to_placed);
+        }
+        if outcome.verdict == Verdict::Gone {
+            self.escaped(outcome);
         }
         if matches!(outcome.of, OutcomeOf::Knob { .. }) && outcome.verdict == Verdict::Applied {
             self.written_again(outcome.at, reloaded_at);
@@ -64,6 +69,25 @@ impl History {
         self.escape.median = at(50);
         self.escape.p99 = at(99);
         self.escape.longest = self.escape.longest.max(Some(span));
+    }
+
+    fn escaped(&mut self, outcome: &Outcome) {
+        let (OutcomeOf::Process { process, comm, from, .. }, Some(component)) =
+            (&outcome.of, &outcome.component)
+        else {
+            return;
+        };
+        let last = &mut self.escape.last_escaped;
+        if last.len() == MOST_ESCAPED {
+            last.remove(0);
+        }
+        last.push(Escaped {
+            at: outcome.at,
+            component: component.clone(),
+            process: *process,
+            comm: comm.clone(),
+            from: from.clone(),
+        });
     }
 
     fn written_again(&mut self, at: Tick, reloaded_at: Option<Tick>) {
@@ -121,7 +145,9 @@ pub(super) fn lost(plan: &Plan, ownership: &Ownership, seen: &Snapshot) -> u64 {
 fn line(outcome: &Outcome) -> ActionLine {
     let what = match &outcome.of {
         OutcomeOf::Knob { knob, asked, .. } => format!("{knob} = {asked}"),
-        OutcomeOf::Process { process, from, .. } => format!("move {process} from {from}"),
+        OutcomeOf::Process { process, comm, from, .. } => {
+            format!("move {comm} ({process}) from {from}")
+        }
         OutcomeOf::Group => "prepare the group".to_owned(),
     };
     let result = match &outcome.verdict {

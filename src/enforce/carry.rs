@@ -440,6 +440,7 @@ impl Executor {
         let placed = verdict == Verdict::Applied;
         let of = OutcomeOf::Process {
             process: stray.process,
+            comm: stray.comm.clone(),
             from: stray.from.clone(),
             exec_to_placed: stray.exec_at.filter(|_| placed).map(|at| clock::now().since(at)),
         };

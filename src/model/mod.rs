@@ -20,8 +20,11 @@ pub use finding::{Finding, FindingKind, Severity};
 pub use knob::{Controller, IoMax, Knob, KnobKind, KnobParseError};
 pub use outcome::{Outcome, OutcomeOf, Verdict};
 pub use record::CycleRecord;
-pub use report::{ActionLine, ComponentReport, Drift, HomeReport, HostReport, KnobReport, Report};
+pub use report::{
+    ActionLine, ComponentReport, Drift, EscapeTimes, Escaped, HomeReport, HostReport, KnobReport,
+    Report,
+};
 pub use snapshot::{
-    Disk, EscapeTimes, GroupView, HostView, IoWeightBackend, Psi, PsiLine, ReadFault, Reading,
-    Refusal, Snapshot, Stray, Usage,
+    Disk, GroupView, HostView, IoWeightBackend, Psi, PsiLine, ReadFault, Reading, Refusal,
+    Snapshot, Stray, Usage,
 };

@@ -45,6 +45,8 @@ pub enum OutcomeOf {
     Process {
         /// The process.
         process: ProcId,
+        /// Its command name, for people.
+        comm: String,
         /// Where it came from.
         from: CgroupPath,
         /// Time from its exec to the end of the move, if the exec was seen.

@@ -1,7 +1,7 @@
 //! The status report: one document behind `provost status`, `provost explain` and the metrics.
 
-use super::{EscapeTimes, Finding, HomeKind, Knob, KnobKind, Priority, Usage};
-use crate::units::{Bytes, CgroupPath, ComponentName, Limit, Millicpu, Span, Tick};
+use super::{Finding, HomeKind, Knob, KnobKind, Priority, Usage};
+use crate::units::{Bytes, CgroupPath, ComponentName, Limit, Millicpu, ProcId, Span, Tick};
 use serde::{Deserialize, Serialize};
 
 /// Everything that is known now. Base units: bytes, thousandths of a core, microseconds.
@@ -107,6 +107,38 @@ pub struct KnobReport {
     pub standing: String,
     /// The value before provost.
     pub original: Option<Knob>,
+}
+
+/// How long processes ran outside their component after their exec, over the agent's life.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct EscapeTimes {
+    /// Loose processes placed.
+    pub placed: u64,
+    /// Median of the last 256 whose exec was seen.
+    pub median: Option<Span>,
+    /// 99th percentile of the last 256.
+    pub p99: Option<Span>,
+    /// The longest.
+    pub longest: Option<Span>,
+    /// Processes that ended before they could be placed, over the agent's life.
+    pub escaped: u64,
+    /// The last 16 of them, newest last.
+    pub last_escaped: Vec<Escaped>,
+}
+
+/// A process that ended before it could be placed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Escaped {
+    /// When that was noticed.
+    pub at: Tick,
+    /// The component it belonged to.
+    pub component: ComponentName,
+    /// The process.
+    pub process: ProcId,
+    /// Its command name.
+    pub comm: String,
+    /// Where it lived.
+    pub from: CgroupPath,
 }
 
 /// How fast lost values were written again.

@@ -2,7 +2,7 @@
 
 use super::{Controller, Home, Knob, KnobKind, Outcome, Via};
 use crate::units::{
-    Bytes, CgroupId, CgroupPath, ComponentName, CpuSet, CpuTime, DeviceId, ProcId, Span, Tick,
+    Bytes, CgroupId, CgroupPath, ComponentName, CpuSet, CpuTime, DeviceId, ProcId, Tick,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -178,21 +178,6 @@ pub struct Refusal {
     pub what: String,
     /// Why it is left alone, with the way out.
     pub why: String,
-}
-
-/// How long processes ran outside their component after their exec, over the agent's life.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct EscapeTimes {
-    /// Loose processes placed.
-    pub placed: u64,
-    /// Median of the last 256 whose exec was seen.
-    pub median: Option<Span>,
-    /// 99th percentile of the last 256.
-    pub p99: Option<Span>,
-    /// The longest.
-    pub longest: Option<Span>,
-    /// Processes that ended before they could be placed, over the agent's life.
-    pub escaped: u64,
 }
 
 /// One look at the host.

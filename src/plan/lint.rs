@@ -1,5 +1,5 @@
-//! The check that every plan passes before it is carried out. A plan that breaks a rule is dropped whole: provost then changes
-//! nothing and says which rule it was.
+//! The check that every plan passes before it is carried out. Nothing is done to a group for which a rule would be broken, and provost
+//! says which rule it was; a rule that the plan breaks as a whole drops it whole.
 //!
 //! The rules do not trust the rooms that made the plan; they look at actions, policy and snapshot only.
 //!
@@ -25,6 +25,29 @@ use std::collections::{BTreeMap, BTreeSet};
 const LEAST_MEMORY: Bytes = Bytes::mebi(16);
 const LEAST_CPU: Millicpu = Millicpu(10);
 const LEAST_PIDS: u64 = 8;
+
+/// The plan without what breaks a rule, and the rules it broke. What remains has been checked again, so one component's mistake does
+/// not hold up the others.
+#[must_use]
+pub fn sound(policy: &Policy, seen: &Snapshot, mut plan: Plan) -> (Plan, Vec<Finding>) {
+    let mut findings = Vec::new();
+    loop {
+        let broken = lint(policy, seen, &plan);
+        if broken.is_empty() {
+            return (plan, findings);
+        }
+        let count = plan.actions.len();
+        let offends = |path: &CgroupPath| broken.iter().any(|rule| rule.at.as_ref() == Some(path));
+        if offends(&CgroupPath::root()) {
+            plan.actions.clear();
+        }
+        plan.actions.retain(|action| !offends(action.path()));
+        if plan.actions.len() == count {
+            plan.actions.clear();
+        }
+        findings.extend(broken);
+    }
+}
 
 /// Every rule the plan breaks; none for a clean plan.
 #[must_use]
@@ -60,7 +83,7 @@ impl Linter<'_> {
             kind: FindingKind::Lint,
             component: None,
             at: Some(at.clone()),
-            text: format!("plan dropped by rule {rule}: {at}: {text}"),
+            text: format!("{at} is left as it is by rule {rule}: {text}"),
         });
     }
 

@@ -1,7 +1,7 @@
 //! The smallest safe ordered change from what was seen to what is wanted, and its check.
 //!
-//! Pure. `diff` finds what differs, `order` puts it into the order in which every prefix leaves the host legal, `lint` refuses a plan
-//! that breaks a rule.
+//! Pure. `diff` finds what differs, `order` puts it into the order in which every prefix leaves the host legal, `lint` takes out what
+//! breaks a rule.
 
 mod diff;
 mod lint;
@@ -9,7 +9,7 @@ mod order;
 pub mod show;
 
 pub use diff::{Drafted, Skipped};
-pub use lint::lint;
+pub use lint::{lint, sound};
 
 use crate::estimate::Ownership;
 use crate::model::{Decision, Plan, Snapshot};

@@ -159,8 +159,10 @@ fn weights_within_a_fiftieth_are_left() {
 }
 
 fn rules_broken(rules: &Policy, seen: &Snapshot, plan: &Plan) -> Vec<String> {
-    let rule =
-        |text: &str| text.split_whitespace().nth(4).unwrap().trim_end_matches(':').to_owned();
+    let rule = |text: &str| {
+        let (_, after) = text.split_once(" by rule ").unwrap();
+        after.split_once(':').unwrap().0.to_owned()
+    };
     lint(rules, seen, plan).iter().map(|finding| rule(&finding.text)).collect()
 }
 
@@ -217,6 +219,25 @@ fn the_lint_refuses_every_planted_offence() {
     let mut twice = write(&seen, WEB, Knob::PidsMax(Limit::At(100)));
     twice.actions.extend(write(&seen, WEB, Knob::PidsMax(Limit::At(200))).actions);
     assert_eq!(rules_broken(&rules, &seen, &twice), ["L9"]);
+}
+
+#[test]
+fn a_broken_rule_holds_up_its_own_group_only() {
+    let web = component("web", Priority::Normal);
+    let mut seen = host();
+    add_home(&mut seen, &web, WEB);
+    add_home(&mut seen, &web, "system.slice/db.service");
+    let rules = policy([web]);
+    let pids = |path, count| write(&seen, path, Knob::PidsMax(Limit::At(count)));
+    let mut mixed = pids(WEB, 1);
+    mixed.actions.extend(pids(WEB, 100).actions);
+    mixed.actions.extend(pids("system.slice/db.service", 100).actions);
+    let (left, broken) = sound(&rules, &seen, mixed);
+    assert_eq!(left, pids("system.slice/db.service", 100));
+    assert_eq!(broken.len(), 2, "too low, and set twice: {broken:?}");
+    let mut greedy = write(&seen, WEB, Knob::MemoryMin(Limit::At(Bytes::mebi(1500))));
+    greedy.actions.extend(pids("system.slice/db.service", 100).actions);
+    assert!(sound(&rules, &seen, greedy).0.is_empty(), "all protection together is too much");
 }
 
 #[test]

@@ -114,12 +114,13 @@ impl Placer {
         // It has run outside only since the keeper let it go, if it did.
         let late = Span(u64::try_from(ask.overdue().as_micros()).unwrap_or(u64::MAX));
         let exec_to_placed = (verdict == Verdict::Applied).then_some(late);
+        let comm = ask.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let at = clock::now();
         (self.tell)(Outcome {
             at,
             component: Some(component),
             path: home.path().clone(),
-            of: OutcomeOf::Process { process, from, exec_to_placed },
+            of: OutcomeOf::Process { process, comm, from, exec_to_placed },
             verdict,
             took: at.since(started),
         });
