@@ -53,7 +53,8 @@ pub(super) fn targets(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
         if let Some(swap) = memory.swap {
             targets.push(housed.configured(
                 home,
-                Knob::MemorySwapMax(part_of(swap)),
+                // No floor: a component without any swap is no freeze.
+                Knob::MemorySwapMax(swap.map(part)),
                 "memory.swap",
             ));
         }

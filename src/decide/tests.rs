@@ -128,6 +128,21 @@ fn protection_is_carried_through_every_ancestor_below_the_root() {
 }
 
 #[test]
+fn a_component_may_have_little_swap_or_none() {
+    let swap_max = |swap: Bytes| {
+        let mut web = component("web", Priority::Normal);
+        web.memory.swap = Some(Limit::At(swap));
+        let mut seen = host();
+        add_home(&mut seen, &web, "provost.slice/web.scope");
+        let decision = decide(&policy([web]), &Ownership::default(), &seen);
+        wanted(&decision, "provost.slice/web.scope", KnobKind::MemorySwapMax)
+    };
+    for swap in [Bytes::ZERO, Bytes::mebi(8)] {
+        assert_eq!(swap_max(swap), Some(Knob::MemorySwapMax(Limit::At(swap))));
+    }
+}
+
+#[test]
 fn memory_max_follows_usage_down_instead_of_killing() {
     let mut hog = component("hog", Priority::Low);
     hog.memory.ceiling = Limit::At(Bytes::mebi(100));

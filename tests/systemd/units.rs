@@ -289,7 +289,7 @@ fn protected_units_are_never_touched() {
     }
     let told = findings(&status);
     assert!(told.iter().any(|text| text.contains("dbus.service is protected")), "{told:?}");
-    assert!(told.iter().any(|text| text.contains("provost itself runs in it")), "{told:?}");
+    assert!(told.iter().any(|text| text.contains("provost itself lives in it")), "{told:?}");
     assert!(homes.iter().all(|home| home["path"] != *agent), "the agent is nobody's home: {agent}");
     drop(world);
     assert_eq!(of_protected(), before);
