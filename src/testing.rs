@@ -63,6 +63,7 @@ pub(crate) fn component(name: &str, priority: Priority) -> Component {
         pids: Limit::Max,
         on_exit: OnLeave::Restore,
         auto_scale: true,
+        yields: priority == Priority::Low,
     }
 }
 

@@ -99,6 +99,9 @@ fn component_entries(list: &mut List, component: &Component) {
     limits(list, component);
     list.text("on-exit", on_leave(component.on_exit));
     list.raw("auto-scale", component.auto_scale.to_string());
+    if !component.priority.is_protected() {
+        list.raw("yields", component.yields.to_string());
+    }
 }
 
 fn limits(list: &mut List, component: &Component) {

@@ -64,6 +64,7 @@ pub fn default_component(name: ComponentName, on_exit: OnLeave) -> Component {
         pids: Limit::Max,
         on_exit,
         auto_scale: true,
+        yields: false,
     }
 }
 

@@ -155,6 +155,8 @@ codes! {
     DuplicateClaim = "duplicate-claim",
     /// The permission gate without an executable to guard.
     GateWithoutExe = "gate-without-exe",
+    /// A protected component that is to give way.
+    ProtectedYields = "protected-yields",
     /// A reserve that leaves nothing.
     ReserveTooLarge = "reserve-too-large",
     /// CPU guarantees that do not fit into the host.

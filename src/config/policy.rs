@@ -120,6 +120,8 @@ pub struct Component {
     pub on_exit: OnLeave,
     /// Whether its ceilings may be raised and lowered between their bounds.
     pub auto_scale: bool,
+    /// Whether it gives way when a protected component waits.
+    pub yields: bool,
 }
 
 /// How loose processes are caught.

@@ -121,6 +121,9 @@ pub(super) struct Component {
     pub(super) on_exit: Option<OnLeave>,
     /// Whether its ceilings may be raised and lowered between their bounds. Default: true.
     pub(super) auto_scale: Option<bool>,
+    /// Whether it gives way when a critical or high component waits for CPU, memory or a disk; for normal and low components.
+    /// Default: true for low components, false for normal ones.
+    pub(super) yields: Option<bool>,
 }
 
 /// Conditions that must all hold. Each takes one value, or a list of which one is enough. In a glob, `*` and `?` stay within one

@@ -20,6 +20,7 @@ pub mod fair;
 mod io;
 mod memory;
 mod place;
+pub mod pool;
 mod tree;
 
 use crate::config::{Component, Policy};
