@@ -5,8 +5,9 @@ use crate::config::{
     Reserve, Strategy,
 };
 use crate::model::{
-    Action, Change, Controller, Disk, GroupView, Home, HomeKind, HostView, IoWeightBackend, Knob,
-    KnobKind, Outcome, OutcomeOf, Priority, Reading, Snapshot, Stray, Usage, Verdict, Via,
+    Action, Change, Controller, Disk, GroupView, Home, HomeKind, HostLoad, HostView,
+    IoWeightBackend, Knob, KnobKind, Outcome, OutcomeOf, Priority, Reading, Snapshot, Stray, Usage,
+    Verdict, Via,
 };
 use crate::units::{
     Bytes, CgroupId, CgroupPath, CgroupRef, CpuMax, CpuSet, DeviceId, Limit, Millicpu, ProcId,
@@ -85,6 +86,8 @@ pub(crate) fn host() -> Snapshot {
             }],
             systemd: true,
         },
+        load: HostLoad::default(),
+        alarms: BTreeSet::new(),
         groups: BTreeMap::new(),
         homes: BTreeMap::new(),
         strays: Vec::new(),

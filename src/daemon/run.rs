@@ -269,7 +269,7 @@ impl Daemon {
         if self.collector.regrouped() {
             self.sources.follow(self.collector.fs().mount(), &self.collector.watched());
         }
-        if !rest(&mut self.state, seen) {
+        if !rest(&self.policy, &mut self.state, seen) {
             self.step(now);
         }
         if self.metrics_at.is_none_or(|at| now.since(at) >= METRICS_EVERY) {

@@ -2,8 +2,10 @@
 //!
 //! Pure: no clock, no I/O. Window states belong to [`crate::cycle::State`].
 
+mod estimator;
 mod ownership;
 mod rates;
 
+pub use estimator::Estimator;
 pub use ownership::{Ownership, Record, Standing, standing};
 pub use rates::Rates;

@@ -20,7 +20,7 @@ use crate::kernel::host;
 use crate::kernel::probe::Roots;
 use crate::kernel::process::ProcFs;
 use crate::kernel::{CgroupFs, ErrnoClass, Sampler};
-use crate::model::{Home, KnobKind, Outcome, OutcomeOf, Snapshot, Stray};
+use crate::model::{Home, HostLoad, KnobKind, Outcome, OutcomeOf, Snapshot, Stray};
 use crate::units::{CgroupPath, ComponentName, DeviceId, ProcId, Span, Tick};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -78,6 +78,8 @@ impl Collector {
             at: Tick::default(),
             generation: 0,
             host: host::view(roots),
+            load: HostLoad::default(),
+            alarms: BTreeSet::new(),
             groups: BTreeMap::new(),
             homes: BTreeMap::new(),
             strays: Vec::new(),

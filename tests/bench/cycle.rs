@@ -55,7 +55,7 @@ fn on_cgroups(table: &mut Table, count: usize) {
     let mut state = step(&policy, State::default(), collector.last()).state;
     let mut steady = || {
         collector.look(&policy, clock.after(Span::millis(1)), Happened::default());
-        assert!(rest(&mut state, collector.last()), "a steady cycle has no news");
+        assert!(rest(&policy, &mut state, collector.last()), "a steady cycle has no news");
     };
     let (floor, hot) = duel(|| (), || held.read(), &mut steady);
     let name = format!("ms, steady cycle, {count} components, hot");
@@ -68,7 +68,7 @@ fn on_cgroups(table: &mut Table, count: usize) {
     table.row("", &name, (0.0, f64::from(u32::try_from(asked).unwrap())), Budget::Most(0.0));
     let reconciled = cost(|| {
         collector.look(&policy, clock.after(Span::secs(10)), Happened::default());
-        let _rests = rest(&mut state, collector.last());
+        let _rests = rest(&policy, &mut state, collector.last());
     });
     let name = format!("ms, reconciling cycle (each 10 s), {count} components");
     table.row("P3", &name, (0.0, reconciled / 1e3), Budget::Shown);

@@ -114,7 +114,7 @@ fn a_steady_cycle_asks_for_no_memory() {
         let now = start.plus(Span::secs(second));
         let asked = allocations(|| {
             collector.look(&policy, now, Happened::default());
-            assert!(rest(&mut state, collector.last()), "second {second}");
+            assert!(rest(&policy, &mut state, collector.last()), "second {second}");
         });
         assert_eq!(asked, 0, "second {second}");
         assert!(!collector.regrouped(), "second {second}");
@@ -136,5 +136,5 @@ fn a_reconciliation_is_no_steady_cycle_and_is_counted() {
         collector.look(&policy, start.plus(Span::secs(10)), Happened::default());
     });
     assert!(asked > 0 && collector.regrouped());
-    assert!(!rest(&mut state, collector.last()), "a knob has changed");
+    assert!(!rest(&policy, &mut state, collector.last()), "a knob has changed");
 }
