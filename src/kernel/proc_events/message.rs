@@ -199,6 +199,25 @@ pub(super) fn filter(wanted: Wanted) -> [libc::sock_filter; 10] {
     ]
 }
 
+/// Any bytes as a message: a process has a number, and a message that was cut is the same one or none.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn check(bytes: &[u8]) {
+    let whole = Message::parse(bytes);
+    let event = whole.event(Span(u64::MAX));
+    match (whole, event) {
+        (Message::Exec { pid, .. }, Some(ProcEvent::Exec { pid: told, .. }))
+        | (Message::Exit { pid }, Some(ProcEvent::Exit { pid: told })) => {
+            assert!(pid > 0 && pid == told);
+        }
+        (Message::Answer { errno, .. }, None) => assert!(errno >= 0),
+        (Message::Other, None) => {}
+        (message, event) => assert_eq!(None, event, "{message:?}"),
+    }
+    let half = bytes.get(..bytes.len() / 2).unwrap_or_default();
+    let cut = Message::parse(half);
+    assert!(cut == whole || cut == Message::Other, "{whole:?} was cut to {cut:?}");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
