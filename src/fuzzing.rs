@@ -19,8 +19,11 @@ pub use knobs::{knobs, properties};
 pub use quantities::quantities;
 pub use requests::requests;
 
+/// A check returns or ends in a failed assertion.
+pub type Check = fn(&[u8]);
+
 /// Every check by the name of its fuzz target and of its seeds' folder.
-pub const CHECKS: [(&str, fn(&[u8])); 8] = [
+pub const CHECKS: [(&str, Check); 8] = [
     ("config", config),
     ("frames", frames),
     ("journal", journal),
