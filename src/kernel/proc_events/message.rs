@@ -135,7 +135,8 @@ impl Message {
         if word(bytes, IDX)? != CN_IDX_PROC || word(bytes, VAL)? != CN_VAL_PROC {
             return None;
         }
-        let pid = i32::try_from(word(bytes, SECOND).unwrap_or_default()).ok()?;
+        // An answer ends before that field: whatever lies there is no reason to miss it.
+        let pid = word(bytes, SECOND).and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default();
         let message = match word(bytes, WHAT)? {
             PROC_EVENT_NONE => Self::Answer {
                 // The kernel adds one; the sequence number is its own.
@@ -265,6 +266,13 @@ mod tests {
             let answer = message(PROC_EVENT_NONE, 1, [u32::from_ne_bytes(given.to_ne_bytes()), 0]);
             assert_eq!(Message::parse(&answer), Message::Answer { to: 77, errno: 1 });
         }
+    }
+
+    #[test]
+    fn an_answer_is_one_whatever_follows_it() {
+        let answer = message(PROC_EVENT_NONE, 1, [1, u32::MAX]);
+        assert_eq!(Message::parse(&answer), Message::Answer { to: 77, errno: 1 });
+        assert_eq!(Message::parse(&answer[..SECOND]), Message::Answer { to: 77, errno: 1 });
     }
 
     #[test]
