@@ -390,7 +390,10 @@ fn cpu_max(text: &str) -> Option<CpuMax> {
     let mut words = text.split_whitespace();
     let quota = limit(words.next()?)?.map(CpuTime);
     let period = words.next().map_or(Some(CpuMax::DEFAULT_PERIOD.0), number)?;
-    Some(CpuMax { quota, period: CpuTime(period) })
+    // What the kernel would not take back could not be restored either (`kernel/sched/core.c`, tg_set_cfs_bandwidth).
+    let enough = quota.value().is_none_or(|quota| quota.0 >= 1000);
+    let sound = enough && (1000..=1_000_000).contains(&period);
+    sound.then_some(CpuMax { quota, period: CpuTime(period) })
 }
 
 fn io_max(device: DeviceId, text: &str) -> Option<IoMax> {
@@ -402,14 +405,13 @@ fn io_max(device: DeviceId, text: &str) -> Option<IoMax> {
             continue;
         }
         for word in words {
-            let (key, value) = word.split_once('=')?;
-            let value = limit(value)?;
+            let (key, value) = word.split_once('=').unwrap_or((word, ""));
             match key {
-                "rbps" => max.rbps = value.map(Bytes),
-                "wbps" => max.wbps = value.map(Bytes),
-                "riops" => max.riops = value,
-                "wiops" => max.wiops = value,
-                _ => {} // a newer kernel's key is not ours to judge
+                "rbps" => max.rbps = limit(value)?.map(Bytes),
+                "wbps" => max.wbps = limit(value)?.map(Bytes),
+                "riops" => max.riops = limit(value)?,
+                "wiops" => max.wiops = limit(value)?,
+                _ => {} // a newer kernel's word, and what it holds, is not ours to judge
             }
         }
     }

@@ -315,5 +315,26 @@ fn finite(number: u64) -> Option<u64> {
     (number != INFINITY).then_some(number)
 }
 
+/// What is believed of a unit whose properties hold the bytes of `data`, nine for each: a type and a number.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn believed_of_bytes(kinds: &[KnobKind], data: &[u8]) -> Vec<Knob> {
+    let disk = DeviceId { major: 8, minor: 0 };
+    let shown = kinds.iter().flat_map(|kind| names(*kind)).zip(data.chunks(9));
+    let present: BTreeMap<String, OwnedValue> = shown
+        .filter_map(|(name, bytes)| {
+            let (kind, rest) = bytes.split_first()?;
+            let number = rest.first_chunk().map(|eight| u64::from_le_bytes(*eight))?;
+            let value: Value<'_> = match kind % 4 {
+                0 => number.into(),
+                1 => rest.to_vec().into(),
+                2 => vec![("/dev/x".to_owned(), number)].into(),
+                _ => String::from_utf8_lossy(rest).into_owned().into(),
+            };
+            Some(((*name).to_owned(), value.try_into().ok()?))
+        })
+        .collect();
+    believed(kinds, &present, &|_| Some(disk)).into_values().flatten().collect()
+}
+
 #[cfg(test)]
 mod tests;
