@@ -58,6 +58,9 @@ fn kernel_takes(kind: KnobKind, text: &str) -> bool {
     };
     match kind {
         KnobKind::CpuWeight => weight(text),
+        KnobKind::IoBfqWeight => {
+            text.parse().is_ok_and(|weight: u64| (1..=10_000).contains(&weight))
+        }
         KnobKind::IoWeight => text.strip_prefix("default ").is_some_and(weight),
         KnobKind::CpuMax => text.split_once(' ').is_some_and(|(quota, period)| {
             let quota = quota == "max" || milliseconds(1000..=u64::MAX)(quota);

@@ -1,7 +1,8 @@
 //! What presses and what does not: pressure totals, freezing limits, protection, real-time tasks, weights without a scheduler.
 
-use crate::common::{World, disk, disk_id, eventually, keyed, put, text, within};
+use crate::common::{Agent, World, disk, disk_id, eventually, keyed, put, text, within};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::signal::Signal;
 use provost::kernel::{Group, write};
 use provost::model::{Controller, Knob};
 use provost::units::{Bytes, CpuMax, CpuSet, CpuTime, Limit};
@@ -261,4 +262,28 @@ fn io_weight_needs_a_backend() {
     );
     assert!((0.5..2.0).contains(&without), "{without}");
     assert!(with > 3.0, "{with}");
+}
+
+#[test]
+fn weights_reach_bfq_and_are_given_back() {
+    let Some(world) = World::new("bfq", &[Controller::Io]) else { return };
+    let (heavy, light) = (world.group("heavy"), world.group("light"));
+    let _bfq = Scheduler::set("bfq");
+    let component = |name: &str, priority: &str, group: &Group| {
+        let path = &group.at().path;
+        format!(
+            "[component.{name}]\npriority = \"{priority}\"\nmatch = {{ cgroup = \"/{path}\" }}\n"
+        )
+    };
+    let components = component("heavy", "critical", &heavy) + &component("light", "low", &light);
+    let mut agent = Agent::new(&world, "enforce", &components);
+    agent.start();
+    agent.settle();
+    let weight = |group| -> u64 {
+        let text = text(&world.file(group, "io.bfq.weight"));
+        text.trim_start_matches("default ").parse().unwrap()
+    };
+    assert!(weight(&heavy) >= 10 * weight(&light), "{} {}", weight(&heavy), weight(&light));
+    assert_eq!(agent.end(Signal::SIGTERM), Some(0));
+    assert_eq!((weight(&heavy), weight(&light)), (100, 100));
 }

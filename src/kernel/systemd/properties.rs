@@ -36,7 +36,7 @@ pub const fn names(kind: KnobKind) -> &'static [&'static str] {
         }
         KnobKind::IoWeight => &["IOWeight"],
         KnobKind::PidsMax => &["TasksMax"],
-        KnobKind::CpuMaxBurst | KnobKind::MemoryOomGroup => &[],
+        KnobKind::CpuMaxBurst | KnobKind::MemoryOomGroup | KnobKind::IoBfqWeight => &[],
     }
 }
 
@@ -97,7 +97,7 @@ pub fn unset(kinds: &[KnobKind]) -> Vec<Property> {
             | KnobKind::MemorySwapMax
             | KnobKind::IoMax(_)
             | KnobKind::PidsMax => wanted.knob(&kind.kernel_default()),
-            KnobKind::CpuMaxBurst | KnobKind::MemoryOomGroup => {}
+            KnobKind::CpuMaxBurst | KnobKind::MemoryOomGroup | KnobKind::IoBfqWeight => {}
         }
     }
     wanted.into_properties()
@@ -119,7 +119,7 @@ impl Wanted {
             Knob::CpuMax(max) => return self.cpu_max(*max),
             Knob::CpusetCpus(cpus) => return self.put("AllowedCPUs", Content::Mask(mask(cpus))),
             Knob::IoMax(device, max) => return self.io_max(*device, *max),
-            Knob::CpuMaxBurst(_) | Knob::MemoryOomGroup(_) => return,
+            Knob::CpuMaxBurst(_) | Knob::MemoryOomGroup(_) | Knob::IoBfqWeight(_) => return,
         };
         for name in names(knob.kind()) {
             self.put(name, Content::Number(number));
@@ -271,7 +271,7 @@ impl Present<'_> {
             KnobKind::MemorySwapMax => Some(limit()?.map(|at| Knob::MemorySwapMax(Limit::At(at)))),
             KnobKind::IoMax(device) => self.io_max(device),
             KnobKind::PidsMax => Some(finite(number()?).map(|at| Knob::PidsMax(Limit::At(at)))),
-            KnobKind::CpuMaxBurst | KnobKind::MemoryOomGroup => None,
+            KnobKind::CpuMaxBurst | KnobKind::MemoryOomGroup | KnobKind::IoBfqWeight => None,
         }
     }
 

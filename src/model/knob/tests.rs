@@ -74,6 +74,7 @@ fn any_knob() -> impl Strategy<Value = Knob> {
     prop_oneof![
         (1u64..=10_000).prop_map(|weight| Knob::CpuWeight(Weight::clamped(weight))),
         (1u64..=10_000).prop_map(|weight| Knob::IoWeight(Weight::clamped(weight))),
+        (1u64..=1000).prop_map(|weight| Knob::IoBfqWeight(Weight::clamped(weight))),
         (any_limit(), 1000u64..=1_000_000).prop_map(|(quota, period)| {
             let quota = quota.map(|quota| CpuTime(quota.max(1000)));
             Knob::CpuMax(CpuMax { quota, period: CpuTime(period) })
