@@ -114,8 +114,9 @@ fn is_echo(issue: &ConfigIssue, syntax: &[(Place, Range<usize>)]) -> bool {
         return false;
     };
     syntax.iter().any(|(error, bytes)| {
-        let itself = issue.code == Code::Syntax && error == place;
-        !itself && Arc::ptr_eq(&error.file, &place.file) && bytes.contains(&place.range.start)
+        // Of several syntax errors on a line the first is told: were each the echo of the other, a broken file would pass.
+        let follows = issue.code != Code::Syntax || error.range.start < place.range.start;
+        follows && Arc::ptr_eq(&error.file, &place.file) && bytes.contains(&place.range.start)
     })
 }
 

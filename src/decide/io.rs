@@ -3,8 +3,8 @@
 
 use super::{Case, Housed};
 use crate::config::{IoDevice, IoPolicy};
-use crate::model::{IoMax, Knob, Target};
-use crate::units::{Bytes, DeviceId, Limit, Weight};
+use crate::model::{IoMax, IoWeightBackend, Knob, Target, Via};
+use crate::units::{Bytes, CgroupPath, DeviceId, Limit, Weight};
 use std::collections::BTreeMap;
 
 /// `block/blk-throttle.c` before 7.2 refuses a limit of one; below this a limit is a hang.
@@ -20,14 +20,32 @@ pub(super) fn targets(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
             targets.push(housed.configured(home, knob, "io.limits"));
         }
         if let Some(weight) = housed.component.io_weight {
-            targets.push(housed.configured(
-                home,
-                Knob::IoWeight(Weight::clamped(weight)),
-                "io.weight",
-            ));
+            let weight = Weight::clamped(weight);
+            let mut knobs = weights(case, home.path(), weight);
+            if knobs.is_empty() {
+                knobs.push(Knob::IoWeight(weight)); // no disk heeds it yet
+            }
+            let configured = |knob| housed.configured(home, knob, "io.weight");
+            targets.extend(knobs.into_iter().map(configured));
         }
     }
     targets
+}
+
+/// A weight in the files that a disk of this host heeds. systemd writes BFQ's file together with `io.weight`.
+pub(super) fn weights(case: &Case<'_>, at: &CgroupPath, weight: Weight) -> Vec<Knob> {
+    let has = |backend| case.seen.host.disks.iter().any(|disk| disk.weights == backend);
+    let by_systemd = match case.seen.groups.get(at) {
+        Some(group) => matches!(group.via, Via::Unit(_)),
+        None => case.seen.host.systemd,
+    };
+    let bfq = has(IoWeightBackend::Bfq);
+    let own_file = bfq && !by_systemd;
+    let common = has(IoWeightBackend::IoCost) || bfq && by_systemd;
+    // Tenths keep the ratios: BFQ's weights end at 1000.
+    let tenth = Weight::clamped(u64::from(weight.get()).div_ceil(10));
+    let common = common.then_some(Knob::IoWeight(weight));
+    common.into_iter().chain(own_file.then_some(Knob::IoBfqWeight(tenth))).collect()
 }
 
 fn per_disk(case: &Case<'_>, entries: &[IoPolicy]) -> BTreeMap<DeviceId, IoMax> {

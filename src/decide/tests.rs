@@ -205,6 +205,33 @@ fn io_weight_is_written_only_where_a_disk_heeds_it() {
     seen.host.disks[0].weights = IoWeightBackend::Bfq;
     let with = decide(&rules, &Ownership::default(), &seen);
     assert!(wanted(&with, "system.slice/web.service", KnobKind::IoWeight).is_some());
+    assert_eq!(wanted(&with, "system.slice/web.service", KnobKind::IoBfqWeight), None, "systemd's");
+}
+
+#[test]
+fn bfq_has_a_file_of_its_own() {
+    let mut web = component("web", Priority::Normal);
+    web.io_weight = Some(455);
+    let mut seen = host();
+    seen.host.disks[0].weights = IoWeightBackend::Bfq;
+    add_home(&mut seen, &web, "provost/web");
+    let decision = decide(&policy([web]), &Ownership::default(), &seen);
+    let weight = |path, kind| wanted(&decision, path, kind);
+    assert_eq!(
+        weight("provost/web", KnobKind::IoBfqWeight),
+        Some(Knob::IoBfqWeight(Weight::clamped(46)))
+    );
+    assert_eq!(weight("provost/web", KnobKind::IoWeight), None);
+    // Ten thousandths become thousandths.
+    assert_eq!(
+        weight("provost", KnobKind::IoBfqWeight).map(|knob| knob.render()),
+        weight("provost", KnobKind::CpuWeight).map(|knob| knob
+            .render()
+            .parse::<u64>()
+            .unwrap()
+            .div_ceil(10)
+            .to_string())
+    );
 }
 
 #[test]

@@ -18,8 +18,8 @@
 //! **Properties.** Along any path the product of shares gives at least the home's entitlement when everybody is busy (within
 //! rounding); unregistered groups are never written.
 
-use super::{Case, Housed, cpu};
-use crate::model::{IoWeightBackend, Knob, KnobKind, Reason, Target};
+use super::{Case, Housed, cpu, io};
+use crate::model::{Knob, KnobKind, Reason, Target};
 use crate::units::{Bytes, CgroupPath, ComponentName, Limit, Millicpu, Weight};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -154,14 +154,13 @@ fn weight_targets(
         reason: reason.clone(),
     };
     let mut targets = vec![target(Knob::CpuWeight(weight))];
-    let heeded = case.seen.host.disks.iter().any(|disk| disk.weights != IoWeightBackend::None);
     let explicit = node
         .component
         .as_ref()
         .and_then(|name| case.policy.components.get(name))
         .is_some_and(|component| component.io_weight.is_some());
-    if heeded && !explicit {
-        targets.push(target(Knob::IoWeight(weight)));
+    if !explicit {
+        targets.extend(io::weights(case, path, weight).into_iter().map(target));
     }
     targets
 }

@@ -161,6 +161,7 @@ fn is_settled(value: &Knob, wanted: &Knob, reason: &Reason) -> bool {
     match (value, wanted) {
         (Knob::CpuWeight(has), Knob::CpuWeight(wants))
         | (Knob::IoWeight(has), Knob::IoWeight(wants))
+        | (Knob::IoBfqWeight(has), Knob::IoBfqWeight(wants))
             if !gives_back =>
         {
             has.get().abs_diff(wants.get()) * WEIGHT_DEADBAND <= wants.get()
