@@ -7,7 +7,7 @@
 mod placing;
 
 use crate::config::Policy;
-use crate::decide::decide;
+use crate::decide::{Steering, decide};
 use crate::estimate::{Estimator, Ownership, Rates, Standing, standing};
 use crate::model::{Decision, Finding, FindingKind, Levels, Plan, Reason, Severity, Snapshot};
 use crate::plan::{Skipped, plan, sound};
@@ -24,6 +24,8 @@ pub struct State {
     pub rates: Rates,
     /// Levels, and what each component uses, wants and waits for.
     pub estimator: Estimator,
+    /// What follows the load.
+    pub steering: Steering,
     /// Placements that were refused.
     placing: Refusals,
     /// The last look that was planned for, and when to plan again though nothing changed.
@@ -35,6 +37,7 @@ struct Planned {
     generation: u64,
     levels: Levels,
     alerts: Levels,
+    moves: u64,
     again_at: Option<Tick>,
 }
 
@@ -79,11 +82,13 @@ pub struct News {
 pub fn rest(policy: &Policy, state: &mut State, seen: &Snapshot) -> bool {
     state.rates.update(seen);
     state.estimator.update(policy, seen);
+    state.steering.update(policy, &state.estimator, &state.rates, seen);
     let (levels, alerts) = (state.estimator.levels(), state.estimator.alerts());
     seen.outcomes.is_empty()
         && state.planned.is_some_and(|planned| {
             planned.generation == seen.generation
                 && (planned.levels, planned.alerts) == (levels, alerts)
+                && planned.moves == state.steering.moves()
                 && planned.again_at.is_none_or(|at| seen.at < at)
         })
 }
@@ -96,7 +101,7 @@ pub fn step(policy: &Policy, mut state: State, seen: &Snapshot) -> Step {
     }
     state.ownership.update(seen, policy.override_for);
     state.placing.update(seen);
-    let mut decision = decide(policy, &state.ownership, seen);
+    let mut decision = decide(policy, &state.ownership, &state.steering, seen);
     let (mut plan, skipped) = plan(&state.ownership, seen, &decision);
     state.placing.hold_back(&mut plan);
     let (plan, mut findings) = sound(policy, seen, plan);
@@ -108,7 +113,9 @@ pub fn step(policy: &Policy, mut state: State, seen: &Snapshot) -> Step {
     decision.held = skipped.into_iter().map(|skipped| skipped.held).collect();
     let again_at = next_look(&state, seen, &decision, policy);
     let (levels, alerts) = (state.estimator.levels(), state.estimator.alerts());
-    state.planned = Some(Planned { generation: seen.generation, levels, alerts, again_at });
+    let moves = state.steering.moves();
+    let generation = seen.generation;
+    state.planned = Some(Planned { generation, levels, alerts, moves, again_at });
     Step { state, news: Some(News { decision, plan, findings }) }
 }
 

@@ -88,6 +88,7 @@ pub(crate) fn host() -> Snapshot {
         },
         load: HostLoad::default(),
         alarms: BTreeSet::new(),
+        waiting: BTreeSet::new(),
         groups: BTreeMap::new(),
         homes: BTreeMap::new(),
         strays: Vec::new(),
@@ -103,7 +104,7 @@ pub(crate) fn host() -> Snapshot {
 
 /// A populated group at kernel defaults, made by systemd below its slices and by somebody else elsewhere.
 pub(crate) fn add_group(seen: &mut Snapshot, path: CgroupPath) {
-    let unit = [".service", ".scope", ".slice"].iter().any(|suffix| path.name().ends_with(suffix));
+    let unit = path.is_unit();
     let mut knobs: BTreeMap<KnobKind, Reading<Knob>> = KnobKind::SINGLE
         .into_iter()
         .map(|kind| (kind, Reading::Is(kind.kernel_default())))
@@ -186,7 +187,13 @@ fn apply(after: &mut Snapshot, path: &CgroupPath, change: &Change) {
         at: now,
         component: change.component.clone(),
         path: path.clone(),
-        of: OutcomeOf::Knob { knob: kind, asked: change.new.clone(), id: Some(group.id), original },
+        of: OutcomeOf::Knob {
+            knob: kind,
+            asked: change.new.clone(),
+            id: Some(group.id),
+            original,
+            passing: change.reason.is_passing(),
+        },
         verdict: Verdict::Applied,
         took: Span::ZERO,
     });

@@ -1,5 +1,7 @@
 //! The whole step: stories of drift, and the properties that no policy and no look may break.
 
+mod yielding;
+
 use super::*;
 use crate::config::{Affinity, Component, OomPolicy};
 use crate::model::{Action, Knob, KnobKind, Priority};

@@ -20,8 +20,12 @@ pub mod fair;
 mod io;
 mod memory;
 mod place;
-pub mod pool;
+mod pool;
+mod steer;
+mod strategy;
 mod tree;
+
+pub use steer::Steering;
 
 use crate::config::{Component, Policy};
 use crate::estimate::Ownership;
@@ -34,6 +38,7 @@ struct Case<'a> {
     policy: &'a Policy,
     seen: &'a Snapshot,
     ownership: &'a Ownership,
+    steering: &'a Steering,
 }
 
 /// A component with its homes; a component without any is not among them.
@@ -60,8 +65,13 @@ impl Housed<'_> {
 
 /// What is wanted now.
 #[must_use]
-pub fn decide(policy: &Policy, ownership: &Ownership, seen: &Snapshot) -> Decision {
-    let case = Case { policy, seen, ownership };
+pub fn decide(
+    policy: &Policy,
+    ownership: &Ownership,
+    steering: &Steering,
+    seen: &Snapshot,
+) -> Decision {
+    let case = Case { policy, seen, ownership, steering };
     let housed = housed(policy, seen);
     let mut decision = Decision {
         placements: place::placements(&case),
@@ -88,7 +98,7 @@ pub fn decide(policy: &Policy, ownership: &Ownership, seen: &Snapshot) -> Decisi
 
 /// What one component asks of its homes' own knobs.
 fn of_component(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
-    let mut targets = cpu::targets(housed);
+    let mut targets = cpu::targets(case, housed);
     targets.extend(memory::targets(case, housed));
     targets.extend(io::targets(case, housed));
     targets.extend(pids(housed));
@@ -129,7 +139,11 @@ fn no_longer_asked_for(case: &Case<'_>, targets: &[Target]) -> Vec<Target> {
                 component: None,
                 at: path.clone(),
                 knob: original.clone(),
-                reason: Reason::NoLongerConfigured,
+                reason: if record.passing && record.beneath.is_none() {
+                    Reason::YieldsNoMore
+                } else {
+                    Reason::NoLongerConfigured
+                },
             });
         }
     }

@@ -41,7 +41,7 @@ const LEAST: Millicpu = Millicpu(10);
 
 /// The pool between two looks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Pool {
+pub(super) struct Pool {
     cap: Option<Cap>,
     /// What each member's home may use.
     parts: BTreeMap<CgroupPath, Part>,
@@ -76,20 +76,20 @@ struct Recent {
 
 /// Why the pool is capped, in numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Measured {
+pub(super) struct Measured {
     /// What all members may use together.
-    pub cap: Millicpu,
+    pub(super) cap: Millicpu,
     /// What everybody else uses.
-    pub others: Millicpu,
+    pub(super) others: Millicpu,
 }
 
 /// What moves the cap in one look.
 #[derive(Debug, Clone, Copy)]
-pub struct Press {
+pub(super) struct Press {
     /// Whether protected components wait for CPU, or did a moment ago.
-    pub pressed: bool,
+    pub(super) pressed: bool,
     /// The part of the host that stays free, in percent.
-    pub headroom_percent: u64,
+    pub(super) headroom_percent: u64,
 }
 
 /// A home of a member with what it uses.
@@ -102,7 +102,7 @@ struct Member<'a> {
 
 impl Pool {
     /// Takes in one look. Whether a part changed. Allocates only when it does.
-    pub fn update(
+    pub(super) fn update(
         &mut self,
         policy: &Policy,
         rates: &Rates,
@@ -135,13 +135,13 @@ impl Pool {
 
     /// What the home may use; none while it is not capped.
     #[must_use]
-    pub fn part(&self, home: &CgroupPath) -> Option<Millicpu> {
+    pub(super) fn part(&self, home: &CgroupPath) -> Option<Millicpu> {
         self.parts.get(home).map(|part| part.given)
     }
 
     /// The cap and what it came from; none while there is no cap.
     #[must_use]
-    pub fn measured(&self) -> Option<Measured> {
+    pub(super) fn measured(&self) -> Option<Measured> {
         self.cap.map(|cap| Measured { cap: cap.given, others: self.others.worst() })
     }
 

@@ -262,6 +262,8 @@ pub struct Snapshot {
     pub load: HostLoad,
     /// Resources whose emergency trigger fired since the look before: all tasks of the host stood still for 300 ms of a second.
     pub alarms: BTreeSet<Resource>,
+    /// Resources for which a protected component waited a moment ago, as the fast poll saw it.
+    pub waiting: BTreeSet<Resource>,
     /// The groups that matter: homes and all their ancestors, the root included.
     pub groups: BTreeMap<CgroupPath, GroupView>,
     /// Where each component lives now; a component without a home has no entry.

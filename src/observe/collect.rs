@@ -80,6 +80,7 @@ impl Collector {
             host: host::view(roots),
             load: HostLoad::default(),
             alarms: BTreeSet::new(),
+            waiting: BTreeSet::new(),
             groups: BTreeMap::new(),
             homes: BTreeMap::new(),
             strays: Vec::new(),

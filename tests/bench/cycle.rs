@@ -4,7 +4,7 @@ use crate::counting::allocations;
 use crate::measure::{Budget, Sweep, Table, cost, duel, median, once};
 use crate::tree::{Held, Scratch, policy};
 use provost::cycle::{State, rest, step};
-use provost::decide::decide;
+use provost::decide::{Steering, decide};
 use provost::estimate::Ownership;
 use provost::model::{
     Action, Controller, GroupView, Home, HomeKind, KnobKind, Reading, Snapshot, Usage, Via,
@@ -97,9 +97,11 @@ fn on_paper(table: &mut Table) {
         seen.homes.insert(component.name.clone(), vec![Home { at, kind: HomeKind::Unit { unit } }]);
     }
     let ownership = Ownership::default();
-    let decided = cost(|| drop(std::hint::black_box(decide(&policy, &ownership, &seen))));
+    let steering = Steering::default();
+    let decided =
+        cost(|| drop(std::hint::black_box(decide(&policy, &ownership, &steering, &seen))));
     table.row("P11", "ms, decide, 1000 components", (0.0, decided / 1e3), Budget::Most(1.0));
-    let decision = decide(&policy, &ownership, &seen);
+    let decision = decide(&policy, &ownership, &steering, &seen);
     let planned = cost(|| drop(std::hint::black_box(plan(&ownership, &seen, &decision))));
     table.row(
         "",
