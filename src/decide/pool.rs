@@ -12,6 +12,8 @@
 //! *hungry*: has used nine tenths of its part, and not less than half of it since.
 //!
 //! **Algorithm.** `room = max(floor, capacity - headroom - other use)`; the cap falls to it at once and rises by a tenth of the host a second.
+//! Where somebody still waits a second after the cap was lowered, the host's CPUs are not all alike to it (its affinity, or a sibling
+//! thread): the cap falls by another fifth each second, and stays there until nobody has waited for a while.
 //! Parts: by [`fair::allocate`] among the homes; who is not hungry wants a quarter more than it uses, and what nobody wants
 //! goes to all by weight. The cap is divided anew when it moved by more than its deadband, and when a home became hungry or is not any
 //! more.
@@ -23,7 +25,7 @@ use super::fair::{Claim, Mode, allocate};
 use crate::config::{Component, Policy};
 use crate::estimate::Rates;
 use crate::model::{Home, Snapshot};
-use crate::units::{CgroupPath, Millicpu, Tick};
+use crate::units::{CgroupPath, Millicpu, Span, Tick};
 use std::collections::BTreeMap;
 
 /// Looks over which other use is averaged.
@@ -36,6 +38,8 @@ const RISE_PERCENT: u64 = 10;
 /// from look to look, and a cap that moves with them is noise.
 const DEADBAND_PERCENT: u64 = 1;
 const RISE_DEADBANDS: u64 = 4;
+/// A cap that has not helped after this is too high.
+const HELPS_WITHIN: Span = Span::millis(900);
 /// The least rate that a home gets: below it programs misbehave.
 const LEAST: Millicpu = Millicpu(10);
 
@@ -57,6 +61,10 @@ struct Cap {
     given: Millicpu,
     /// When it was moved last.
     moved: Tick,
+    /// When the parts were lowered last.
+    lowered: Tick,
+    /// What it may be at most until nobody waits any more, because more did not help.
+    most: Millicpu,
 }
 
 /// A home's portion of the cap.
@@ -86,8 +94,10 @@ pub(super) struct Measured {
 /// What moves the cap in one look.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Press {
-    /// Whether protected components wait for CPU, or did a moment ago.
+    /// Whether protected components wait for CPU, or did a while ago.
     pub(super) pressed: bool,
+    /// Whether one waits now.
+    pub(super) waits: bool,
     /// The part of the host that stays free, in percent.
     pub(super) headroom_percent: u64,
 }
@@ -117,10 +127,10 @@ impl Pool {
             return false;
         }
         let capacity = capacity(seen);
-        let room =
-            if press.pressed { self.room(capacity, press.headroom_percent) } else { capacity };
-        let had = self.cap.unwrap_or(Cap { at: capacity, given: capacity, moved: seen.at });
-        let cap = had.follow(room, capacity, seen.at);
+        let had = self.cap.unwrap_or(Cap::none(capacity, seen.at));
+        let most = if press.pressed { had.most(press.waits, capacity, seen.at) } else { capacity };
+        let room = if press.pressed { self.room(capacity, press).min(most) } else { capacity };
+        let cap = Cap { most, ..had.follow(room, capacity, seen.at) };
         if cap.at >= capacity {
             self.cap = None;
             let changed = !self.parts.is_empty();
@@ -145,8 +155,8 @@ impl Pool {
         self.cap.map(|cap| Measured { cap: cap.given, others: self.others.worst() })
     }
 
-    fn room(&self, capacity: Millicpu, headroom_percent: u64) -> Millicpu {
-        let headroom = percent(capacity, headroom_percent);
+    fn room(&self, capacity: Millicpu, press: Press) -> Millicpu {
+        let headroom = percent(capacity, press.headroom_percent);
         let floor = percent(capacity, FLOOR_PERCENT);
         capacity.minus(headroom).minus(self.others.worst()).max(floor)
     }
@@ -219,6 +229,17 @@ impl Pool {
 }
 
 impl Cap {
+    const fn none(capacity: Millicpu, now: Tick) -> Self {
+        Self { at: capacity, given: capacity, moved: now, lowered: now, most: capacity }
+    }
+
+    /// The most that it may be: a fifth less than it is when that has not helped.
+    fn most(self, waits: bool, capacity: Millicpu, now: Tick) -> Millicpu {
+        let had_its_time = self.given < capacity && now.since(self.lowered) >= HELPS_WITHIN;
+        if waits && had_its_time { Millicpu(self.at.0 / 5 * 4) } else { self.most }
+            .max(percent(capacity, FLOOR_PERCENT))
+    }
+
     /// Down to the room at once, up to it by a tenth of the host a second.
     fn follow(self, room: Millicpu, capacity: Millicpu, now: Tick) -> Self {
         let deadband = percent(capacity, DEADBAND_PERCENT);
@@ -228,7 +249,8 @@ impl Cap {
         let falls = at.plus(deadband) <= self.given;
         let rises = at.0 >= self.given.0 + RISE_DEADBANDS * deadband.0 || at >= capacity;
         let given = if falls || rises { at } else { self.given };
-        Self { at, given, moved: now }
+        let lowered = if given < self.given { now } else { self.lowered };
+        Self { at, given, moved: now, lowered, ..self }
     }
 }
 

@@ -81,7 +81,7 @@ impl Group {
         }
     }
 
-    fn open(&self, file: &str) -> Result<OwnedFd, Errno> {
+    pub(super) fn open(&self, file: &str) -> Result<OwnedFd, Errno> {
         openat(&self.folder, file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
     }
 
@@ -287,7 +287,7 @@ impl Sampler {
     }
 }
 
-fn pread_into<'a>(
+pub(super) fn pread_into<'a>(
     file: Option<&OwnedFd>,
     buffer: &'a mut Buffer,
 ) -> Result<Option<&'a [u8]>, ErrnoClass> {

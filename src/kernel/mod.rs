@@ -18,6 +18,7 @@ pub mod poll;
 pub mod probe;
 pub mod proc_events;
 pub mod process;
+pub mod stall;
 pub mod systemd;
 pub mod write;
 

@@ -20,7 +20,7 @@ use crate::kernel::host;
 use crate::kernel::probe::Roots;
 use crate::kernel::process::ProcFs;
 use crate::kernel::{CgroupFs, ErrnoClass, Sampler};
-use crate::model::{Home, HostLoad, KnobKind, Outcome, OutcomeOf, Snapshot, Stray};
+use crate::model::{Home, HostLoad, KnobKind, Outcome, OutcomeOf, Resource, Snapshot, Stray};
 use crate::units::{CgroupPath, ComponentName, DeviceId, ProcId, Span, Tick};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -47,6 +47,8 @@ pub struct Happened {
     pub reloaded_at: Option<Tick>,
     /// Reconcile at once.
     pub reconcile: bool,
+    /// Resources for which a protected component waited.
+    pub waiting: BTreeSet<Resource>,
     /// The agent's anchors: processes of its own that are to live in a component's own home.
     pub anchors: BTreeMap<ComponentName, ProcId>,
 }
@@ -147,6 +149,7 @@ impl Collector {
         changed |=
             snapshot.pending != happened.pending || snapshot.reloaded_at != happened.reloaded_at;
         snapshot.outcomes = happened.outcomes;
+        snapshot.waiting = happened.waiting;
         snapshot.pending = happened.pending;
         snapshot.reloaded_at = happened.reloaded_at;
         snapshot.at = now;

@@ -105,8 +105,8 @@ fn the_job_gives_way_at_the_first_look_and_gets_everything_back() {
 #[test]
 fn a_steady_load_under_a_cap_writes_nothing() {
     let mut story = Story::new(Limit::Max);
+    story.waits();
     for second in 0..40 {
-        story.waits();
         story.second(500);
         if second == 10 {
             story.writes = 0;
@@ -129,9 +129,7 @@ fn a_ceiling_comes_back_as_systemd_holds_it() {
         period: crate::units::CpuMax::DEFAULT_PERIOD,
     };
     set(&mut story.seen, JOB, Knob::CpuMax(held));
-    story.waits();
     story.second(500);
-    story.waits();
     story.second(500);
     assert_eq!(story.quota(), Limit::At(Millicpu(1100)), "written again");
     story.until_released();

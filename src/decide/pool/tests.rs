@@ -3,11 +3,11 @@
 use super::*;
 use crate::model::Priority;
 use crate::testing::{add_home, component, host, policy};
-use crate::units::{CpuTime, Limit, Span};
+use crate::units::{CpuTime, Limit};
 use proptest::prelude::*;
 
-const QUIET: Press = Press { pressed: false, headroom_percent: 20 };
-const PRESSED: Press = Press { pressed: true, headroom_percent: 20 };
+const QUIET: Press = Press { pressed: false, waits: false, headroom_percent: 20 };
+const PRESSED: Press = Press { pressed: true, waits: false, headroom_percent: 20 };
 
 /// A host of two CPUs with a protected service and two batch jobs.
 struct Stage {
@@ -129,6 +129,25 @@ fn what_one_member_does_not_use_goes_to_the_other() {
         stage.greedy(PRESSED, 600);
     }
     assert_eq!((stage.part("a"), stage.part("b")), (Some(500), Some(500)), "and back");
+}
+
+#[test]
+fn a_cap_that_does_not_help_falls_on() {
+    let mut stage = Stage::new();
+    let waits = Press { waits: true, ..PRESSED };
+    stage.greedy(waits, 500);
+    assert_eq!(stage.sum(), 1100);
+    let mut last = 1100;
+    while stage.sum() > 100 {
+        stage.greedy(waits, 500);
+        assert!(stage.sum() < last || last == 100, "{last}");
+        last = stage.sum();
+    }
+    for _ in 0..5 {
+        assert!(!stage.greedy(PRESSED, 500), "it has helped, so it stays");
+    }
+    stage.greedy(QUIET, 500);
+    assert!(stage.sum() > 100);
 }
 
 #[test]
