@@ -79,17 +79,24 @@ fn nodes(
     entitlement: &BTreeMap<ComponentName, Millicpu>,
 ) -> BTreeMap<CgroupPath, Node> {
     let mut nodes: BTreeMap<CgroupPath, Node> = BTreeMap::new();
+    // Most homes share a parent, so the way up is gone once for all of them.
+    let mut by_parent: BTreeMap<CgroupPath, u64> = BTreeMap::new();
     for component in housed {
         let name = &component.component.name;
         let share = entitlement.get(name).copied().unwrap_or_default();
         let each = (share.0 / component.parts()).max(1);
         for home in component.homes {
-            nodes.entry(home.path().clone()).or_default().component = Some(name.clone());
-            for path in std::iter::once(home.path().clone()).chain(home.path().ancestors()) {
-                if !path.is_root() {
-                    nodes.entry(path).or_default().entitled += each;
-                }
-            }
+            let Some(parent) = home.path().parent() else { continue };
+            let node = nodes.entry(home.path().clone()).or_default();
+            node.component = Some(name.clone());
+            node.entitled += each;
+            *by_parent.entry(parent).or_default() += each;
+        }
+    }
+    for (parent, entitled) in by_parent {
+        let above: Vec<CgroupPath> = parent.ancestors().collect();
+        for path in std::iter::once(parent).chain(above).filter(|path| !path.is_root()) {
+            nodes.entry(path).or_default().entitled += entitled;
         }
     }
     nodes

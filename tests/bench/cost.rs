@@ -17,13 +17,16 @@
 mod counting;
 mod cycle;
 mod daemon;
+mod escape;
 mod fork;
 mod idle;
 mod matching;
 mod measure;
 mod parse;
+mod rstat;
 mod sample;
 mod tree;
+mod write;
 
 use measure::Table;
 use std::process::ExitCode;
@@ -31,13 +34,17 @@ use std::process::ExitCode;
 /// Adds its rows to the table.
 type Measure = fn(&mut Table);
 
-const ALL: [(&str, Measure); 6] = [
+const ALL: [(&str, Measure); 10] = [
     // First: a fork costs the more the more memory the parent has touched.
     ("fork", fork::run),
     ("parse", parse::run),
     ("sample", sample::run),
+    ("rstat", rstat::run),
     ("cycle", cycle::run),
+    ("decide", cycle::on_paper),
+    ("write", write::run),
     ("match", matching::run),
+    ("escape", escape::run),
     ("idle", idle::run),
 ];
 
