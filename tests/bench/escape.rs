@@ -2,6 +2,7 @@
 
 use crate::daemon::Daemon;
 use crate::measure::{Budget, Table, median};
+use provost::kernel::Hierarchy;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,10 @@ const GAP: Duration = Duration::from_millis(150);
 const LONGEST: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(table: &mut Table) {
+    if !matches!(Hierarchy::of_this_host(), Hierarchy::Unified(_)) {
+        table.say("escape: groups can only be made where cgroup v2 alone is mounted; see --vm");
+        return;
+    }
     let program =
         std::env::temp_dir().join(format!("provost-bench-program-{}", std::process::id()));
     std::fs::copy("/bin/sleep", &program).unwrap();
