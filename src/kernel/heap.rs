@@ -1,7 +1,7 @@
 //! The allocator of the C library: what it keeps for later can be given back to the kernel.
 #![expect(unsafe_code, reason = "malloc_trim(3) has no wrapper")]
 
-/// Gives back the pages that hold nothing any more: after a configuration was read, or much was planned, that is half of the heap.
+/// Gives back the pages that hold nothing any more.
 ///
 /// Other C libraries than glibc give back by themselves.
 pub fn give_back() {

@@ -29,6 +29,7 @@ mod tree;
 mod write;
 
 use measure::Table;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::process::ExitCode;
 
 /// Adds its rows to the table.
@@ -56,6 +57,8 @@ fn main() -> ExitCode {
         eprintln!("bench: there is no \"{unknown}\"; there are {known}");
         return ExitCode::from(2);
     }
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
     let mut table = Table::default();
     table.head();
     for (name, run) in ALL {

@@ -2,6 +2,7 @@
 
 use crate::daemon::Daemon;
 use crate::measure::{Budget, Table, median};
+use provost::kernel::Hierarchy;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -11,8 +12,14 @@ const GAP: Duration = Duration::from_millis(150);
 const LONGEST: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(table: &mut Table) {
-    let program =
-        std::env::temp_dir().join(format!("provost-bench-program-{}", std::process::id()));
+    if !matches!(Hierarchy::of_this_host(), Hierarchy::Unified(_)) {
+        table.say("escape: groups can only be made where cgroup v2 alone is mounted; see --vm");
+        return;
+    }
+    // A folder of its own and not a name: where one program is all of them, the name says which it is.
+    let folder = std::env::temp_dir().join(format!("provost-bench-bin-{}", std::process::id()));
+    std::fs::create_dir(&folder).unwrap();
+    let program = folder.join("sleep");
     std::fs::copy("/bin/sleep", &program).unwrap();
     let rule = format!(
         "mode = \"enforce\"\nbackend = \"subtree\"\n[component.bench]\nmatch = {{ exe = \"{}\" }}\n",
@@ -37,7 +44,7 @@ pub(crate) fn run(table: &mut Table) {
         child.wait().unwrap();
     }
     daemon.stop();
-    let _gone = std::fs::remove_file(&program);
+    let _gone = std::fs::remove_dir_all(&folder);
     times.sort_by(f64::total_cmp);
     let largest = times.last().copied().unwrap_or_default();
     table.row("P9", "ms from exec to governed, median", (0.0, median(times)), Budget::Most(10.0));

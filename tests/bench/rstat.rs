@@ -2,7 +2,6 @@
 
 use crate::measure::{Budget, Table, median, once};
 use crate::tree::Scratch;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use provost::kernel::Sampler;
 use provost::model::Usage;
 
@@ -10,8 +9,6 @@ const SIBLINGS: usize = 5000;
 const ROUNDS: usize = 5;
 
 pub(crate) fn run(table: &mut Table) {
-    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-    setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
     let scratch = Scratch::new(SIBLINGS);
     let (parent, children) = (scratch.parent_sampler(), scratch.samplers());
     let mut buffer = [0; 4096];
