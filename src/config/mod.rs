@@ -31,7 +31,7 @@ pub use issue::{Code, ConfigIssue, Mark, Place, SourceFile};
 pub use load::{MAX_FILE_BYTES, MAX_FILES, Sources, Trust};
 pub use merged::Merged;
 pub use policy::{
-    Affinity, Backend, Catch, Component, CpuPolicy, IoDevice, IoPolicy, MemoryPolicy, Mode,
+    Affinity, Backend, Catch, Component, CpuPolicy, Glob, IoDevice, IoPolicy, MemoryPolicy, Mode,
     OnLeave, OomPolicy, Pattern, Policy, Reserve, Rule, Strategy,
 };
 pub use protected::{PROTECTED_UNITS, is_protected_unit};

@@ -20,9 +20,9 @@ use super::words::{account_text, log_outcome};
 use crate::config::{Mode, OnLeave, Policy};
 use crate::cycle::{News, State, Step, rest, step};
 use crate::enforce::{Order, Worker, WorkerResult};
-use crate::kernel::clock;
 use crate::kernel::proc_events::{ProcEvent, ProcEvents};
 use crate::kernel::systemd::SystemdEvent;
+use crate::kernel::{clock, heap};
 use crate::model::{
     CycleRecord, Decision, Finding, FindingKind, Outcome, Plan, Report, Resource, Severity,
 };
@@ -51,6 +51,9 @@ pub fn run(options: Options) -> Result<(), StartError> {
         components = daemon.policy.components.len(),
         "started"
     );
+    daemon.turn()?;
+    // What reading the configuration and the first cycle took is never needed again at once.
+    heap::give_back();
     while !daemon.leaving {
         daemon.turn()?;
     }

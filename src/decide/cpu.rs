@@ -29,10 +29,12 @@ const SLICE: CpuTime = CpuTime::millis(5);
 const STEP: Millicpu = Millicpu(10);
 
 /// What each component with a home is entitled to.
-pub(super) fn entitlement(case: &Case<'_>) -> BTreeMap<ComponentName, Millicpu> {
+pub(super) fn entitlement(
+    case: &Case<'_>,
+    housed: &[Housed<'_>],
+) -> BTreeMap<ComponentName, Millicpu> {
     let capacity = capacity(case);
-    let components: Vec<&Component> =
-        super::housed(case.policy, case.seen).into_iter().map(|housed| housed.component).collect();
+    let components: Vec<&Component> = housed.iter().map(|housed| housed.component).collect();
     let claims: Vec<Claim> = components
         .iter()
         .map(|component| {
@@ -78,7 +80,7 @@ pub(super) fn targets(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
         targets.push(housed.target(home, Knob::CpuMax(max), reason));
         let quota = max.quota.value().unwrap_or(CpuTime(u64::MAX));
         let (burst, reason) = match cpu.burst {
-            Some(burst) => (burst.min(quota), Reason::Configured { key: "cpu.burst".to_owned() }),
+            Some(burst) => (burst.min(quota), Reason::Configured { key: "cpu.burst".into() }),
             None if housed.component.priority.is_protected() => (quota, Reason::BurstForProtected),
             None => continue,
         };
@@ -101,7 +103,7 @@ fn quota(case: &Case<'_>, housed: &Housed<'_>, home: &Home) -> Option<(CpuMax, R
         let reason = Reason::Yields { cap: measured.cap, others: measured.others };
         return Some((passing_quota(part), reason));
     }
-    ceiling.map(|(_, max)| (max, Reason::Configured { key: "cpu.ceiling".to_owned() }))
+    ceiling.map(|(_, max)| (max, Reason::Configured { key: "cpu.ceiling".into() }))
 }
 
 /// The shortest of the usual periods that still gives a whole slice: with a long one all is used up at its beginning, and the rest of it

@@ -4,7 +4,7 @@ use super::*;
 use crate::config::{Affinity, IoDevice, IoPolicy, OomPolicy};
 use crate::model::{IoMax, IoWeightBackend, Priority};
 use crate::testing::{DISK, add_home, component, host, policy, stray};
-use crate::units::{Bytes, CpuMax, CpuSet, CpuTime, Millicpu, Weight};
+use crate::units::{CpuMax, CpuSet, CpuTime, Millicpu, Weight};
 
 fn wanted(decision: &Decision, path: &str, kind: KnobKind) -> Option<Knob> {
     let path = CgroupPath::new(path);
@@ -220,19 +220,15 @@ fn bfq_has_a_file_of_its_own() {
     let weight = |path, kind| wanted(&decision, path, kind);
     assert_eq!(
         weight("provost/web", KnobKind::IoBfqWeight),
-        Some(Knob::IoBfqWeight(Weight::clamped(46)))
+        Some(Knob::IoBfqWeight(Weight::clamped(455)))
     );
     assert_eq!(weight("provost/web", KnobKind::IoWeight), None);
-    // Ten thousandths become thousandths.
+    // Against the unregistered groups' 300 at the root, with a weight of at most 1000.
     assert_eq!(
-        weight("provost", KnobKind::IoBfqWeight).map(|knob| knob.render()),
-        weight("provost", KnobKind::CpuWeight).map(|knob| knob
-            .render()
-            .parse::<u64>()
-            .unwrap()
-            .div_ceil(10)
-            .to_string())
+        weight("provost", KnobKind::IoBfqWeight),
+        Some(Knob::IoBfqWeight(Weight::clamped(1000)))
     );
+    assert!(weight("provost", KnobKind::CpuWeight) > Some(Knob::CpuWeight(Weight::clamped(1000))));
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn matchers(policy: &Policy, text: &str) {
         for pattern in patterns.into_iter().flatten() {
             assert_eq!(pattern.matches(text), pattern.matches(text));
             for glob in &pattern.globs {
-                let glob = glob.glob().glob();
+                let glob = glob.text();
                 if !glob.contains(['*', '?', '[', ']', '{', '}', ',', '\\']) {
                     assert!(pattern.matches(glob), "{glob:?} does not match itself");
                 }

@@ -106,7 +106,7 @@ fn a_full_disk_at_the_start_is_said() {
     disk.fill();
     let said = agent.say(&["start", "--duration", "1s"]);
     assert_eq!(said.exit, 1, "{said:?}");
-    assert!(said.err.contains("No space left on device"), "{said:?}");
+    assert!(said.err.replace('\n', " ").contains("No space left on device"), "{said:?}");
     let said = agent.say(&["status"]);
     assert_eq!(said.exit, 3, "{said:?}");
 }
