@@ -13,14 +13,17 @@ pub mod gate;
 pub mod gate_keeper;
 pub mod group;
 pub mod host;
+pub mod load;
 pub mod parse;
 pub mod poll;
 pub mod probe;
 pub mod proc_events;
 pub mod process;
+pub mod sampler;
 pub mod systemd;
 pub mod write;
 
 pub use cgroupfs::{CgroupFs, Hierarchy};
 pub use error::{ErrnoClass, ReadError, WriteError};
-pub use group::{Group, Sampler};
+pub use group::Group;
+pub use sampler::{Sampler, Scope};
