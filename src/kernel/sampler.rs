@@ -221,7 +221,13 @@ impl Sampler {
             }
             let text = match place {
                 Place::Missing => None,
-                Place::Held(held) => pread_into(Some(held), buffer).ok().flatten(),
+                Place::Held(held) => match pread_into(Some(held), buffer) {
+                    Ok(text) => text,
+                    Err(_) => {
+                        *place = Place::Unknown;
+                        None
+                    }
+                },
                 Place::Unknown | Place::There => match self.group.open(file.file()) {
                     Ok(opened) => {
                         let text = pread_into(Some(&opened), buffer).ok().flatten();

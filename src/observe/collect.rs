@@ -67,7 +67,7 @@ pub struct Collector {
     tree: Tree,
     processes: Processes,
     samplers: BTreeMap<CgroupPath, Sampler>,
-    /// Homes of protected components.
+    /// Homes of protected components, and all above them.
     urgent: BTreeSet<CgroupPath>,
     /// Where the turn of those whose waiting tier is not read at every look goes on.
     turn: usize,
@@ -363,6 +363,7 @@ impl Collector {
             above.extend(home.path().ancestors());
             if protected(name) {
                 self.urgent.insert(home.path().clone());
+                self.urgent.extend(home.path().ancestors());
             }
         }
         let few = self.samplers.len() <= WAITING_PER_LOOK;
