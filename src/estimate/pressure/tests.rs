@@ -1,0 +1,1 @@
+//! Worked numbers and properties of the machine of levels.
