@@ -194,6 +194,9 @@ impl fmt::Display for Moved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Up { signal: Signal::Alarm, .. } => write!(f, "{}", Signal::Alarm),
+            Self::Up { signal: signal @ Signal::ProtectedKilled, who: Some(who), .. } => {
+                write!(f, "{who} {signal}")
+            }
             Self::Up { signal, who: Some(who), value, on } => {
                 write!(f, "{who} {signal}: {value} of the time, {on} is too much")
             }
