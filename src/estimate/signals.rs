@@ -326,7 +326,9 @@ impl Signals {
         averages.external_memory.push(waited.map(external), interval);
         // What was known once and is missing holds levels; it is not replaced by a guess.
         averages.memory_psi |= fresh.memory_some.is_some();
-        if !averages.memory_psi {
+        if averages.memory_psi {
+            averages.refaults = Smooth::default();
+        } else {
             averages.refaults.push(cost.map(external), interval);
         }
         averages.killed.push(killed, interval);
@@ -452,3 +454,6 @@ fn reaches(view: &GroupView, disk: &DiskRate) -> bool {
         || near(rate.read_iops, max.riops)
         || near(rate.write_iops, max.wiops)
 }
+
+#[cfg(test)]
+mod tests;
