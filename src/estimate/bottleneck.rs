@@ -225,3 +225,141 @@ pub(super) fn settle(bottleneck: &mut Bottleneck, verdict: Option<Verdict<'_>>) 
     };
     *bottleneck = Bottleneck::Of { resource, wait, cause };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn name(text: &str) -> ComponentName {
+        text.parse().unwrap()
+    }
+
+    fn scores(cpu: u32, memory: u32, io: u32) -> Each<Option<Ppm>> {
+        let share = |percent| Some(Ppm::percent(percent));
+        Each { cpu: share(cpu), memory: share(memory), io: share(io), pids: None }
+    }
+
+    /// What the verdict on `web` becomes.
+    fn judged(
+        scores: Each<Option<Ppm>>,
+        bound: Each<bool>,
+        risers: &Risers<'_>,
+        host: &HostUse,
+    ) -> Bottleneck {
+        let web = name("web");
+        let mut bottleneck = Bottleneck::None;
+        settle(&mut bottleneck, verdict(&Case { name: &web, scores, bound }, risers, host));
+        bottleneck
+    }
+
+    /// A trail of half a minute at one use, then at another for as long.
+    fn trail(before: u64, after: u64) -> Trail {
+        let mut trail = Trail::default();
+        let interval = Interval::of(Span::secs(1));
+        for second in 0..25 {
+            let memory = Some(Bytes::mebi(if second < 21 { before } else { after }));
+            let usage = Amounts { memory, ..Amounts::default() };
+            trail.push(&usage, Tick::default().plus(Span::secs(second)), interval);
+        }
+        trail
+    }
+
+    const LEAST: Each<u64> = Each { cpu: 20, memory: 10 << 20, io: LEAST_IO, pids: u64::MAX };
+
+    #[test]
+    fn the_worst_is_named_where_it_stands_out() {
+        let (risers, host) = (Risers::default(), HostUse::default());
+        let judge = |scores| judged(scores, Each::default(), &risers, &host);
+        assert_eq!(judge(scores(1, 1, 1)), Bottleneck::None, "not worth naming");
+        assert_eq!(judge(scores(10, 9, 0)), Bottleneck::None, "two are alike");
+        assert_eq!(judge(Each::default()), Bottleneck::None, "nothing is known");
+        let io = Bottleneck::Of {
+            resource: Resource::Io,
+            wait: Ppm::percent(12),
+            cause: Cause::Unknown,
+        };
+        assert_eq!(judge(scores(8, 0, 12)), io, "half as much again");
+    }
+
+    #[test]
+    fn causes_in_their_order() {
+        let (db, web) = (name("db"), name("web"));
+        let full = HostUse {
+            share: Each { memory: Some(Ppm::percent(96)), ..Each::default() },
+            ..HostUse::default()
+        };
+        let own = Each { memory: true, ..Each::default() };
+        let mut risers = Risers::default();
+        risers.consider(Rival::Component(&web), &trail(100, 900), &LEAST);
+        let cause = |bound, risers: &Risers<'_>, host: &HostUse| match judged(
+            scores(0, 20, 0),
+            bound,
+            risers,
+            host,
+        ) {
+            Bottleneck::Of { cause, .. } => cause,
+            Bottleneck::None => panic!("a verdict"),
+        };
+        assert_eq!(
+            cause(Each::default(), &risers, &HostUse::default()),
+            Cause::Unknown,
+            "not itself"
+        );
+        assert_eq!(
+            cause(Each::default(), &risers, &full),
+            Cause::HostFull { used: Ppm::percent(96) }
+        );
+        risers.consider(Rival::Component(&db), &trail(100, 150), &LEAST);
+        let neighbour = Cause::Neighbour { component: db.clone(), rise: Ppm::percent(50) };
+        assert_eq!(cause(Each::default(), &risers, &full), neighbour, "before the full host");
+        assert_eq!(cause(own, &risers, &full), Cause::OwnLimit, "before all others");
+    }
+
+    #[test]
+    fn a_refused_fork_is_named_where_nothing_is_waited_for() {
+        let bound = Each { pids: true, ..Each::default() };
+        let (risers, host) = (Risers::default(), HostUse::default());
+        let pids =
+            Bottleneck::Of { resource: Resource::Pids, wait: Ppm::ZERO, cause: Cause::OwnLimit };
+        assert_eq!(judged(scores(0, 0, 0), bound, &risers, &host), pids);
+    }
+
+    #[test]
+    fn small_rises_and_young_trails_are_none() {
+        assert_eq!(trail(100, 119).rise(Resource::Memory), None, "less than a fifth");
+        let mut risers = Risers::default();
+        risers.consider(Rival::Unmanaged, &trail(10, 19), &LEAST);
+        assert!(risers.0.memory.iter().all(Option::is_none), "less than a hundredth of the host");
+        let mut young = Trail::default();
+        let usage = Amounts { memory: Some(Bytes::mebi(900)), ..Amounts::default() };
+        young.push(&usage, Tick::default(), Interval::of(Span::secs(1)));
+        assert_eq!(young.rise(Resource::Memory), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_verdict_needs_waiting_and_never_names_itself(
+            cpu in 0u32..100, memory in 0u32..100, io in 0u32..100, before in 1u64..1000, after in 1u64..1000,
+        ) {
+            let (web, db) = (name("web"), name("db"));
+            let mut risers = Risers::default();
+            risers.consider(Rival::Component(&web), &trail(1, 4000), &LEAST);
+            risers.consider(Rival::Component(&db), &trail(before, after), &LEAST);
+            let all = [cpu, memory, io];
+            let best = all.into_iter().max().unwrap();
+            match judged(scores(cpu, memory, io), Each::default(), &risers, &HostUse::default()) {
+                Bottleneck::None => {
+                    let near = all.iter().filter(|score| **score * 3 > best * 2).count();
+                    prop_assert!(best < 2 || near > 1);
+                }
+                Bottleneck::Of { wait, cause, .. } => {
+                    prop_assert_eq!(wait, Ppm::percent(best));
+                    prop_assert!(best >= 2);
+                    let is_itself = matches!(cause, Cause::Neighbour { component, .. } if component == web);
+                    prop_assert!(!is_itself);
+                }
+            }
+        }
+    }
+}

@@ -48,7 +48,8 @@ pub(super) struct Host {
     busy: Option<CpuTime>,
     memory_full: Option<u64>,
     used: Option<Bytes>,
-    cpu_average: Smooth,
+    /// CPU time in use.
+    pub(super) cpu_average: Smooth,
     /// All tasks waited for memory.
     pub(super) waits: Smooth,
     growth: Ewma,

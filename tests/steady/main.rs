@@ -22,12 +22,17 @@ const PRESSURE: &str = "some avg10=0.00 avg60=0.00 avg300=0.00 total=7\nfull avg
 /// A folder that looks like a host with as many groups, and is removed in the end.
 struct Fixture {
     root: PathBuf,
+    groups: usize,
 }
 
 impl Fixture {
     fn new(name: &str) -> Self {
+        Self::of(name, GROUPS)
+    }
+
+    fn of(name: &str, groups: usize) -> Self {
         let root = std::env::temp_dir().join(format!("provost-{name}-{}", std::process::id()));
-        let fixture = Self { root };
+        let fixture = Self { root, groups };
         fixture.write(
             "proc/meminfo",
             "MemTotal:       2014168 kB\nMemAvailable:   1007084 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n",
@@ -39,7 +44,7 @@ impl Fixture {
         }
         fixture.write("sys/devices/system/cpu/online", "0-1\n");
         fixture.group("");
-        for group in 0..GROUPS {
+        for group in 0..groups {
             fixture.group(&format!("web-{group:03}"));
         }
         fixture
@@ -92,14 +97,20 @@ impl Fixture {
     }
 
     fn policy(&self) -> Policy {
+        self.policy_with("")
+    }
+
+    /// The first component has some keys more.
+    fn policy_with(&self, more: &str) -> Policy {
         let group = |number: usize| {
+            let more = if number == 0 { more } else { "" };
             format!(
                 "[component.web-{number:03}]\nmatch = {{ cgroup = \"web-{number:03}\" }}\n\
-                 memory = {{ ceiling = \"64M\" }}\npids = {{ ceiling = 100 }}\n"
+                 memory = {{ ceiling = \"64M\" }}\npids = {{ ceiling = 100 }}\n{more}"
             )
         };
         let loose = "[component.loose]\nmatch = { exe = \"/usr/bin/nobody-has-it\" }\n";
-        let text: String = (0..GROUPS).map(group).chain([loose.to_owned()]).collect();
+        let text: String = (0..self.groups).map(group).chain([loose.to_owned()]).collect();
         capacity(&host::view(&self.roots()), |capacity| {
             load(&Sources::text("test", &text), capacity)
         })
@@ -157,6 +168,25 @@ fn a_steady_cycle_asks_for_no_memory() {
         assert!(need.waits.cpu.unwrap().p10 > Ppm::ZERO, "it saw the pressure");
         assert!(state.estimator.has_psi());
         assert_eq!(state.estimator.host().share.memory, Some(Ppm::percent(50)));
+    }
+}
+
+#[test]
+fn of_many_groups_some_are_asked_what_they_wait_for_in_turn() {
+    let fixture = Fixture::of("turns", 150);
+    let policy = fixture.policy_with("priority = \"high\"\n");
+    let start = Tick::default().plus(Span::secs(100));
+    let (mut collector, _state) = settled(&fixture, &policy, start);
+    let protected = CgroupPath::new("web-000");
+    for second in 1..10 {
+        let now = start.plus(Span::secs(second));
+        collector.look(&policy, now, Happened::default());
+        let sensed = |path| collector.last().groups.get(path).unwrap().usage.sensed_at.unwrap();
+        assert_eq!(sensed(&protected), now, "at every look");
+        let fresh = collector.last().groups.keys().filter(|path| sensed(path) == now).count();
+        assert!((64..=66).contains(&fresh), "{fresh} of 151");
+        let oldest = collector.last().groups.keys().map(|path| now.since(sensed(path))).max();
+        assert!(oldest <= Some(Span::secs(3)), "{oldest:?}");
     }
 }
 

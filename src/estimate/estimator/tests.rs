@@ -313,6 +313,36 @@ fn the_view_is_readable() {
     insta::assert_snapshot!("view", text);
 }
 
+#[test]
+fn the_hosts_use_is_missing_where_it_cannot_be_read() {
+    let mut world = World::new();
+    world.seen.host.swap = Bytes::mebi(1000);
+    world.run(60, |world, second| {
+        world.seen.load.busy = Some(CpuTime(second * 1_000_000));
+        world.seen.load.memory_available = Some(Bytes::mebi(1600 - 10 * second));
+        world.seen.load.swap_free = Some(Bytes::mebi(200));
+    });
+    let host = *world.estimator.host();
+    assert!(host.share.cpu > Some(Ppm::percent(49)), "one of two CPUs: {:?}", host.share.cpu);
+    let left = host.until_full.unwrap();
+    assert!(left >= Span::secs(100) && left < Span::secs(101), "1000 MiB at 10 a second: {left}");
+    assert_eq!(world.levels().memory, Level::Warning, "80 % of swap is in use");
+    let before = world.estimator.host.cpu_average;
+    world.run(1, |world, _| world.seen.load.busy = Some(CpuTime(5)));
+    assert_eq!(world.estimator.host().share.cpu, None, "the counter went back");
+    assert_eq!(world.estimator.host.cpu_average.p10(), before.p10());
+    world.secs += 600;
+    world.run(1, |world, second| {
+        world.seen.load.busy = Some(CpuTime(second * 2_000_000));
+        world.seen.load.memory_available = None;
+    });
+    assert_eq!(world.estimator.host.cpu_average.p10(), before.p10(), "the host slept");
+    assert_eq!((world.estimator.host().memory, world.estimator.host().until_full), (None, None));
+    world.seen.host.swap = Bytes::ZERO;
+    world.run(70, |world, _| world.seen.load.memory_available = Some(Bytes::mebi(1600)));
+    assert_eq!(world.levels().memory, Level::Normal, "the swap was taken away");
+}
+
 /// One look: what grows by how much, and what can be read.
 #[derive(Debug, Clone)]
 struct Look {
