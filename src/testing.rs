@@ -2,7 +2,7 @@
 
 use crate::config::{
     Affinity, Backend, Catch, Component, CpuPolicy, MemoryPolicy, Mode, OnLeave, OomPolicy, Policy,
-    Reserve, Strategy,
+    Reserve, Strategy, Thresholds,
 };
 use crate::model::{
     Action, Change, Controller, Disk, GroupView, Home, HomeKind, HostLoad, HostView,
@@ -28,6 +28,7 @@ pub(crate) fn policy(components: impl IntoIterator<Item = Component>) -> Policy 
         override_for: Span::secs(600),
         backend: Backend::Auto,
         reserve: Reserve { cpu: Millicpu(250), memory: Bytes::mebi(256) },
+        thresholds: Thresholds::default(),
         protect: Vec::new(),
         components: components
             .into_iter()

@@ -107,6 +107,8 @@ codes! {
     Malformed = "malformed-quantity",
     /// A percentage that is none of the host.
     Percentage = "percentage",
+    /// A threshold that is not above the one before.
+    ThresholdOrder = "threshold-order",
     /// A component's name.
     ComponentName = "component-name",
     /// A guarantee above its ceiling.

@@ -32,7 +32,7 @@ pub use load::{MAX_FILE_BYTES, MAX_FILES, Sources, Trust};
 pub use merged::Merged;
 pub use policy::{
     Affinity, Backend, Catch, Component, CpuPolicy, Glob, IoDevice, IoPolicy, MemoryPolicy, Mode,
-    OnLeave, OomPolicy, Pattern, Policy, Reserve, Rule, Strategy,
+    OnLeave, OomPolicy, Pattern, Policy, Reserve, Rule, Steps, Strategy, Thresholds,
 };
 pub use protected::{PROTECTED_UNITS, is_protected_unit};
 pub use render::{Colour, render};

@@ -9,8 +9,8 @@
 //! since each trigger costs the kernel a thread and ten milliseconds to close.
 
 use crate::config::Policy;
-use crate::kernel::group::Buffer;
 use crate::kernel::poll::{Poller, Timer};
+use crate::kernel::sampler::Buffer;
 use crate::kernel::stall::{CpuWait, Trigger};
 use crate::kernel::{CgroupFs, ErrnoClass};
 use crate::model::Snapshot;
@@ -52,7 +52,7 @@ impl Sentry {
     pub(super) fn new(poller: &Poller, token: u64) -> Result<Self, nix::errno::Errno> {
         let timer = Timer::stopped()?;
         poller.add(&timer, token)?;
-        let buffer = Box::new([0; 4096]);
+        let buffer = Box::new([0; size_of::<Buffer>()]);
         Ok(Self { timer, awake: false, quiet: 0, posts: BTreeMap::new(), buffer })
     }
 

@@ -7,8 +7,9 @@
 //! windows that are multiples of two seconds. One that is closed costs ten milliseconds of waiting for RCU.
 
 use super::error::{ErrnoClass, ReadError};
-use super::group::{Buffer, Group, pread_into};
+use super::group::Group;
 use super::parse;
+use super::sampler::{Buffer, pread_into};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;

@@ -21,8 +21,8 @@ pub use finding::{Finding, FindingKind, Severity};
 pub use knob::{Controller, IoMax, Knob, KnobKind, KnobParseError};
 pub use outcome::{Outcome, OutcomeOf, Verdict};
 pub use pressure::{
-    Amounts, Bottleneck, Bound, Cause, ComponentEstimate, Estimate, IoRate, Level, LevelView,
-    Levels, Need, Resource, Wait, Waits,
+    Amounts, Bottleneck, Bound, Cause, ComponentEstimate, DiskRate, Each, Estimate, HostUse,
+    IoRate, Level, LevelView, Levels, Need, Resource, Wait, Waits,
 };
 pub use record::CycleRecord;
 pub use report::{

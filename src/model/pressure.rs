@@ -3,7 +3,7 @@
 //! These are the nouns of the estimate, as decisions read them and as they are recorded and shown. How they are found is the business of
 //! [`crate::estimate`]; all numbers are whole ones.
 
-use crate::units::{Bytes, CgroupPath, ComponentName, DeviceId, Millicpu, Ppm, Span, Tick};
+use crate::units::{Bytes, ComponentName, DeviceId, Millicpu, Ppm, Span, Tick};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -195,19 +195,45 @@ pub struct Waits {
     pub io: Option<Wait>,
 }
 
-/// Which of a group's own limits bound it lately.
+/// One thing for each resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "one independent fact per resource")]
-pub struct Bound {
-    /// `cpu.max`: it was throttled.
-    pub cpu: bool,
-    /// `memory.high` or `memory.max`, its own or an ancestor's, were reached.
-    pub memory: bool,
-    /// `io.max`: it moves nine tenths of it.
-    pub io: bool,
-    /// `pids.max`: a fork was refused.
-    pub pids: bool,
+pub struct Each<T> {
+    /// Of CPU time.
+    pub cpu: T,
+    /// Of memory.
+    pub memory: T,
+    /// Of the time of disks.
+    pub io: T,
+    /// Of tasks.
+    pub pids: T,
 }
+
+impl<T> Each<T> {
+    /// That of one resource.
+    pub const fn of(&self, resource: Resource) -> &T {
+        match resource {
+            Resource::Cpu => &self.cpu,
+            Resource::Memory => &self.memory,
+            Resource::Io => &self.io,
+            Resource::Pids => &self.pids,
+        }
+    }
+
+    /// That of one resource, to be changed.
+    pub const fn of_mut(&mut self, resource: Resource) -> &mut T {
+        match resource {
+            Resource::Cpu => &mut self.cpu,
+            Resource::Memory => &mut self.memory,
+            Resource::Io => &mut self.io,
+            Resource::Pids => &mut self.pids,
+        }
+    }
+}
+
+/// Which of a group's own limits bound it lately, its ancestors' included: `cpu.max` (throttled in a twentieth of the time or more),
+/// `memory.high` or `memory.max` (reached within ten seconds), `io.max` (nine tenths of it are moved), `pids.max` (a fork was refused
+/// within half a minute).
+pub type Bound = Each<bool>;
 
 /// What is known of one group, or of one component over all its groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -220,6 +246,8 @@ pub struct Need {
     pub waits: Waits,
     /// Which own limits bound it.
     pub bound: Bound,
+    /// Share of the periods of `cpu.max` in which it was stopped, over about ten seconds; none where there is no such limit.
+    pub throttled: Option<Ppm>,
     /// How fast its memory grows, in bytes per second; below zero when it shrinks.
     pub growth: Option<i64>,
     /// How long until it reaches its memory limit if it grows on like that; none without a limit or without growth.
@@ -244,19 +272,29 @@ pub enum Bottleneck {
     },
 }
 
-/// Why a component waits for a resource.
+/// Why a component waits for a resource, with the evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "cause")]
+#[serde(rename_all = "kebab-case", tag = "why")]
 pub enum Cause {
-    /// Its own limit.
+    /// Its own limit, or one above it, bound it.
     OwnLimit,
-    /// Another group's use rose most.
+    /// Another component's use rose most.
     Neighbour {
-        /// That group.
-        group: CgroupPath,
+        /// Which.
+        component: ComponentName,
+        /// By how much in about half a minute; the whole stands for "doubled or more".
+        rise: Ppm,
+    },
+    /// The use of what is no component rose most.
+    Unmanaged {
+        /// By how much in about half a minute.
+        rise: Ppm,
     },
     /// The host has no more of it.
-    HostFull,
+    HostFull {
+        /// How much is in use.
+        used: Ppm,
+    },
     /// None of these can be shown.
     Unknown,
 }
@@ -266,14 +304,45 @@ impl fmt::Display for Bottleneck {
         let Self::Of { resource, wait, cause } = self else {
             return f.write_str("none");
         };
-        write!(f, "waits {wait} of the time for {resource}: ")?;
+        write!(f, "{resource}, waited for {wait} of the time: ")?;
         match cause {
             Cause::OwnLimit => f.write_str("its own limit"),
-            Cause::Neighbour { group } => write!(f, "{group} uses more of it than before"),
-            Cause::HostFull => f.write_str("the host has no more"),
+            Cause::Neighbour { component, rise } => {
+                write!(f, "{component} uses {rise} more than half a minute ago")
+            }
+            Cause::Unmanaged { rise } => {
+                write!(f, "what is no component uses {rise} more than half a minute ago")
+            }
+            Cause::HostFull { used } => write!(f, "{used} of the host's are in use"),
             Cause::Unknown => f.write_str("no single cause stands out"),
         }
     }
+}
+
+/// How much of the whole host is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct HostUse {
+    /// CPU time per time, over about ten seconds.
+    pub cpu: Option<Millicpu>,
+    /// Memory that is not available: `MemTotal` without `MemAvailable`.
+    pub memory: Option<Bytes>,
+    /// Tasks.
+    pub pids: Option<u64>,
+    /// The same as shares of what the host has. Disks do not say what their whole is.
+    pub share: Each<Option<Ppm>>,
+    /// How fast the memory in use grows, in bytes per second.
+    pub growth: Option<i64>,
+    /// How long until no memory is available if it grows on like that.
+    pub until_full: Option<Span>,
+}
+
+/// What goes over one disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskRate {
+    /// The disk.
+    pub device: DeviceId,
+    /// How much.
+    pub rate: IoRate,
 }
 
 /// The level of one resource with its history, as it is recorded.
@@ -285,8 +354,6 @@ pub struct LevelView {
     pub since: Tick,
     /// What brought it there, as a clause for people; empty while nothing has happened.
     pub cause: String,
-    /// How much of the host's capacity is in use.
-    pub used: Option<Ppm>,
     /// What the configured thresholds say of that use.
     pub alert: Level,
 }
@@ -307,10 +374,10 @@ pub struct Estimate {
     pub at: Tick,
     /// Whether the host tells how long tasks wait (PSI). Where not, levels rest on what is used up and what failed.
     pub psi: bool,
+    /// How much of the host is in use.
+    pub host: HostUse,
     /// Every resource.
     pub levels: BTreeMap<Resource, LevelView>,
     /// Every component that has a home.
     pub components: BTreeMap<ComponentName, ComponentEstimate>,
-    /// What all of the host's disks do, by device.
-    pub disks: BTreeMap<DeviceId, IoRate>,
 }

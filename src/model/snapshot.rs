@@ -101,6 +101,8 @@ pub struct IoCount {
 /// What a group used, as counters and levels of one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Usage {
+    /// When the waiting tier was read last: pressure, events, `memory.stat`, `io.stat`, tasks. The rest is as old as the look.
+    pub sensed_at: Option<Tick>,
     /// `usage_usec` in `cpu.stat`.
     pub cpu: Option<CpuTime>,
     /// `throttled_usec` in `cpu.stat`, summed over CPUs.
@@ -119,8 +121,10 @@ pub struct Usage {
     pub forks_refused: Option<u64>,
     /// `oom_kill` in `memory.events`.
     pub oom_kills: Option<u64>,
-    /// `memory.events`.
+    /// `memory.events`, of homes only: with everything below.
     pub memory_events: Option<MemoryEvents>,
+    /// `memory.events.local`, of groups above a home: what its own limits did. Since Linux 5.2.
+    pub memory_events_local: Option<MemoryEvents>,
     /// `memory.stat`, of homes only.
     pub memory_stat: Option<MemoryStat>,
     /// `io.stat`, by device; of homes and of the root only.

@@ -9,7 +9,8 @@ use provost::estimate::Ownership;
 use provost::kernel::host;
 use provost::kernel::probe::Roots;
 use provost::model::{
-    Action, Controller, GroupView, Home, HomeKind, KnobKind, Reading, Snapshot, Usage, Via,
+    Action, Controller, GroupView, Home, HomeKind, HostLoad, KnobKind, Reading, Snapshot, Usage,
+    Via,
 };
 use provost::observe::{Collector, Happened};
 use provost::plan::plan;
@@ -90,6 +91,9 @@ pub(crate) fn on_paper(table: &mut Table) {
         at: Tick::default(),
         generation: 1,
         host: host::view(&Roots::host()),
+        load: HostLoad::default(),
+        alarms: BTreeSet::new(),
+        waiting: BTreeSet::new(),
         groups: BTreeMap::new(),
         homes: BTreeMap::new(),
         strays: Vec::new(),
