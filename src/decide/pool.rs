@@ -40,12 +40,15 @@ const DEADBAND_PERCENT: u64 = 1;
 const RISE_DEADBANDS: u64 = 4;
 /// A cap that has not helped after this is too high.
 const HELPS_WITHIN: Span = Span::millis(900);
+/// Of a part below this part of the host nothing is taken for others.
+const TRIFLE_PERCENT: u64 = 4;
 /// The least rate that a home gets: below it programs misbehave.
 const LEAST: Millicpu = Millicpu(10);
 
 /// The pool between two looks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Pool {
+    capacity: Millicpu,
     cap: Option<Cap>,
     /// What each member's home may use.
     parts: BTreeMap<CgroupPath, Part>,
@@ -127,6 +130,7 @@ impl Pool {
             return false;
         }
         let capacity = capacity(seen);
+        self.capacity = capacity;
         let had = self.cap.unwrap_or(Cap::none(capacity, seen.at));
         let most = if press.pressed { had.most(press.waits, capacity, seen.at) } else { capacity };
         let room = if press.pressed { self.room(capacity, press).min(most) } else { capacity };
@@ -179,6 +183,9 @@ impl Pool {
         let Some(part) = self.parts.get(member.home.path()) else {
             return true;
         };
+        if part.given.0 < TRIFLE_PERCENT * self.capacity.0 / 100 {
+            return true; // its rate is noise, and there is nothing to be had from it
+        }
         if part.hungry {
             member.used.0.saturating_mul(2) >= part.given.0
         } else {
