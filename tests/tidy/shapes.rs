@@ -12,12 +12,14 @@ const OPT_OUTS: &[(&str, &str)] = &[
     ("src/cli/mod.rs", "clippy::print_stderr"),
     ("src/cli/ask.rs", "clippy::disallowed_methods"),
     ("src/cli/run.rs", "clippy::disallowed_methods"),
+    ("src/cli/simulate.rs", "clippy::disallowed_methods"),
     ("src/config/load.rs", "clippy::disallowed_methods"),
     ("src/daemon/mod.rs", "clippy::disallowed_methods"),
     ("src/enforce/mod.rs", "clippy::disallowed_methods"),
     ("src/kernel/mod.rs", "clippy::disallowed_methods"),
     ("src/kernel/proc_events.rs", "unsafe_code"),
     ("src/record/mod.rs", "clippy::disallowed_methods"),
+    ("src/sim/trace.rs", "clippy::disallowed_methods"),
 ];
 
 /// Names that say nothing about a duty.

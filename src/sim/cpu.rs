@@ -1,0 +1,88 @@
+//! CPU time in one tick: by weight down the tree, within quotas, with the pressure that comes of it.
+//!
+//! **Problem.** What a group gets depends on its weight among those siblings that want CPU now, on every quota above it, and on the
+//! CPUs that it may use.
+//!
+//! **Approach.** A tick is one round of the scheduler: needs, cut by what the quotas leave, are divided by [`Tree::divide`].
+//!
+//! **Terms.** *quota*: CPU time in each period; what is left of one is carried over up to the burst. *need*: what tasks would run.
+//!
+//! **Algorithm.** At the start of each period that begins in the tick the quota is filled up. Need of a leaf: demand less the part of
+//! the tick in which it waits for memory or a disk. Of a group with need D that got G, all tasks waited `min(tick, D) * (D-G)/D`, and
+//! at least one waited `min(tick, D-G)`. The part of it that its own quota took away is throttled time, once for each CPU that it
+//! would have used.
+//!
+//! **Properties.** What is used in all is at most the CPUs; nobody uses more than its quota in any period (and what it carried);
+//! the waiting that quotas cause is in the pressure as well, as in the kernel, and told apart in [`Lived::outside_cpu`].
+//! Left out: the minimum granularity of CFS, real-time tasks.
+
+use super::group::{Group, TICK};
+use super::share::{Tree, Want, scaled};
+
+/// Runs one tick that ends `until` microseconds after the start; gives the CPU time used in all.
+pub(super) fn tick(tree: &Tree, groups: &mut [Group], cores: u64, until: u64) -> u64 {
+    for group in groups.iter_mut() {
+        refill(group, until);
+        let cap = own_cap(group, cores);
+        let need = group.leaf.as_ref().map_or(0, |leaf| {
+            let lived = &leaf.lived;
+            let awake = TICK - lived.memory_stall.max(lived.io_stall).min(TICK);
+            scaled(leaf.demand.cpu, awake, TICK)
+        });
+        group.cpu = Want { need, cap, weight: group.knobs.set.cpu_weight, ..Want::default() };
+    }
+    let mut wants: Vec<Want> = groups.iter().map(|group| group.cpu).collect();
+    tree.divide(cores * TICK, &mut wants);
+    for (number, (group, want)) in groups.iter_mut().zip(wants).enumerate() {
+        group.cpu = want;
+        account(group, number == 0, cores);
+    }
+    groups.first().map_or(0, |root| root.cpu.given)
+}
+
+/// What the quota and the CPU list leave.
+fn own_cap(group: &Group, cores: u64) -> u64 {
+    let set = &group.knobs.set;
+    let cpus = if set.cpus == 0 { cores } else { set.cpus.min(cores) };
+    let left = if set.quota == u64::MAX { u64::MAX } else { group.quota_left };
+    left.min(cpus * TICK)
+}
+
+fn refill(group: &mut Group, until: u64) {
+    let set = &group.knobs.set;
+    if set.quota == u64::MAX {
+        group.quota_left = 0;
+        return;
+    }
+    let period = set.period.max(1);
+    let began = until / period - until.saturating_sub(TICK) / period;
+    if began > 0 {
+        group.quota_left = group.quota_left.min(set.burst) + set.quota.saturating_mul(began);
+    }
+}
+
+fn account(group: &mut Group, is_root: bool, cores: u64) {
+    let Want { need, cap, uncapped, given, .. } = group.cpu;
+    group.usage_usec += given;
+    if group.knobs.set.quota != u64::MAX {
+        group.quota_left = group.quota_left.saturating_sub(given);
+    }
+    if let Some(leaf) = &mut group.leaf {
+        leaf.lived.cpu = given;
+        leaf.lived.outside_cpu = waited(need, given);
+    }
+    if uncapped == 0 {
+        return;
+    }
+    if uncapped > cap && group.knobs.set.quota != u64::MAX {
+        let running = uncapped.div_ceil(TICK).min(cores);
+        group.throttled_usec += scaled(TICK, uncapped - cap, uncapped) * running;
+    }
+    let full = if is_root { 0 } else { waited(uncapped, given) };
+    group.waits.cpu.add((uncapped - given).min(TICK), full);
+}
+
+/// How long all tasks waited that needed `need` and got `given`.
+fn waited(need: u64, given: u64) -> u64 {
+    scaled(need.min(TICK), need - given.min(need), need)
+}
