@@ -2,7 +2,7 @@
 
 use super::args::{Cli, SimulateArgs, colour};
 use super::fail::Failure;
-use super::render::{COLUMNS, Column, Table, wrap};
+use super::render::{COLUMNS, Column, Table, escape, wrap};
 use super::{EXIT_BAD_CONFIG, Printout, chart};
 use crate::config::{Colour, ConfigIssue, render};
 use crate::sim::{Arm, BUILT_IN, LONGEST, Played, Scenario, Score};
@@ -13,7 +13,7 @@ use std::path::Path;
 /// What stands below the tables.
 const LEGEND: &str = "SERVED, the waits and FIRST (from the first pressure to the first write after it) concern protected components, \
                       those of high and critical priority; FLOOR is time below a guarantee. Times are sums over components. WORK is CPU used \
-                      of what could have been used; LAST/MIN are writes a minute in the last quarter; AVOIDED are kills that happen without provost.";
+                      of what could have been used; /MIN are writes a minute in the last quarter; SAVED are kills that happen only without provost.";
 
 /// One scenario, played by everybody.
 #[derive(Debug)]
@@ -138,13 +138,11 @@ pub(super) fn text(trials: &[Trial]) -> String {
     let mut out = String::new();
     for trial in trials {
         let scenario = &trial.scenario;
-        out.push_str(&format!(
-            "{}: {} ({}, seed {})\n",
-            super::render::escape(&scenario.name),
-            super::render::escape(&scenario.about),
-            scenario.duration,
-            scenario.seed
-        ));
+        let title = format!(
+            "{}: {} ({}, seed {})",
+            scenario.name, scenario.about, scenario.duration, scenario.seed
+        );
+        paragraph(&mut out, &escape(&title));
         let mut table = Table::new([
             Column::left("STRATEGY"),
             Column::right("SERVED"),
@@ -153,9 +151,9 @@ pub(super) fn text(trials: &[Trial]) -> String {
             Column::right("IO WAIT"),
             Column::right("WORK"),
             Column::right("WRITES"),
-            Column::right("LAST/MIN").rank(1),
+            Column::right("/MIN").rank(1),
             Column::right("KILLS"),
-            Column::right("AVOIDED").rank(2),
+            Column::right("SAVED").rank(2),
             Column::right("FIRST"),
             Column::right("FLOOR"),
         ]);
@@ -165,11 +163,15 @@ pub(super) fn text(trials: &[Trial]) -> String {
         out.push_str(&table.render(COLUMNS));
         out.push('\n');
     }
-    for line in wrap(LEGEND, COLUMNS) {
+    paragraph(&mut out, LEGEND);
+    out
+}
+
+fn paragraph(out: &mut String, words: &str) {
+    for line in wrap(words, COLUMNS) {
         out.push_str(&line);
         out.push('\n');
     }
-    out
 }
 
 fn cells(trial: &Trial, run: &Played) -> [String; 12] {

@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn averages_rise_to_a_full_stall_and_fall_to_nothing() {
         let mut pressure = Pressure::default();
-        for _ in 0..40 {
+        for _ in 0..80 {
             (0..20).for_each(|_| pressure.add(TICK, TICK / 2));
             pressure.average();
         }

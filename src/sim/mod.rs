@@ -29,3 +29,6 @@ pub use plant::Plant;
 pub use run::{Arm, Got, Played};
 pub use scenario::{LONGEST, Scenario};
 pub use score::{BUCKETS, Point, Score};
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use super::group::Load;
 use super::io::{Disk, Speed};
 use super::plant::{Plant, Resident};
 use super::raw;
-use crate::config::{Beside, Capacity, Code, Component, ConfigIssue, Policy, Sources};
+use crate::config::{Beside, Capacity, Code, Component, ConfigIssue, Place, Policy, Sources};
 use crate::model::{Disk as DiskView, HostView, IoWeightBackend, Knob, KnobKind};
 use crate::units::{Bytes, CgroupPath, ComponentName, CpuSet, DeviceId, Span};
 use std::collections::BTreeMap;
@@ -53,6 +53,14 @@ pub(super) struct Foreign {
     pub(super) every: Option<u64>,
 }
 
+/// A load, and where it is to be.
+struct Placed {
+    load: Load,
+    path: CgroupPath,
+    copies: u32,
+    written: Option<Place>,
+}
+
 impl Scenario {
     /// Reads a scenario from a file.
     ///
@@ -91,13 +99,16 @@ impl Scenario {
             }
             let read = reader.load(&load, &key, &disks);
             let place = reader.place(&load, &component);
-            loads.insert(component, (read, place, load.copies.unwrap_or(0)));
+            let written = reader.beside.value_place(&key);
+            let copies = load.copies.unwrap_or(0);
+            loads.insert(component, Placed { load: read, path: place, copies, written });
         }
         let background = raw.background.unwrap_or_default();
         let background = reader.load(&background, &["background"], &disks);
         let foreign = reader.foreign(&raw.foreign.unwrap_or_default(), &loads);
         let gaps = reader.gaps(&raw.gap.unwrap_or_default());
         let policy = check(reader.beside, &host)?;
+        strangers(&policy.0, &loads)?;
         let (mut scenario, warnings) = (
             Self {
                 name: name.to_owned(),
@@ -139,13 +150,13 @@ impl Scenario {
     }
 
     /// Puts every load into its group, as many copies as asked for.
-    fn settle(&mut self, loads: BTreeMap<String, (Load, CgroupPath, u32)>, background: Load) {
+    fn settle(&mut self, loads: BTreeMap<String, Placed>, background: Load) {
         self.residents.push(Resident {
             path: CgroupPath::new(BACKGROUND),
             component: None,
             load: background,
         });
-        for (name, (load, path, copies)) in loads {
+        for (name, Placed { load, path, copies, .. }) in loads {
             let Ok(name) = name.parse::<ComponentName>() else { continue };
             let Some(component) = self.policy.components.get(&name).cloned() else { continue };
             if copies == 0 {
@@ -188,6 +199,37 @@ fn check(beside: Beside, host: &HostView) -> Result<(Policy, Vec<ConfigIssue>), 
         resolve_device: &resolve,
     };
     beside.check(&capacity).map(|loaded| (loaded.policy, loaded.warnings))
+}
+
+/// Loads whose component would never be found where they are: on a real host provost would not touch them.
+fn strangers(policy: &Policy, loads: &BTreeMap<String, Placed>) -> Result<(), Vec<ConfigIssue>> {
+    let finds = |component: &Component, path: &CgroupPath| {
+        component.rules.iter().any(|rule| {
+            let by_unit = rule.unit.as_ref().is_some_and(|unit| unit.matches(path.name()));
+            let by_path = rule.cgroup.as_ref().is_some_and(|globs| globs.matches(path.as_str()));
+            by_unit || by_path || rule.container.is_some()
+        })
+    };
+    let mut issues = Vec::new();
+    for (name, placed) in loads {
+        let component = policy.components.values().find(|one| one.name.as_str() == name);
+        let mut path = placed.path.clone();
+        if placed.copies > 0 {
+            path = CgroupPath::new(&format!("system.slice/{name}-0001.service"));
+        }
+        if component.is_some_and(|component| !finds(component, &path)) {
+            let message = format!("no rule of `{name}` matches the group {path} of its load");
+            issues.push(
+                ConfigIssue::error(Code::UnitName, message)
+                    .mark(placed.written.clone(), "this load")
+                    .help(format!(
+                        "match = {{ unit = \"{}\" }}, or give the load another `cgroup`",
+                        path.name()
+                    )),
+            );
+        }
+    }
+    if issues.is_empty() { Ok(()) } else { Err(issues) }
 }
 
 /// Reads the values of a scenario and tells what is wrong with them.
@@ -300,7 +342,7 @@ impl Reader {
     fn foreign(
         &mut self,
         writers: &[raw::Foreign],
-        loads: &BTreeMap<String, (Load, CgroupPath, u32)>,
+        loads: &BTreeMap<String, Placed>,
     ) -> Vec<Foreign> {
         let mut read = Vec::new();
         for (number, writer) in writers.iter().enumerate() {
@@ -308,7 +350,7 @@ impl Reader {
             let key = |name| ["foreign", number.as_str(), name];
             let at = self.span(writer.at.as_deref(), &key("at"), Span::secs(60)).0;
             let every = self.quantity(writer.every.as_deref(), Unit::Time, &key("every"));
-            let path = loads.get(&writer.component).map(|(_, path, _)| path.clone());
+            let path = loads.get(&writer.component).map(|placed| placed.path.clone());
             if path.is_none() {
                 let message = format!("no load is given for a component `{}`", writer.component);
                 self.told(Code::UnknownWord, message, &key("component"));
