@@ -1,6 +1,6 @@
 //! Quantities and courses of a scenario, from their texts to integers in the model's units.
 
-use super::program::{Course, Program};
+use super::program::{Course, LARGEST, Program};
 use super::raw::{self, Shape};
 use super::scenario::Reader;
 use super::trace;
@@ -19,9 +19,6 @@ pub(super) enum Unit {
     /// A duration; counted in microseconds.
     Time,
 }
-
-/// No quantity of a scenario is larger, so that sums over a tick cannot overflow: a tebibyte a second, a million cores.
-const LARGEST: u64 = 1 << 44;
 
 impl Unit {
     /// The amount that a text names, or what is wrong with it.

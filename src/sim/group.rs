@@ -23,6 +23,8 @@ pub(super) struct Load {
     /// Thousandths of a core.
     pub(super) cpu_per_task: u64,
     pub(super) memory_per_task: u64,
+    /// Percent of the memory.
+    pub(super) cold: u64,
     /// Bytes.
     pub(super) request: u64,
     /// Which of the host's disks.

@@ -21,6 +21,8 @@ use crate::units::{DeviceId, Limit};
 
 /// Nanoseconds of one disk in a tick.
 const DISK_TICK: u64 = TICK * 1000;
+/// No cost is longer, so that the sum over a thousand groups fits: a day.
+const LONGEST: u64 = 86_400_000_000_000;
 /// Ticks in a second.
 const TICKS: u64 = 10;
 
@@ -53,7 +55,8 @@ fn cost((bandwidth, requests): (u64, u64), bytes: u64, request: u64) -> u64 {
     let bytes_ns = scaled(bytes, 1_000_000_000, bandwidth);
     let page_ns = scaled(4096, 1_000_000_000, bandwidth);
     let each_ns = (1_000_000_000 / requests.max(1)).saturating_sub(page_ns);
-    bytes_ns.saturating_add(bytes.div_ceil(request.max(512)).saturating_mul(each_ns))
+    let requests_ns = bytes.div_ceil(request.max(512)).saturating_mul(each_ns);
+    bytes_ns.saturating_add(requests_ns).min(LONGEST)
 }
 
 /// The bytes that a limit leaves of those wanted in a tick.

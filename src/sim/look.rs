@@ -5,9 +5,31 @@
 
 use super::group::Group;
 use super::plant::Plant;
-use crate::model::{Controller, GroupView, Home, HomeKind, Outcome, Reading, Snapshot, Usage, Via};
-use crate::units::{Bytes, CgroupId, CgroupPath, CgroupRef, CpuTime};
+use crate::model::{
+    Controller, Disk, GroupView, Home, HomeKind, HostView, Outcome, Reading, Snapshot, Usage, Via,
+};
+use crate::units::{Bytes, CgroupId, CgroupPath, CgroupRef, CpuSet, CpuTime};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// The size of a page on every common host.
+pub(super) const PAGE: Bytes = Bytes(4096);
+
+/// The host as a look at it shows it.
+pub(super) fn host(
+    (cpus, pid_max): (u32, u64),
+    (memory, swap): (Bytes, Bytes),
+    disks: Vec<Disk>,
+) -> HostView {
+    HostView {
+        online: CpuSet::of(0..cpus),
+        memory,
+        swap,
+        page: PAGE,
+        pid_max,
+        disks,
+        systemd: true,
+    }
+}
 
 /// Looks at a model host.
 #[derive(Debug)]

@@ -14,7 +14,7 @@
 //! gives. A tenth of what is missing is wanted back in each tick.
 //!
 //! **Properties.** No group is above its `memory.max`, the host never above its memory; host reclaim never touches what is
-//! within the effective `memory.min`. Left out: dirty pages, slab, sockets, zswap; a kill takes the whole leaf.
+//! within the effective `memory.min`. Left out: dirty pages, slab, sockets, zswap, the disk time of swapping out; a kill takes the whole leaf.
 
 use super::group::{Group, TICK};
 use super::reclaim::{Pool, reclaim};
@@ -155,7 +155,9 @@ fn wanted(groups: &mut [Group], number: usize) -> Option<u64> {
     // What is touched comes back: a program uses all of its memory about once a second.
     let touched = |missing: u64| missing.div_ceil(10).next_multiple_of(4096).min(missing);
     leaf.refault_file = touched(leaf.demand.cache.saturating_sub(leaf.file));
-    leaf.refault_swap = touched(leaf.swap);
+    // The coldest pages were swapped out first.
+    let cold = scaled(leaf.demand.memory, leaf.load.cold, 100);
+    leaf.refault_swap = touched(leaf.swap.saturating_sub(cold));
     let wanted = new + leaf.refault_file + leaf.refault_swap;
     (wanted > 0).then_some(wanted)
 }

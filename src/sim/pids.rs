@@ -12,6 +12,7 @@
 //! **Properties.** No group above its limit by forks; a limit that is set below what is there kills nobody.
 
 use super::group::Group;
+use super::program::LARGEST;
 use super::share::{Tree, scaled};
 
 /// Forks and ends tasks. `turn` says with which group to begin.
@@ -50,7 +51,8 @@ pub(super) fn tick(tree: &Tree, groups: &mut [Group], pid_max: u64, turn: usize)
         }
         // A thousandth of a core is a hundred microseconds of a tick.
         demand.cpu += has.saturating_mul(per_task) * 100;
-        demand.memory = demand.memory.saturating_add(has.saturating_mul(leaf.load.memory_per_task));
+        let of_tasks = has.saturating_mul(leaf.load.memory_per_task);
+        demand.memory = demand.memory.saturating_add(of_tasks).min(LARGEST);
         demand.threads = demand.threads.min(has.max(1));
     }
 }

@@ -15,6 +15,9 @@ use super::share::scaled;
 
 const SECOND: u64 = 1_000_000;
 
+/// No quantity is larger, so that sums over a thousand groups fit: 16 TiB, or as many tasks.
+pub(super) const LARGEST: u64 = 1 << 44;
+
 /// A course over time. All times in microseconds since the component's start.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Program {
@@ -63,12 +66,13 @@ impl Program {
     pub(super) fn value(&self, at: u64, seed: u64) -> u64 {
         let over = self.until.is_some_and(|until| at >= until);
         let value = if over { self.first() } else { self.course_at(at) };
+        let value = value.min(LARGEST);
         if self.noise == 0 || value == 0 {
             return value;
         }
         let spread = scaled(value, self.noise, 100);
         let drawn = Random::new(seed, at / SECOND + 1).below(2 * spread + 1);
-        (value + drawn).saturating_sub(spread)
+        (value + drawn).saturating_sub(spread).min(LARGEST)
     }
 
     /// Where it starts.

@@ -101,6 +101,9 @@ pub(super) struct Load {
     pub(super) cpu: Option<Program>,
     /// Anonymous memory.
     pub(super) memory: Option<Program>,
+    /// So many percent of its memory are never used again, as after a leak: swapped out, they stay there. Default: 0.
+    #[schemars(range(min = 0, max = 100))]
+    pub(super) cold: Option<u32>,
     /// Files that it keeps using: what is evicted is read again.
     pub(super) cache: Option<Program>,
     /// Bytes read from disk per second.

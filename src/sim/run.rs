@@ -7,10 +7,10 @@ use super::group::TICK;
 use super::look::Looker;
 use super::plant::Plant;
 use super::scenario::{Foreign, Scenario};
-use super::score::{Point, Score, Tally};
+use super::score::{Point, Score, Tally, is_accepted};
 use crate::config::Strategy;
 use crate::cycle::{State, step};
-use crate::model::{Outcome, Plan};
+use crate::model::{Outcome, OutcomeOf, Plan};
 use crate::units::{CgroupPath, Span};
 use std::collections::BTreeMap;
 
@@ -59,7 +59,7 @@ pub struct Played {
     pub score: Score,
     /// The course, in parts of equal length.
     pub points: Vec<Point>,
-    /// How often each file was written, for a person who wonders where writes come from.
+    /// How often each file took a value, for a person who wonders where writes come from.
     pub written: BTreeMap<String, u64>,
 }
 
@@ -153,12 +153,12 @@ impl<'a> Run<'a> {
             return;
         }
         let plan = std::mem::take(&mut self.plan);
-        for action in &plan.actions {
-            for change in action.changes() {
-                *self.written.entry(change.new.kind().to_string()).or_default() += 1;
+        let outcomes = carry_out(&mut self.plant, &plan, &mut self.dice);
+        for outcome in outcomes.iter().filter(|outcome| is_accepted(outcome)) {
+            if let OutcomeOf::Knob { knob, .. } = &outcome.of {
+                *self.written.entry(knob.to_string()).or_default() += 1;
             }
         }
-        let outcomes = carry_out(&mut self.plant, &plan, &mut self.dice);
         let now = self.wall();
         self.tally.wrote(now, &outcomes);
         self.outcomes.extend(outcomes);

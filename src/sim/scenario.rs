@@ -5,11 +5,12 @@
 use super::amount::{Unit, program};
 use super::group::Load;
 use super::io::{Disk, Speed};
+use super::look::{self, PAGE};
 use super::plant::{Plant, Resident};
 use super::raw;
 use crate::config::{Beside, Capacity, Code, Component, ConfigIssue, Place, Policy, Sources};
 use crate::model::{Disk as DiskView, HostView, IoWeightBackend, Knob, KnobKind};
-use crate::units::{Bytes, CgroupPath, ComponentName, CpuSet, DeviceId, Span};
+use crate::units::{Bytes, CgroupPath, ComponentName, DeviceId, Span};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +18,6 @@ use std::path::{Path, PathBuf};
 pub const LONGEST: Span = Span::secs(31 * 86_400);
 /// Where the load beside the components lives.
 const BACKGROUND: &str = "system.slice/background.service";
-const PAGE: Bytes = Bytes(4096);
 
 /// A scenario that can be played.
 #[derive(Debug, Clone)]
@@ -273,15 +273,8 @@ impl Reader {
         let default = || vec![raw::Disk { name: "sda".to_owned(), kind: None, weights: None }];
         let raw_disks = raw.disk.unwrap_or_else(default);
         let (disks, views) = raw_disks.iter().zip(0..).map(disk).unzip();
-        let host = HostView {
-            online: CpuSet::of(0..cpus),
-            memory,
-            swap,
-            page: PAGE,
-            pid_max: raw.pid_max.unwrap_or(32768),
-            disks: views,
-            systemd: true,
-        };
+        let pid_max = raw.pid_max.unwrap_or(32768);
+        let host = look::host((cpus, pid_max), (memory, swap), views);
         (host, disks)
     }
 
@@ -322,6 +315,7 @@ impl Reader {
             threads: raw.threads,
             cpu_per_task,
             memory_per_task: memory_per_task.unwrap_or(0),
+            cold: u64::from(raw.cold.unwrap_or(0)),
             request,
             disk: disk.unwrap_or(0),
             restart_every,

@@ -218,11 +218,8 @@ impl Tally {
 
     /// Takes in what came of writes at a time since the start.
     pub(super) fn wrote(&mut self, now: u64, outcomes: &[Outcome]) {
-        let is_accepted = |outcome: &&Outcome| {
-            matches!(outcome.verdict, Verdict::Applied | Verdict::Clipped { .. })
-        };
         let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        let accepted = count(outcomes.iter().filter(is_accepted).count());
+        let accepted = count(outcomes.iter().filter(|outcome| is_accepted(outcome)).count());
         self.score.writes += accepted;
         self.score.refused += count(outcomes.len()) - accepted;
         if now > self.duration - self.duration / 4 {
@@ -242,6 +239,11 @@ impl Tally {
         self.score.work = part(self.work);
         (self.score, self.points)
     }
+}
+
+/// Whether the model's kernel took the value.
+pub(super) const fn is_accepted(outcome: &Outcome) -> bool {
+    matches!(outcome.verdict, Verdict::Applied | Verdict::Clipped { .. })
 }
 
 /// The part of what a leaf wants in this tick that it got; none when it wants nothing.

@@ -6,8 +6,8 @@ use super::plant::{Plant, Resident};
 use super::program::{Course, Program};
 use super::{Arm, BUILT_IN, Scenario};
 use crate::config::Strategy;
-use crate::model::{Disk as DiskView, HostView, IoMax, IoWeightBackend, Knob, Priority};
-use crate::units::{Bytes, CgroupPath, CpuMax, CpuSet, CpuTime, DeviceId, Limit, Span, Weight};
+use crate::model::{Disk as DiskView, IoMax, IoWeightBackend, Knob, Priority};
+use crate::units::{Bytes, CgroupPath, CpuMax, CpuTime, DeviceId, Limit, Span, Weight};
 use proptest::prelude::*;
 
 const SDA: DeviceId = DeviceId { major: 8, minor: 0 };
@@ -15,15 +15,8 @@ const SECOND: u64 = 1_000_000;
 
 fn plant(cpus: u32, memory: Bytes, swap: Bytes, loads: Vec<Load>) -> Plant {
     let weights = IoWeightBackend::IoCost;
-    let host = HostView {
-        online: CpuSet::of(0..cpus),
-        memory,
-        swap,
-        page: Bytes(4096),
-        pid_max: 32768,
-        disks: vec![DiskView { device: SDA, name: "sda".to_owned(), weights }],
-        systemd: true,
-    };
+    let view = DiskView { device: SDA, name: "sda".to_owned(), weights };
+    let host = super::look::host((cpus, 32768), (memory, swap), vec![view]);
     let disk = Disk { device: SDA, name: "sda".to_owned(), speed: Speed::SSD, weights };
     let residents = loads
         .into_iter()
@@ -352,6 +345,34 @@ proptest! {
             let kept = plant.got(&path(0)).unwrap().memory_bytes;
             prop_assert!(kept >= min.min(cache) << 20, "{kept} of {min} MiB");
         }
+    }
+
+    /// The largest quantities that a scenario can name are played without overflow.
+    #[test]
+    fn extremes_are_played(which in 0usize..7, seed in 0u64..3) {
+        let most = Program { noise: 100, ..Program::constant(1 << 44) };
+        let ramp = Program {
+            course: Course::Ramp { level: 1 << 44, to: None, at: 0, rate: 1 << 44 },
+            ..Program::default()
+        };
+        let any = |number: usize| if which == number || which == 6 { most.clone() } else { ramp.clone() };
+        let load = Load {
+            cpu: Program::constant(10_000_000),
+            memory: any(0),
+            cache: any(1),
+            read: any(2),
+            write: any(3),
+            pids: Some(any(4)),
+            threads: Some(65_536),
+            cpu_per_task: 10_000_000,
+            memory_per_task: 1 << 44,
+            ..Load::default()
+        };
+        let mut plant = plant(1024, Bytes(1 << 60), Bytes(1 << 60), vec![load; 20]);
+        write(&mut plant, 0, Knob::MemoryHigh(Limit::At(Bytes(0))));
+        write(&mut plant, 1, Knob::MemoryMax(Limit::At(Bytes(seed << 20))));
+        (0..10).for_each(|_| plant.tick());
+        prop_assert!(plant.busy.cpu <= 1024 * TICK);
     }
 
     /// Nobody uses more than its quota in any second.

@@ -1,6 +1,7 @@
 //! What `provost simulate` prints.
 
 use super::*;
+use clap::Parser as _;
 
 /// Plays the first minutes of a built-in scenario.
 fn trial(name: &str, minutes: u64) -> Trial {
@@ -63,4 +64,41 @@ fn numbers_are_short_and_honest() {
     assert_eq!([second(1_250_000), second(4_000_000_000)], ["1.2s", "4000s"]);
     assert_eq!([percent(9_999), percent(10_000)], ["99.9%", "100.0%"]);
     assert_eq!(hundredths(125), "1.25");
+}
+
+/// Runs the verb with these words behind it.
+fn verb(words: &[&str]) -> Printout {
+    let cli = Cli::parse_from([&["provost", "simulate"], words].concat());
+    let super::super::args::Verb::Simulate(args) = &cli.verb else {
+        panic!("{words:?} is another verb");
+    };
+    simulate(&cli, args).unwrap_or_else(|failure| failure.printout())
+}
+
+#[test]
+fn strategies_are_chosen_beside_the_two_to_compare_with() {
+    let out = verb(&["steady", "--duration", "5s", "--strategy", "aggressive"]);
+    let first = |line: &str| line.split_whitespace().next().unwrap_or_default().to_owned();
+    let rows: Vec<String> = out.stdout.lines().map(first).skip(1).take(4).collect();
+    assert_eq!(rows, ["STRATEGY", "none", "static", "aggressive"], "{}", out.stdout);
+    assert_eq!(out.exit, 0);
+}
+
+#[test]
+fn exit_codes_are_those_of_other_verbs() {
+    assert_eq!(verb(&[]).exit, 0);
+    let missing = verb(&["nowhere.toml"]);
+    assert_eq!(missing.exit, 78);
+    assert!(missing.stderr.contains("failed to read nowhere.toml"), "{}", missing.stderr);
+    assert!(verb(&["nowhere.toml", "--json"]).stdout.contains("provost/simulate/v1"));
+    assert_eq!(verb(&["steady", "--duration", "32d"]).exit, 2);
+    let unwritable = ["steady", "--duration", "1s", "--svg", "/proc/nowhere/chart.svg"];
+    assert_eq!(verb(&unwritable).exit, 1);
+}
+
+#[test]
+fn the_seed_is_another_run() {
+    let with = |seed| verb(&["steady", "--duration", "20s", "--json", "--seed", seed]).stdout;
+    assert_eq!(with("7"), with("7"));
+    assert_ne!(with("7"), with("8").replace("\"seed\": 8", "\"seed\": 7"));
 }

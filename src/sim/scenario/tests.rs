@@ -88,3 +88,25 @@ fn a_load_that_its_component_would_not_find_is_refused() {
     let issues = Scenario::from_text("stranger", text, Path::new("")).unwrap_err();
     insta::assert_snapshot!(render(&issues, Colour::Never));
 }
+
+/// The reference names every key that a scenario may have.
+#[test]
+fn every_key_is_documented() {
+    let reference = include_str!("../../../docs/simulator.md");
+    let schema = schemars::schema_for!(raw::Scenario);
+    let tables = schema.get("$defs").and_then(|tables| tables.as_object()).unwrap();
+    let of = |table: &serde_json::Value| -> Vec<String> {
+        let keys = table.get("properties").and_then(|keys| keys.as_object());
+        keys.map(|keys| keys.keys().cloned().collect()).unwrap_or_default()
+    };
+    let keys: Vec<String> = tables.values().chain([schema.as_value()]).flat_map(of).collect();
+    assert!(keys.len() > 30, "{keys:?}");
+    let is_named = |key: &String| {
+        reference.contains(&format!("`{key}`"))
+            || reference.contains(&format!("`[{key}]`"))
+            || reference.contains(&format!("`[[{key}]]`"))
+            || reference.contains(&format!("`[{key}.NAME]`"))
+    };
+    let missing: Vec<&String> = keys.iter().filter(|key| !is_named(key)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
