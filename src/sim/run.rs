@@ -8,7 +8,7 @@ use super::look::Looker;
 use super::plant::Plant;
 use super::scenario::{Foreign, Scenario};
 use super::score::{Point, Score, Tally, is_accepted};
-use crate::config::Strategy;
+use crate::config::{Mode, Policy, Strategy};
 use crate::cycle::{State, step};
 use crate::model::{Outcome, OutcomeOf, Plan};
 use crate::units::{CgroupPath, Span};
@@ -74,7 +74,7 @@ impl Scenario {
 struct Run<'a> {
     scenario: &'a Scenario,
     arm: Arm,
-    policy: crate::config::Policy,
+    policy: Policy,
     plant: Plant,
     looker: Looker,
     state: State,
@@ -88,6 +88,7 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(scenario: &'a Scenario, arm: Arm) -> Self {
         let mut policy = scenario.policy.clone();
+        policy.mode = Mode::Enforce;
         match arm {
             Arm::Absent => {}
             Arm::Static => {

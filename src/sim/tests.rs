@@ -193,6 +193,16 @@ fn a_steady_load_comes_to_rest() {
 }
 
 #[test]
+fn a_thousand_components_are_written_once() {
+    let thousand = BUILT_IN.iter().find(|built_in| built_in.name == "thousand").unwrap();
+    let mut scenario = Scenario::built_in(thousand).unwrap().steadied(Span::secs(30));
+    scenario.duration = Span::secs(40);
+    let played = scenario.play(Arm::With(Strategy::Balanced));
+    assert!(played.score.writes > 2000, "{:?}", played.written);
+    assert_eq!(played.score.writes_last_quarter, 0, "{:?}", played.written);
+}
+
+#[test]
 fn a_fight_over_a_knob_ends() {
     let foreign = BUILT_IN.iter().find(|built_in| built_in.name == "foreign-writer").unwrap();
     let played = Scenario::built_in(foreign).unwrap().play(Arm::With(Strategy::Balanced));
