@@ -32,10 +32,14 @@ pub(super) fn tick(tree: &Tree, groups: &mut [Group], cores: u64, until: u64) ->
         group.cpu = Want { need, cap, weight: group.knobs.set.cpu_weight, ..Want::default() };
     }
     let mut wants: Vec<Want> = groups.iter().map(|group| group.cpu).collect();
+    let demands = summed_up(tree, &wants);
     tree.divide(cores * TICK, &mut wants);
-    for (number, (group, want)) in groups.iter_mut().zip(wants).enumerate() {
+    for (number, ((group, want), demand)) in groups.iter_mut().zip(wants).zip(demands).enumerate() {
         group.cpu = want;
-        account(group, number == 0, cores);
+        account(group, cores);
+        // `kernel/sched/psi.c`: the root has no full CPU pressure.
+        let full = if number == 0 { 0 } else { waited(demand, want.given) };
+        group.waits.cpu.add((demand - want.given).min(TICK), full);
     }
     groups.first().map_or(0, |root| root.cpu.given)
 }
@@ -61,25 +65,33 @@ fn refill(group: &mut Group, until: u64) {
     }
 }
 
-fn account(group: &mut Group, is_root: bool, cores: u64) {
-    let Want { need, cap, uncapped, given, .. } = group.cpu;
-    group.usage_usec += given;
-    if group.knobs.set.quota != u64::MAX {
-        group.quota_left = group.quota_left.saturating_sub(given);
+/// What all tasks at or below each group would run, whatever the quotas: who is throttled waits too, in the files of all groups above.
+fn summed_up(tree: &Tree, wants: &[Want]) -> Vec<u64> {
+    let mut demands: Vec<u64> = wants.iter().map(|want| want.need).collect();
+    for number in (1..demands.len()).rev() {
+        let own = demands.get(number).copied().unwrap_or_default();
+        if let Some(above) = demands.get_mut(tree.parent(number)) {
+            *above += own;
+        }
     }
+    demands
+}
+
+fn account(group: &mut Group, cores: u64) {
+    let Want { need, uncapped, given, .. } = group.cpu;
+    group.usage_usec += given;
     if let Some(leaf) = &mut group.leaf {
         leaf.lived.cpu = given;
         leaf.lived.outside_cpu = waited(need, given);
     }
-    if uncapped == 0 {
+    if group.knobs.set.quota == u64::MAX {
         return;
     }
-    if uncapped > cap && group.knobs.set.quota != u64::MAX {
+    if uncapped > group.quota_left {
         let running = uncapped.div_ceil(TICK).min(cores);
-        group.throttled_usec += scaled(TICK, uncapped - cap, uncapped) * running;
+        group.throttled_usec += scaled(TICK, uncapped - group.quota_left, uncapped) * running;
     }
-    let full = if is_root { 0 } else { waited(uncapped, given) };
-    group.waits.cpu.add((uncapped - given).min(TICK), full);
+    group.quota_left = group.quota_left.saturating_sub(given);
 }
 
 /// How long all tasks waited that needed `need` and got `given`.

@@ -45,7 +45,7 @@ pub struct Plant {
     disks: Vec<Disk>,
     pub(super) tree: Tree,
     pub(super) groups: Vec<Group>,
-    memory: Host,
+    pub(super) memory: Host,
     /// Time awake since the start, in microseconds, and the time asleep besides.
     pub(super) awake: u64,
     pub(super) asleep: u64,
