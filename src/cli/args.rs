@@ -158,9 +158,11 @@ pub(super) struct RestoreArgs {
 #[derive(Debug, Args)]
 pub(super) struct SimulateArgs {
     /// Scenario files, or names of scenarios that are built in; without any, these are listed.
+    #[arg(value_name = "SCENARIO")]
     pub(super) scenarios: Vec<PathBuf>,
-    /// Play only this strategy, beside the host without provost and the one with static limits; may be repeated.
-    #[arg(long, value_name = "STRATEGY")]
+    /// Play only this strategy, beside the host without provost and the one with static limits; may be repeated,
+    /// or list several with commas.
+    #[arg(long, value_name = "STRATEGY", value_delimiter = ',')]
     pub(super) strategy: Vec<StrategyWord>,
     /// Play for this long instead of what the scenario says, such as "90s" or "1h".
     #[arg(long)]

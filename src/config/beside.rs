@@ -5,12 +5,13 @@
 
 use super::issue::{Code, ConfigIssue, Place};
 use super::merged::{Content, Key, Merged};
-use super::schema::schema_of;
+use super::schema::{schema, schema_of};
 use super::shape::check_shape;
-use super::suggest::closest;
+use super::suggest::{closest, shorten};
 use super::{Capacity, Loaded, Parsed, Sources};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 /// A configuration with a table beside it, read and not yet checked.
 #[derive(Debug)]
@@ -18,6 +19,28 @@ pub struct Beside {
     config: Parsed,
     own: Merged,
     problems: Vec<ConfigIssue>,
+}
+
+/// Takes keys out of the configuration that it does not have and that look like one of the own table's.
+fn misspelt(config: &mut Merged, known: Option<&Map<String, Value>>) -> Vec<ConfigIssue> {
+    let schema = schema();
+    let has = schema.get("properties").and_then(Value::as_object);
+    let mut problems = Vec::new();
+    config.root.retain(|key, node| {
+        let own = known.into_iter().flat_map(Map::keys).map(String::as_str);
+        let near = closest(key, own).filter(|_| !has.is_some_and(|has| has.contains_key(key)));
+        if let Some(near) = near {
+            let issue =
+                ConfigIssue::error(Code::UnknownKey, format!("unknown key `{}`", shorten(key)));
+            problems.push(
+                issue
+                    .mark(Some(node.key.clone()), "not a key of this table")
+                    .help(format!("did you mean `{near}`?")),
+            );
+        }
+        near.is_none()
+    });
+    problems
 }
 
 impl Beside {
@@ -33,6 +56,7 @@ impl Beside {
         own.root.retain(|key, _| is_own(key));
         merged.root.retain(|key, _| !is_own(key));
         let mut problems = check_shape(&schema, &mut own);
+        problems.extend(misspelt(&mut merged, known));
         let table = match own.usable().try_into() {
             Ok(table) => table,
             Err(error) => {

@@ -77,10 +77,10 @@ fn verb(words: &[&str]) -> Printout {
 
 #[test]
 fn strategies_are_chosen_beside_the_two_to_compare_with() {
-    let out = verb(&["steady", "--duration", "5s", "--strategy", "aggressive"]);
+    let out = verb(&["steady", "--duration", "5s", "--strategy", "aggressive,adaptive"]);
     let first = |line: &str| line.split_whitespace().next().unwrap_or_default().to_owned();
-    let rows: Vec<String> = out.stdout.lines().map(first).skip(1).take(4).collect();
-    assert_eq!(rows, ["STRATEGY", "none", "static", "aggressive"], "{}", out.stdout);
+    let rows: Vec<String> = out.stdout.lines().map(first).skip(1).take(5).collect();
+    assert_eq!(rows, ["STRATEGY", "none", "static", "aggressive", "adaptive"], "{}", out.stdout);
     assert_eq!(out.exit, 0);
 }
 

@@ -53,6 +53,8 @@ fn copies_are_components_of_their_own() {
 fn problems_are_drawn_at_their_places_all_at_once() {
     let text = r#"
 about = "wrong in many ways"
+durration = "1m"
+strategie = "balanced"
 duration = "soon"
 failing-writes = 2000
 
