@@ -36,7 +36,7 @@ pub(super) fn tick(tree: &Tree, groups: &mut [Group], cores: u64, until: u64) ->
     tree.divide(cores * TICK, &mut wants);
     for (number, ((group, want), demand)) in groups.iter_mut().zip(wants).zip(demands).enumerate() {
         group.cpu = want;
-        account(group, cores);
+        account(group, cores, until);
         // `kernel/sched/psi.c`: the root has no full CPU pressure.
         let full = if number == 0 { 0 } else { waited(demand, want.given) };
         group.waits.cpu.add((demand - want.given).min(TICK), full);
@@ -52,14 +52,19 @@ fn own_cap(group: &Group, cores: u64) -> u64 {
     left.min(cpus * TICK)
 }
 
+/// How many periods of the quota begin in the tick.
+fn begun(group: &Group, until: u64) -> u64 {
+    let period = group.knobs.set.period.max(1);
+    until / period - until.saturating_sub(TICK) / period
+}
+
 fn refill(group: &mut Group, until: u64) {
     let set = &group.knobs.set;
     if set.quota == u64::MAX {
         group.quota_left = 0;
         return;
     }
-    let period = set.period.max(1);
-    let began = until / period - until.saturating_sub(TICK) / period;
+    let began = begun(group, until);
     if began > 0 {
         group.quota_left = group.quota_left.min(set.burst) + set.quota.saturating_mul(began);
     }
@@ -77,7 +82,7 @@ fn summed_up(tree: &Tree, wants: &[Want]) -> Vec<u64> {
     demands
 }
 
-fn account(group: &mut Group, cores: u64) {
+fn account(group: &mut Group, cores: u64, until: u64) {
     let Want { need, uncapped, given, .. } = group.cpu;
     group.usage_usec += given;
     if let Some(leaf) = &mut group.leaf {
@@ -87,7 +92,12 @@ fn account(group: &mut Group, cores: u64) {
     if group.knobs.set.quota == u64::MAX {
         return;
     }
+    let began = begun(group, until);
+    if uncapped > 0 {
+        group.counters.periods += began;
+    }
     if uncapped > group.quota_left {
+        group.counters.throttled_periods += began;
         let running = uncapped.div_ceil(TICK).min(cores);
         group.throttled_usec += scaled(TICK, uncapped - group.quota_left, uncapped) * running;
     }

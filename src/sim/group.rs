@@ -131,6 +131,32 @@ pub(super) struct Group {
     pub(super) pids: u64,
     pub(super) oom_kills: u64,
     pub(super) waits: Waits,
+    pub(super) counters: Counters,
+}
+
+/// What the kernel counts of a group beside time: `cpu.stat`, `pids.events`, `memory.events`, `memory.stat`, `io.stat`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Periods of `cpu.max` in which it wanted to run.
+    pub periods: u64,
+    /// Those of them in which it was stopped.
+    pub throttled_periods: u64,
+    /// Forks refused because of its own `pids.max`, once a tick.
+    pub forks_refused: u64,
+    /// `high` in `memory.events.local`, once a tick and charge.
+    pub memory_high: u64,
+    /// `max` in `memory.events.local`, likewise.
+    pub memory_max: u64,
+    /// Pages that were read back after they were evicted; of leaves.
+    pub refaults: u64,
+    /// Bytes read; of leaves and of the root.
+    pub read_bytes: u64,
+    /// Bytes written; likewise.
+    pub written_bytes: u64,
+    /// Requests to read; likewise.
+    pub reads: u64,
+    /// Requests to write; likewise.
+    pub writes: u64,
 }
 
 /// The group's pressure.

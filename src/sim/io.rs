@@ -14,7 +14,7 @@
 //! **Properties.** A disk never does more than its time allows; nobody moves more than its limit in a second (plus one tick); waiting for
 //! evicted pages counts as waiting for memory and for the disk, as in the kernel. Left out: delayed writeback.
 
-use super::group::{Group, TICK};
+use super::group::{Counters, Group, Leaf, TICK};
 use super::share::{Tree, Want, scaled};
 use crate::model::{IoMax, IoWeightBackend};
 use crate::units::{DeviceId, Limit};
@@ -104,12 +104,36 @@ pub(super) fn tick(tree: &Tree, groups: &mut [Group], number: usize, disk: &Disk
     } else {
         tree.divide(DISK_TICK, &mut wants);
     }
+    let mut in_all = [0; 4];
     for ((group, want), asks) in groups.iter_mut().zip(wants).zip(&asked) {
         if asks.wanted > 0 {
             serve(group, want.given, asks);
+            let done = done(want.given, asks, group.leaf.as_ref());
+            add(&mut group.counters, done);
+            for (sum, one) in in_all.iter_mut().zip(done) {
+                *sum += one;
+            }
         }
     }
+    if let Some(root) = groups.first_mut() {
+        add(&mut root.counters, in_all);
+    }
     all.min(DISK_TICK)
+}
+
+/// What the disk did for a group, as `io.stat` counts it, evicted pages included: bytes and requests, reading and writing.
+fn done(given: u64, asks: &Asked, leaf: Option<&Leaf>) -> [u64; 4] {
+    let request = leaf.map_or(4096, |leaf| leaf.load.request).max(512);
+    let read = scaled(asks.read + asks.back, given, asks.wanted);
+    let written = scaled(asks.write, given, asks.wanted);
+    [read, written, read.div_ceil(request), written.div_ceil(request)]
+}
+
+fn add(counters: &mut Counters, [read, written, reads, writes]: [u64; 4]) {
+    counters.read_bytes += read;
+    counters.written_bytes += written;
+    counters.reads += reads;
+    counters.writes += writes;
 }
 
 fn asks(group: &Group, number: usize, disk: &Disk) -> Asked {

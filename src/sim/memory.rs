@@ -75,6 +75,9 @@ pub(super) fn read_back(tree: &Tree, groups: &mut [Group], host: &mut Host) {
         leaf.swap -= swap;
         host.swap_left += swap;
         (leaf.refault_file, leaf.refault_swap) = (0, 0);
+        if let Some(group) = groups.get_mut(number) {
+            group.counters.refaults += (file + swap) / 4096;
+        }
         add(tree, groups, number, file + swap);
         unswap(tree, groups, number, swap);
     }
@@ -180,6 +183,9 @@ fn charge(
             if over == 0 {
                 break;
             }
+            if let Some(group) = groups.get_mut(above).filter(|_| above != 0) {
+                group.counters.memory_max += 1;
+            }
             let pool = if above == 0 { Pool::Host } else { Pool::Group(above) };
             let freed = reclaim(tree, groups, host, (pool, over));
             if freed >= over {
@@ -227,6 +233,9 @@ fn slowed(
     let (before, _) = over(groups);
     if before == 0 {
         return room;
+    }
+    if let Some(group) = groups.get_mut(above) {
+        group.counters.memory_high += 1;
     }
     reclaim(tree, groups, host, (Pool::Group(above), before));
     let (left, high) = over(groups);

@@ -25,6 +25,7 @@ mod share;
 mod trace;
 
 pub use built_in::{BUILT_IN, BuiltIn};
+pub use group::Counters;
 pub use plant::Plant;
 pub use run::{Arm, Got, Played};
 pub use scenario::{LONGEST, Scenario};

@@ -31,6 +31,15 @@ pub(super) fn tick(tree: &Tree, groups: &mut [Group], pid_max: u64, turn: usize)
             let left = |group: &Group| group.knobs.set.pids_max.saturating_sub(group.pids);
             room = room.min(groups.get(above).map_or(0, left));
         }
+        let refuses = |group: &Group| {
+            let left = group.knobs.set.pids_max.saturating_sub(group.pids);
+            left == room && left < wants.saturating_sub(has)
+        };
+        for above in tree.upward(number) {
+            if let Some(group) = groups.get_mut(above).filter(|group| refuses(group)) {
+                group.counters.forks_refused += 1;
+            }
+        }
         let after = if wants > has { has + room.min(wants - has) } else { wants };
         for above in tree.upward(number) {
             if let Some(group) = groups.get_mut(above) {

@@ -13,7 +13,7 @@
 //! **Properties.** The same scenario and seed give the same bytes. Counters only grow within one group's life. What the model leaves out
 //! of each resource is said in its file; it is a model to compare strategies on, not to predict milliseconds.
 
-use super::group::{Demand, Group, Leaf, Lived, Load, TICK, Waits};
+use super::group::{Counters, Demand, Group, Leaf, Lived, Load, TICK, Waits};
 use super::io::{self, Disk};
 use super::memory::{self, Host};
 use super::settings::Knobs;
@@ -203,6 +203,7 @@ impl Plant {
         }
         (group.usage_usec, group.throttled_usec, group.oom_kills) = (0, 0, 0);
         group.waits = Waits::default();
+        group.counters = Counters::default();
         if let Some(leaf) = &mut group.leaf {
             leaf.started = now;
         }
@@ -327,6 +328,7 @@ fn group(
         pids: 0,
         oom_kills: 0,
         waits: Waits::default(),
+        counters: Counters::default(),
     }
 }
 

@@ -3,7 +3,7 @@
 //! A plan takes effect at the tick after it was made. The configuration's `mode` does not matter here: nothing real is written.
 
 use super::carry::{Dice, carry_out};
-use super::group::TICK;
+use super::group::{Counters, TICK};
 use super::look::Looker;
 use super::plant::Plant;
 use super::scenario::{Foreign, Scenario};
@@ -187,6 +187,8 @@ pub struct Got {
     pub throttled: Span,
     /// OOM kills.
     pub kills: u64,
+    /// What else the kernel counts.
+    pub counters: Counters,
 }
 
 impl Plant {
@@ -199,6 +201,7 @@ impl Plant {
             memory_bytes: group.memory,
             throttled: Span(group.throttled_usec),
             kills: group.oom_kills,
+            counters: group.counters,
         })
     }
 }

@@ -73,6 +73,7 @@ fn own_throttling_is_no_pressure_from_outside() {
     let group = &plant.groups[plant.find(&path(0)).unwrap()];
     assert_eq!(group.usage_usec, 2 * SECOND);
     assert_eq!(group.throttled_usec, 8 * SECOND, "as cpu.stat counts it");
+    assert_eq!((group.counters.periods, group.counters.throttled_periods), (100, 100));
     assert_eq!(group.waits.cpu.psi.full.total_usec, 8 * SECOND, "and in the pressure file too");
     assert_eq!(group.leaf.as_ref().unwrap().lived.outside_cpu, 0);
     let root = &plant.groups[0].waits.cpu.psi;
@@ -89,6 +90,7 @@ fn above_memory_high_growth_nearly_stops() {
     run(&mut plant, 20);
     let used = plant.got(&path(0)).unwrap().memory_bytes;
     assert!(used > 100 << 20, "high is no wall: {used}");
+    assert!(plant.got(&path(0)).unwrap().counters.memory_high > 0);
     assert!(used < 118 << 20, "it climbs to 118 % in about 50 s, not in 20: {used}");
     let stalled = plant.groups[plant.find(&path(0)).unwrap()].waits.memory.psi.some.total_usec;
     assert!(stalled > 15 * SECOND, "{stalled}");
@@ -140,6 +142,7 @@ fn forks_fail_at_the_limit_and_hurt_nobody_else() {
     run(&mut plant, 10);
     let bomb = &plant.groups[plant.find(&path(0)).unwrap()];
     assert_eq!(bomb.pids, 100);
+    assert!(bomb.counters.forks_refused > 90, "{:?}", bomb.counters);
     assert_eq!(cpu_of(&plant, 1), 5 * SECOND);
 }
 
@@ -157,6 +160,9 @@ fn io_max_holds_and_weights_divide_what_is_left() {
     assert!(moved(&plant, 0) <= (10 << 20) / 10 + 4096, "{}", moved(&plant, 0));
     let (heavy, light) = (moved(&plant, 1), moved(&plant, 2));
     assert!(heavy.abs_diff(10 * light) < light / 10, "{heavy} to {light}");
+    let counted: u64 =
+        (0..3).map(|number| plant.got(&path(number)).unwrap().counters.read_bytes).sum();
+    assert_eq!(plant.groups[0].counters.read_bytes, counted, "io.stat of the root is the sum");
 }
 
 #[test]
