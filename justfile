@@ -24,6 +24,10 @@ demo:
 vm *ARGS:
     scripts/vm {{ARGS}}
 
+# fuzz every parser, or the named ones, for some seconds each
+fuzz *ARGS:
+    scripts/fuzz {{ARGS}}
+
 # write new golden snapshots; read the diff afterwards
 snapshots:
     INSTA_UPDATE=always cargo test

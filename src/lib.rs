@@ -20,6 +20,8 @@ pub mod daemon;
 pub mod decide;
 pub mod enforce;
 pub mod estimate;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod kernel;
 pub mod model;
 pub mod observe;

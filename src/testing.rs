@@ -232,7 +232,7 @@ pub(crate) fn sample_report() -> crate::model::Report {
         state: &state,
         seen: &applied,
         news: &news,
-        gate: &[],
+        beside: &[],
         enforcing: true,
         pid: 4711,
         started: Tick::default(),

@@ -32,7 +32,7 @@ pub fn entries(policy: &Policy) -> Vec<Entry> {
     list.text("override-for", policy.override_for);
     list.text("backend", backend(policy.backend));
     if !policy.protect.is_empty() {
-        let globs = policy.protect.iter().map(|glob| quoted(glob.glob().glob()));
+        let globs = policy.protect.iter().map(|glob| quoted(glob.text()));
         list.raw("protect", array(globs));
     }
     list.text("reserve.cpu", policy.reserve.cpu);
@@ -160,7 +160,7 @@ fn rule(rule: &Rule) -> String {
     let pattern = |pattern: &Option<Pattern>| {
         pattern.as_ref().map(|pattern| {
             let globs = pattern.globs.iter();
-            one_or_array(globs.map(|glob| quoted(glob.glob().glob())).collect())
+            one_or_array(globs.map(|glob| quoted(glob.text())).collect())
         })
     };
     let numbers = |ids: &Option<Vec<u32>>| {

@@ -14,12 +14,11 @@ use super::accounts::Accounts;
 use super::defaults::{default_component, default_policy};
 use super::issue::{Code, ConfigIssue};
 use super::merged::{Content, Key, Merged};
-use super::policy::{Backend, Component, Mode, OnLeave, Policy, Reserve, Strategy};
+use super::policy::{Backend, Component, Glob, Mode, OnLeave, Policy, Reserve, Strategy};
 use super::raw;
 use super::suggest::shorten;
 use crate::model::Priority;
 use crate::units::{Bytes, ComponentName, CpuSet, DeviceId, Millicpu, Span};
-use globset::GlobMatcher;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -71,7 +70,7 @@ struct Check<'a> {
     /// Whether all files could be parsed, so that a missing key is really missing.
     complete: bool,
     /// The administrator's protected units, with their keys.
-    protect: Vec<(GlobMatcher, Key)>,
+    protect: Vec<(Glob, Key)>,
     reserve_known: ReserveKnown,
     /// How many globs and regular expressions were compiled.
     patterns: usize,

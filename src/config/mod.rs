@@ -33,7 +33,7 @@ pub use issue::{Code, ConfigIssue, Mark, Place, SourceFile};
 pub use load::{MAX_FILE_BYTES, MAX_FILES, Sources, Trust};
 pub use merged::Merged;
 pub use policy::{
-    Affinity, Backend, Catch, Component, CpuPolicy, IoDevice, IoPolicy, MemoryPolicy, Mode,
+    Affinity, Backend, Catch, Component, CpuPolicy, Glob, IoDevice, IoPolicy, MemoryPolicy, Mode,
     OnLeave, OomPolicy, Pattern, Policy, Reserve, Rule, Strategy,
 };
 pub use protected::{PROTECTED_UNITS, is_protected_unit};
@@ -147,8 +147,9 @@ fn is_echo(issue: &ConfigIssue, syntax: &[(Place, Range<usize>)]) -> bool {
         return false;
     };
     syntax.iter().any(|(error, bytes)| {
-        let itself = issue.code == Code::Syntax && error == place;
-        !itself && Arc::ptr_eq(&error.file, &place.file) && bytes.contains(&place.range.start)
+        // Of several syntax errors on a line the first is told: were each the echo of the other, a broken file would pass.
+        let follows = issue.code != Code::Syntax || error.range.start < place.range.start;
+        follows && Arc::ptr_eq(&error.file, &place.file) && bytes.contains(&place.range.start)
     })
 }
 

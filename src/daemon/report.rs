@@ -20,8 +20,8 @@ pub struct ReportInput<'a> {
     pub seen: &'a Snapshot,
     /// The last news.
     pub news: &'a News,
-    /// What the exec gate has to say.
-    pub gate: &'a [Finding],
+    /// What is to be told beside the cycle's findings, by the exec gate for one.
+    pub beside: &'a [Finding],
     /// Whether limits are put on processes.
     pub enforcing: bool,
     /// The daemon's process number.
@@ -41,7 +41,7 @@ pub struct ReportInput<'a> {
 pub fn report(input: ReportInput<'_>) -> Report {
     let components = input.policy.components.values();
     let mut findings = input.news.findings.clone();
-    findings.extend_from_slice(input.gate);
+    findings.extend_from_slice(input.beside);
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     Report {
         schema: "provost/status/v1".to_owned(),

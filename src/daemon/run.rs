@@ -4,27 +4,29 @@
 //! worker. While a plan is under way no other is handed over. Each step runs on a copy of the state and under a net: should it panic,
 //! nothing is changed, and after three panics in a row the daemon ends so that systemd starts a new one.
 
+mod asked;
+
 use super::gate::{self, ExecGate};
 use super::history::{History, lost};
 use super::instance::{Instance, replace};
 use super::report::{ReportInput, report};
-use super::start::{Options, Setup, StartError, kept, load_policy};
+use super::start::{Options, Setup, StartError};
 use super::talk::{self, Heard};
 use super::wait::{
     CHANGED, Changed, RELOAD, STOP, Waiting, drain, listen_to_executions, what_changed,
 };
 use super::words::{account_text, log_outcome};
-use crate::config::{Mode, OnLeave, Policy, diff};
+use crate::config::{Mode, OnLeave, Policy};
 use crate::cycle::{News, State, Step, rest, step};
-use crate::enforce::{Order, Returned, Worker, WorkerResult};
-use crate::kernel::clock;
+use crate::enforce::{Order, Worker, WorkerResult};
 use crate::kernel::proc_events::{ProcEvent, ProcEvents};
 use crate::kernel::systemd::SystemdEvent;
+use crate::kernel::{clock, heap};
 use crate::model::{CycleRecord, Decision, Finding, FindingKind, Outcome, Plan, Report, Severity};
 use crate::observe::{Collector, Happened};
 use crate::publish::metrics_text;
 use crate::record::Recorder;
-use crate::serve::{Asked, Reply, Request};
+use crate::serve::Asked;
 use crate::units::{Span, Tick};
 use sd_notify::NotifyState;
 use std::collections::BTreeSet;
@@ -46,6 +48,9 @@ pub fn run(options: Options) -> Result<(), StartError> {
         components = daemon.policy.components.len(),
         "started"
     );
+    daemon.turn()?;
+    // What reading the configuration and the first cycle took is never needed again at once.
+    heap::give_back();
     while !daemon.leaving {
         daemon.turn()?;
     }
@@ -73,6 +78,8 @@ struct Daemon {
     started: Tick,
     metrics_at: Option<Tick>,
     panics: u32,
+    /// Whether the last reload failed.
+    outdated: bool,
     leaving: bool,
     give_back: Option<Asked>,
     _instance: Instance,
@@ -118,6 +125,7 @@ impl Daemon {
             started: clock::now(),
             metrics_at: None,
             panics: 0,
+            outdated: false,
             leaving: false,
             give_back: None,
             _instance: setup.instance,
@@ -332,97 +340,15 @@ impl Daemon {
         }
     }
 
-    fn answer(&mut self, asked: Asked) {
-        let reply = match &asked.request {
-            Request::Status => Reply::Status { report: Box::new(self.report()) },
-            Request::Reload => match self.reload() {
-                Ok(text) => Reply::Done { text },
-                Err(text) => Reply::Failed { text, exit: 78 },
-            },
-            Request::Enforce { on } => match self.enforce(*on) {
-                Ok(Some(text)) => Reply::Done { text },
-                // Answered when everything was given back.
-                Ok(None) => {
-                    self.give_back = Some(asked);
-                    return;
-                }
-                Err(text) => Reply::Failed { text, exit: 1 },
-            },
-            Request::Stop => {
-                self.leaving = true;
-                Reply::Done { text: "stopping".to_owned() }
-            }
-        };
-        // A client that hung up does not want the answer.
-        let _heard = asked.answer.send(reply);
-    }
-
-    fn enforce(&mut self, on: bool) -> Result<Option<String>, String> {
-        let paths = &self.options.paths;
-        paths
-            .set_enforce_switch(on)
-            .map_err(|error| format!("cannot remember the switch: {error}"))?;
-        self.enforcing = on;
-        self.state.forgive();
-        if on {
-            self.gate.policy_changed();
-            return Ok(Some("enforcing".to_owned()));
-        }
-        // Closed and its anchors ended first: nobody may move in any more while all move out.
-        let moved = self.gate.close();
-        self.gated(moved);
-        self.worker.order(Order::GiveBack);
-        Ok(None)
-    }
-
-    fn given_back(&mut self, account: Result<Vec<Returned>, crate::enforce::JournalError>) {
-        let reply = match account {
-            Ok(account) => Reply::Done { text: account_text(&account) },
-            Err(error) => Reply::Failed { text: error.to_string(), exit: 1 },
-        };
-        self.state.ownership.clear();
-        self.state.replan();
-        self.happened.reconcile = true;
-        if let Some(asked) = self.give_back.take() {
-            let _heard = asked.answer.send(reply);
-        }
-    }
-
-    fn reload(&mut self) -> Result<String, String> {
-        let loaded = load_policy(&self.options.sources, &self.collector.last().host)
-            .map_err(|error| format!("{error}\nthe old configuration stays in force"))?;
-        let mut policy = loaded.policy;
-        if let Some(strategy) = self.options.strategy {
-            policy.strategy = strategy;
-        }
-        let changes = diff(&self.policy, &policy);
-        self.sources.timer.set(policy.interval).map_err(|errno| errno.desc().to_owned())?;
-        self.worker.order(Order::Keep(kept(&policy)));
-        if self.options.paths.enforce_switch().is_none() {
-            self.enforcing = policy.mode == Mode::Enforce;
-        }
-        self.policy = policy;
-        if self.executions.is_none() {
-            self.executions = listen_to_executions(&self.policy, &self.sources);
-        }
-        self.collector.policy_changed();
-        self.gate.policy_changed();
-        self.state.forgive();
-        for change in &changes {
-            tracing::info!("reload: {change}");
-        }
-        let summary =
-            if changes.is_empty() { "nothing changed".to_owned() } else { changes.join("\n") };
-        Ok(format!("configuration read again\n{summary}"))
-    }
-
     fn report(&self) -> Report {
+        let mut beside = self.gate.findings();
+        beside.extend(self.outdated.then(asked::outdated));
         report(ReportInput {
             policy: &self.policy,
             state: &self.state,
             seen: self.collector.last(),
             news: &self.news,
-            gate: &self.gate.findings(),
+            beside: &beside,
             enforcing: self.enforcing,
             pid: std::process::id(),
             started: self.started,

@@ -26,10 +26,12 @@ const LEAST_QUOTA: CpuTime = CpuTime(1000);
 const STEP: Millicpu = Millicpu(10);
 
 /// What each component with a home is entitled to.
-pub(super) fn entitlement(case: &Case<'_>) -> BTreeMap<ComponentName, Millicpu> {
+pub(super) fn entitlement(
+    case: &Case<'_>,
+    housed: &[Housed<'_>],
+) -> BTreeMap<ComponentName, Millicpu> {
     let capacity = capacity(case);
-    let components: Vec<&Component> =
-        super::housed(case.policy, case.seen).into_iter().map(|housed| housed.component).collect();
+    let components: Vec<&Component> = housed.iter().map(|housed| housed.component).collect();
     let claims: Vec<Claim> = components
         .iter()
         .map(|component| {
@@ -77,7 +79,7 @@ pub(super) fn targets(housed: &Housed<'_>) -> Vec<Target> {
         let max = CpuMax { quota: Limit::At(quota), period: cpu.period };
         targets.push(housed.configured(home, Knob::CpuMax(max), "cpu.ceiling"));
         let (burst, reason) = match cpu.burst {
-            Some(burst) => (burst.min(quota), Reason::Configured { key: "cpu.burst".to_owned() }),
+            Some(burst) => (burst.min(quota), Reason::Configured { key: "cpu.burst".into() }),
             None if housed.component.priority.is_protected() => (quota, Reason::BurstForProtected),
             None => continue,
         };

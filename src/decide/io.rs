@@ -3,12 +3,15 @@
 
 use super::{Case, Housed};
 use crate::config::{IoDevice, IoPolicy};
-use crate::model::{IoMax, Knob, Target};
-use crate::units::{Bytes, DeviceId, Limit, Weight};
+use crate::model::{IoMax, IoWeightBackend, Knob, Target, Via};
+use crate::units::{Bytes, CgroupPath, DeviceId, Limit, Weight};
 use std::collections::BTreeMap;
 
 /// `block/blk-throttle.c` before 7.2 refuses a limit of one; below this a limit is a hang.
 const LEAST_RATE: u64 = 2;
+
+/// `block/bfq-iosched.h`: the greatest weight.
+const MOST_OF_BFQ: u64 = 1000;
 
 /// Limits and an explicit weight of each home. Weights by priority come with the tree.
 pub(super) fn targets(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
@@ -20,14 +23,42 @@ pub(super) fn targets(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
             targets.push(housed.configured(home, knob, "io.limits"));
         }
         if let Some(weight) = housed.component.io_weight {
-            targets.push(housed.configured(
-                home,
-                Knob::IoWeight(Weight::clamped(weight)),
-                "io.weight",
-            ));
+            let share = Share {
+                common: Weight::clamped(weight),
+                bfq: Weight::clamped(weight.min(MOST_OF_BFQ)),
+            };
+            let mut knobs = weights(case, home.path(), share);
+            if knobs.is_empty() {
+                knobs.push(Knob::IoWeight(share.common)); // no disk heeds it yet
+            }
+            let configured = |knob| housed.configured(home, knob, "io.weight");
+            targets.extend(knobs.into_iter().map(configured));
         }
     }
     targets
+}
+
+/// A weight in the ranges of both files.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Share {
+    /// 1 to 10000.
+    pub(super) common: Weight,
+    /// 1 to 1000.
+    pub(super) bfq: Weight,
+}
+
+/// A weight in the files that a disk of this host heeds. systemd writes BFQ's file together with `io.weight`.
+pub(super) fn weights(case: &Case<'_>, at: &CgroupPath, share: Share) -> Vec<Knob> {
+    let has = |backend| case.seen.host.disks.iter().any(|disk| disk.weights == backend);
+    let by_systemd = match case.seen.groups.get(at) {
+        Some(group) => matches!(group.via, Via::Unit(_)),
+        None => case.seen.host.systemd,
+    };
+    let bfq = has(IoWeightBackend::Bfq);
+    let own_file = bfq && !by_systemd;
+    let common = has(IoWeightBackend::IoCost) || bfq && by_systemd;
+    let common = common.then_some(Knob::IoWeight(share.common));
+    common.into_iter().chain(own_file.then_some(Knob::IoBfqWeight(share.bfq))).collect()
 }
 
 fn per_disk(case: &Case<'_>, entries: &[IoPolicy]) -> BTreeMap<DeviceId, IoMax> {

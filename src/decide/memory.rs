@@ -15,7 +15,7 @@
 //! follows; the sum of all `memory.min` is at most half of RAM.
 
 use super::{Case, Housed};
-use crate::config::OomPolicy;
+use crate::config::{OomPolicy, Policy};
 use crate::model::{Home, Knob, KnobKind, Priority, Reason, Target};
 use crate::units::{Bytes, Limit};
 
@@ -68,16 +68,15 @@ pub(super) fn targets(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
     targets
 }
 
+/// The guarantees of all critical components together.
+pub(super) fn critical(policy: &Policy) -> Bytes {
+    let critical = policy.components.values().filter(|one| one.priority == Priority::Critical);
+    critical.fold(Bytes::ZERO, |sum, component| sum.plus(component.memory.guarantee))
+}
+
 /// `memory.min` is memory that the kernel cannot take back even to save itself: all of them together get at most half of RAM.
 fn least_protection(case: &Case<'_>, guarantee: Bytes) -> Bytes {
-    let of_critical = |sum: Bytes, component: &crate::config::Component| {
-        if component.priority == Priority::Critical {
-            sum.plus(component.memory.guarantee)
-        } else {
-            sum
-        }
-    };
-    let sum = case.policy.components.values().fold(Bytes::ZERO, of_critical);
+    let sum = case.critical;
     let half = Bytes(case.seen.host.memory.0 / 2);
     if sum <= half { guarantee } else { guarantee.scaled(half.0, sum.0) }
 }

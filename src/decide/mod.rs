@@ -25,14 +25,15 @@ mod tree;
 use crate::config::{Component, Policy};
 use crate::estimate::Ownership;
 use crate::model::{Decision, Home, Knob, KnobKind, Reason, Snapshot, Target};
-use crate::units::{CgroupPath, Limit};
-use std::collections::BTreeSet;
+use crate::units::{Bytes, CgroupPath, Limit};
 
 /// Everything the resource files look at.
 struct Case<'a> {
     policy: &'a Policy,
     seen: &'a Snapshot,
     ownership: &'a Ownership,
+    /// The guarantees of all critical components together.
+    critical: Bytes,
 }
 
 /// A component with its homes; a component without any is not among them.
@@ -52,19 +53,19 @@ impl Housed<'_> {
         Target { component, at: home.path().clone(), knob, reason }
     }
 
-    fn configured(&self, home: &Home, knob: Knob, key: &str) -> Target {
-        self.target(home, knob, Reason::Configured { key: key.to_owned() })
+    fn configured(&self, home: &Home, knob: Knob, key: &'static str) -> Target {
+        self.target(home, knob, Reason::Configured { key: key.into() })
     }
 }
 
 /// What is wanted now.
 #[must_use]
 pub fn decide(policy: &Policy, ownership: &Ownership, seen: &Snapshot) -> Decision {
-    let case = Case { policy, seen, ownership };
+    let case = Case { policy, seen, ownership, critical: memory::critical(policy) };
     let housed = housed(policy, seen);
     let mut decision = Decision {
         placements: place::placements(&case),
-        entitlement: cpu::entitlement(&case),
+        entitlement: cpu::entitlement(&case, &housed),
         ..Decision::default()
     };
     for component in &housed {
@@ -73,16 +74,20 @@ pub fn decide(policy: &Policy, ownership: &Ownership, seen: &Snapshot) -> Decisi
     decision.targets.extend(tree::weights(&case, &housed, &decision.entitlement));
     let protections = tree::protections(&case, &decision.targets);
     decision.targets.extend(protections);
-    let returned = no_longer_asked_for(&case, &decision.targets);
-    decision.targets.extend(returned);
     // A home may lie below another: of two values for one knob the greater protection or weight stands, which is sorted first.
+    decision.targets.sort_by(|a, b| (place(a), &b.knob).cmp(&(place(b), &a.knob)));
+    decision.targets.dedup_by(|later, kept| place(later) == place(kept));
+    let returned = no_longer_asked_for(&case, &decision.targets);
+    if !returned.is_empty() {
+        decision.targets.extend(returned);
+        decision.targets.sort_by(|a, b| place(a).cmp(&place(b)));
+    }
     decision
-        .targets
-        .sort_by(|a, b| (&a.at, a.knob.kind(), &b.knob).cmp(&(&b.at, b.knob.kind(), &a.knob)));
-    decision
-        .targets
-        .dedup_by(|later, kept| later.at == kept.at && later.knob.kind() == kept.knob.kind());
-    decision
+}
+
+/// What a target is for; no two have the same.
+fn place(target: &Target) -> (&CgroupPath, KnobKind) {
+    (&target.at, target.knob.kind())
 }
 
 /// What one component asks of its homes' own knobs.
@@ -114,16 +119,15 @@ fn pids(housed: &Housed<'_>) -> Vec<Target> {
     housed.homes.iter().map(target).collect()
 }
 
-/// Knobs that provost wrote and that nothing asks for any more: back to what was there before.
+/// Knobs that provost wrote and that none of `targets`, sorted by place, asks for any more: back to what was there before.
 fn no_longer_asked_for(case: &Case<'_>, targets: &[Target]) -> Vec<Target> {
-    let asked: BTreeSet<(&CgroupPath, KnobKind)> =
-        targets.iter().map(|target| (&target.at, target.knob.kind())).collect();
+    let asked = |wanted| targets.binary_search_by(|target| place(target).cmp(&wanted)).is_ok();
     let mut returned = Vec::new();
     for (path, kind, record) in case.ownership.records() {
         let (Some(original), Some(effective)) = (&record.original, &record.effective) else {
             continue;
         };
-        if original != effective && !asked.contains(&(path, kind)) {
+        if original != effective && !asked((path, kind)) {
             returned.push(Target {
                 component: None,
                 at: path.clone(),

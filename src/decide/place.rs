@@ -3,7 +3,8 @@
 use super::{Case, Housed};
 use crate::config::Component;
 use crate::model::{Home, HomeKind, Placement, Stray, Target};
-use crate::units::{CgroupId, CgroupPath, CgroupRef};
+use crate::units::{CgroupId, CgroupPath, CgroupRef, ComponentName};
+use std::collections::BTreeMap;
 
 /// The slice, or without systemd the group, below which every home of provost's own lives.
 const ROOT_SLICE: &str = "provost.slice";
@@ -11,12 +12,13 @@ const ROOT_GROUP: &str = "provost";
 
 /// One placement for every component that has loose processes.
 pub(super) fn placements(case: &Case<'_>) -> Vec<Placement> {
-    let of_component = |component: &Component| {
-        let strays = case.seen.strays.iter().filter(|stray| stray.component == component.name);
-        let strays: Vec<Stray> = strays.cloned().collect();
-        (!strays.is_empty()).then(|| placement(case, component, strays))
-    };
-    case.policy.components.values().filter_map(of_component).collect()
+    let mut strays: BTreeMap<&ComponentName, Vec<Stray>> = BTreeMap::new();
+    for stray in &case.seen.strays {
+        strays.entry(&stray.component).or_default().push(stray.clone());
+    }
+    let of_component =
+        |(name, strays)| Some(placement(case, case.policy.components.get(name)?, strays));
+    strays.into_iter().filter_map(of_component).collect()
 }
 
 fn placement(case: &Case<'_>, component: &Component, strays: Vec<Stray>) -> Placement {

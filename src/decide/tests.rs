@@ -4,7 +4,7 @@ use super::*;
 use crate::config::{Affinity, IoDevice, IoPolicy, OomPolicy};
 use crate::model::{IoMax, IoWeightBackend, Priority};
 use crate::testing::{DISK, add_home, component, host, policy, stray};
-use crate::units::{Bytes, CpuMax, CpuSet, CpuTime, Millicpu, Weight};
+use crate::units::{CpuMax, CpuSet, CpuTime, Millicpu, Weight};
 
 fn wanted(decision: &Decision, path: &str, kind: KnobKind) -> Option<Knob> {
     let path = CgroupPath::new(path);
@@ -205,6 +205,29 @@ fn io_weight_is_written_only_where_a_disk_heeds_it() {
     seen.host.disks[0].weights = IoWeightBackend::Bfq;
     let with = decide(&rules, &Ownership::default(), &seen);
     assert!(wanted(&with, "system.slice/web.service", KnobKind::IoWeight).is_some());
+    assert_eq!(wanted(&with, "system.slice/web.service", KnobKind::IoBfqWeight), None, "systemd's");
+}
+
+#[test]
+fn bfq_has_a_file_of_its_own() {
+    let mut web = component("web", Priority::Normal);
+    web.io_weight = Some(455);
+    let mut seen = host();
+    seen.host.disks[0].weights = IoWeightBackend::Bfq;
+    add_home(&mut seen, &web, "provost/web");
+    let decision = decide(&policy([web]), &Ownership::default(), &seen);
+    let weight = |path, kind| wanted(&decision, path, kind);
+    assert_eq!(
+        weight("provost/web", KnobKind::IoBfqWeight),
+        Some(Knob::IoBfqWeight(Weight::clamped(455)))
+    );
+    assert_eq!(weight("provost/web", KnobKind::IoWeight), None);
+    // Against the unregistered groups' 300 at the root, with a weight of at most 1000.
+    assert_eq!(
+        weight("provost", KnobKind::IoBfqWeight),
+        Some(Knob::IoBfqWeight(Weight::clamped(1000)))
+    );
+    assert!(weight("provost", KnobKind::CpuWeight) > Some(Knob::CpuWeight(Weight::clamped(1000))));
 }
 
 #[test]

@@ -18,13 +18,15 @@
 //! **Properties.** Along any path the product of shares gives at least the home's entitlement when everybody is busy (within
 //! rounding); unregistered groups are never written.
 
+use super::io::{self, Share};
 use super::{Case, Housed, cpu};
-use crate::model::{IoWeightBackend, Knob, KnobKind, Reason, Target};
+use crate::model::{Knob, KnobKind, Reason, Target};
 use crate::units::{Bytes, CgroupPath, ComponentName, Limit, Millicpu, Weight};
 use std::collections::{BTreeMap, BTreeSet};
 
-const LARGEST_ALONE: u128 = 5000;
 const LARGEST: u128 = 10_000;
+/// BFQ's weights end here.
+const LARGEST_OF_BFQ: u128 = 1000;
 
 /// A node's part of the host's CPUs.
 #[derive(Default)]
@@ -65,10 +67,14 @@ pub(super) fn weights(
         let siblings: Vec<(&CgroupPath, &Node, u128)> =
             children.iter().map(|(path, node)| (*path, *node, amount(path, node))).collect();
         let unmanaged = case.seen.groups.get(parent).map_or(0, |group| group.unmanaged_weight);
-        let values = sibling_weights(&siblings, u128::from(unmanaged), place_rest);
-        for ((path, node, _), weight) in siblings.into_iter().zip(values) {
+        let rest = (u128::from(unmanaged), place_rest);
+        let common = sibling_weights(&siblings, rest, LARGEST);
+        let bfq = sibling_weights(&siblings, rest, LARGEST_OF_BFQ);
+        for ((path, node, _), (common, bfq)) in
+            siblings.into_iter().zip(common.into_iter().zip(bfq))
+        {
             let reason = Reason::Entitlement { share: Millicpu(node.entitled), of };
-            targets.extend(weight_targets(case, path, node, (weight, reason)));
+            targets.extend(weight_targets(case, path, node, (Share { common, bfq }, reason)));
         }
     }
     targets
@@ -79,17 +85,24 @@ fn nodes(
     entitlement: &BTreeMap<ComponentName, Millicpu>,
 ) -> BTreeMap<CgroupPath, Node> {
     let mut nodes: BTreeMap<CgroupPath, Node> = BTreeMap::new();
+    // Most homes share a parent, so the way up is gone once for all of them.
+    let mut by_parent: BTreeMap<CgroupPath, u64> = BTreeMap::new();
     for component in housed {
         let name = &component.component.name;
         let share = entitlement.get(name).copied().unwrap_or_default();
         let each = (share.0 / component.parts()).max(1);
         for home in component.homes {
-            nodes.entry(home.path().clone()).or_default().component = Some(name.clone());
-            for path in std::iter::once(home.path().clone()).chain(home.path().ancestors()) {
-                if !path.is_root() {
-                    nodes.entry(path).or_default().entitled += each;
-                }
-            }
+            let Some(parent) = home.path().parent() else { continue };
+            let node = nodes.entry(home.path().clone()).or_default();
+            node.component = Some(name.clone());
+            node.entitled += each;
+            *by_parent.entry(parent).or_default() += each;
+        }
+    }
+    for (parent, entitled) in by_parent {
+        let above: Vec<CgroupPath> = parent.ancestors().collect();
+        for path in std::iter::once(parent).chain(above).filter(|path| !path.is_root()) {
+            nodes.entry(path).or_default().entitled += entitled;
         }
     }
     nodes
@@ -117,21 +130,19 @@ fn counted_up(places: &BTreeSet<&CgroupPath>) -> BTreeMap<CgroupPath, u128> {
     below
 }
 
+/// Weights of at most `most` that divide by amount, also against the unregistered siblings' weight and rest.
 fn sibling_weights(
     siblings: &[(&CgroupPath, &Node, u128)],
-    unmanaged: u128,
-    place_rest: u128,
+    (unmanaged, place_rest): (u128, u128),
+    most: u128,
 ) -> Vec<Weight> {
     let largest = siblings.iter().map(|(_, _, amount)| *amount).max().unwrap_or(1).max(1);
     // weight = amount * numerator / denominator
-    let (numerator, denominator) = if unmanaged > 0 && place_rest > 0 {
-        (unmanaged, place_rest)
-    } else {
-        (LARGEST_ALONE, largest)
-    };
-    let too_large = largest * numerator > LARGEST * denominator;
     let (numerator, denominator) =
-        if too_large { (LARGEST, largest) } else { (numerator, denominator) };
+        if unmanaged > 0 && place_rest > 0 { (unmanaged, place_rest) } else { (most / 2, largest) };
+    let too_large = largest * numerator > most * denominator;
+    let (numerator, denominator) =
+        if too_large { (most, largest) } else { (numerator, denominator) };
     siblings
         .iter()
         .map(|(_, _, amount)| {
@@ -145,7 +156,7 @@ fn weight_targets(
     case: &Case<'_>,
     path: &CgroupPath,
     node: &Node,
-    (weight, reason): (Weight, Reason),
+    (share, reason): (Share, Reason),
 ) -> Vec<Target> {
     let target = |knob| Target {
         component: node.component.clone(),
@@ -153,15 +164,14 @@ fn weight_targets(
         knob,
         reason: reason.clone(),
     };
-    let mut targets = vec![target(Knob::CpuWeight(weight))];
-    let heeded = case.seen.host.disks.iter().any(|disk| disk.weights != IoWeightBackend::None);
+    let mut targets = vec![target(Knob::CpuWeight(share.common))];
     let explicit = node
         .component
         .as_ref()
         .and_then(|name| case.policy.components.get(name))
         .is_some_and(|component| component.io_weight.is_some());
-    if heeded && !explicit {
-        targets.push(target(Knob::IoWeight(weight)));
+    if !explicit {
+        targets.extend(io::weights(case, path, share).into_iter().map(target));
     }
     targets
 }

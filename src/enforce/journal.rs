@@ -14,6 +14,9 @@ use thiserror::Error;
 /// The journal is written anew in its shortest form when it has grown by this much.
 const MOST_GROWTH: u64 = 1 << 20;
 const NAME: &str = "journal";
+/// Before whatever is appended: a write that was cut short, by a crash or a full disk, may have left half a line, which would swallow
+/// the entry that follows it. Empty lines are skipped when read.
+const NEW_LINE: &[u8] = b"\n";
 
 /// Why the journal could not be kept. Nothing was changed on the host in that case.
 #[derive(Debug, Error)]
@@ -88,7 +91,7 @@ impl Journal {
         std::fs::create_dir_all(dir).map_err(failed("make the folder of"))?;
         let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
         let mut file = opened.map_err(failed("open"))?;
-        file.write_all(&ledger.lines()).map_err(failed("append to"))?;
+        file.write_all(&[NEW_LINE, &ledger.lines()].concat()).map_err(failed("append to"))?;
         file.sync_data().map_err(failed("sync"))
     }
 
@@ -111,6 +114,9 @@ impl Journal {
 
     /// Notes an entry; it is on disk only after [`Journal::sync`].
     pub fn note(&mut self, entry: Entry) {
+        if self.pending.is_empty() {
+            self.pending.extend(NEW_LINE);
+        }
         self.pending.extend(encode(&entry));
         self.ledger.take(entry);
     }
@@ -195,6 +201,27 @@ mod tests {
         assert!(journal.ledger().is_clean());
         journal.refresh().unwrap();
         assert!(!journal.ledger().is_clean());
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn half_a_line_swallows_nothing_that_is_appended() {
+        let dir = scratch("half");
+        let mut journal = Journal::open(&dir, "boot-1").unwrap();
+        let tear = || {
+            let mut file = OpenOptions::new().append(true).open(dir.join(NAME)).unwrap();
+            file.write_all(b"0123abcd {\"entry\":\"ma").unwrap();
+        };
+        tear();
+        journal.note(enabled());
+        journal.sync().unwrap();
+        let noted = Journal::peek(&dir).unwrap();
+        assert_eq!((noted.torn, &noted.enabled), (1, &journal.ledger().enabled));
+        tear();
+        let mut other = Ledger { boot: Some("boot-2".to_owned()), ..Ledger::default() };
+        other.take(enabled());
+        Journal::add(&dir, &other).unwrap();
+        assert_eq!(Journal::peek(&dir).unwrap(), Ledger { torn: 2, ..other });
         std::fs::remove_dir_all(&dir).unwrap();
     }
 

@@ -479,7 +479,10 @@ const fn rank(kind: KnobKind) -> u8 {
         | KnobKind::IoMax(_)
         | KnobKind::PidsMax
         | KnobKind::CpusetCpus => 1,
-        KnobKind::MemoryOomGroup | KnobKind::CpuWeight | KnobKind::IoWeight => 2,
+        KnobKind::MemoryOomGroup
+        | KnobKind::CpuWeight
+        | KnobKind::IoWeight
+        | KnobKind::IoBfqWeight => 2,
         KnobKind::MemoryLow | KnobKind::MemoryMin => 3,
     }
 }

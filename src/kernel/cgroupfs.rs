@@ -10,12 +10,20 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{Mode, fstat};
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, fstatfs};
+use std::collections::VecDeque;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// Deeper or more than this and the walk stops: nobody builds such a tree on purpose.
 const DEEPEST: usize = 64;
 const MOST_GROUPS: usize = 20_000;
+
+/// Opened to be named, not to be listed.
+const PATH_ONLY: OFlag = OFlag::O_PATH.union(OFlag::O_DIRECTORY);
+
+/// A folder without folders in it: kernfs counts two and one for each (`kernfs_refresh_inode`), so that a leaf, which holds some sixty
+/// files, need not be listed. File systems that do not count answer one.
+const LINKS_OF_A_LEAF: u64 = 2;
 
 /// Where the v2 hierarchy is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,7 +125,7 @@ impl CgroupFs {
     /// # Errors
     /// [`ReadError`]; [`ReadError::is_gone`] when there is no such group.
     pub fn group(&self, path: &CgroupPath) -> Result<Group, ReadError> {
-        let opened = self.open_beneath(path, OFlag::O_PATH | OFlag::O_DIRECTORY)?;
+        let opened = self.open_beneath(path, PATH_ONLY)?;
         let id = identity(opened.as_fd()).map_err(|errno| self.refused("examine", path, errno))?;
         Ok(Group::new(path.clone(), id, opened))
     }
@@ -149,9 +157,8 @@ impl CgroupFs {
     pub fn walk(&self) -> Result<Vec<(CgroupPath, CgroupId)>, ReadError> {
         let root = CgroupPath::root();
         let mut found = vec![(root.clone(), self.group(&root)?.id())];
-        let mut next = 0;
-        while let Some((path, _)) = found.get(next).cloned() {
-            next += 1;
+        let mut parents = VecDeque::from([root]);
+        while let Some(path) = parents.pop_front() {
             if path.components().count() >= DEEPEST {
                 continue;
             }
@@ -163,9 +170,13 @@ impl CgroupFs {
             for name in names {
                 let child = path.child(&name);
                 if found.len() < MOST_GROUPS
-                    && let Ok(group) = self.group(&child)
+                    && let Ok(folder) = self.open_beneath(&child, PATH_ONLY)
+                    && let Ok(stat) = fstat(&folder)
                 {
-                    found.push((child, group.id()));
+                    if stat.st_nlink != LINKS_OF_A_LEAF {
+                        parents.push_back(child.clone());
+                    }
+                    found.push((child, CgroupId(stat.st_ino)));
                 }
             }
         }

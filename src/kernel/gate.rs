@@ -364,5 +364,19 @@ fn ask_in(message: Option<&[u8]>) -> Option<(u64, ExecAsk)> {
     Some((u64::from_ne_bytes(*number), ask))
 }
 
+/// Any bytes as a question or an answer of the keeper: what is taken for one holds exactly the bytes that came.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn check_frames(bytes: &[u8]) {
+    if let Some((number, ask)) = ask_in(Some(bytes)) {
+        let path = ask.path.as_os_str().as_bytes();
+        let again = [&QUESTION[..], &number.to_ne_bytes(), &ask.pid.to_ne_bytes(), path].concat();
+        assert_eq!(again, bytes);
+    }
+    let sequence = bytes.first_chunk().map(|first| u32::from_ne_bytes(*first)).unwrap_or_default();
+    let answer = answer_in(Some(bytes), sequence);
+    assert_eq!(answer.is_some(), bytes.len() == 24);
+    assert_eq!(answer_in(Some(bytes), sequence.wrapping_add(1)), None);
+}
+
 #[cfg(test)]
 mod tests;

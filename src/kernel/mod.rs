@@ -12,6 +12,7 @@ mod error;
 pub mod gate;
 pub mod gate_keeper;
 pub mod group;
+pub mod heap;
 pub mod host;
 pub mod parse;
 pub mod poll;

@@ -176,6 +176,12 @@ pub fn effective_id(status: &[u8], key: &str) -> Option<u32> {
     u32::try_from(number(ids.nth(1)?)?).ok()
 }
 
+/// The process number in a pid file. 0 and 1 are nobody's: a component is never PID 1.
+#[must_use]
+pub fn pid_file(text: &[u8]) -> Option<i32> {
+    i32::try_from(number(text)?).ok().filter(|pid| *pid > 1)
+}
+
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
 }

@@ -123,6 +123,21 @@ impl Probe {
     }
 }
 
+/// Any text as the files that are read for doctor.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn check_lines(text: &str) {
+    mounts::check(text);
+    let _limits = text.lines().filter_map(process::open_files).count();
+    let digits = host::version_in_maps(text).map(|version| version.to_string());
+    assert!(digits.is_none_or(|digits| text.contains(&digits) || text.contains("-0")));
+    for area in host::swap_areas(text) {
+        assert!(!area.name.contains(char::is_whitespace), "{:?}", area.name);
+    }
+    if let Some(version) = KernelVersion::parse(text) {
+        assert_eq!(KernelVersion::parse(&version.to_string()), Some(version));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,6 +10,8 @@
 
 mod message;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use message::check as check_message;
 pub use message::{ProcEvent, Wanted};
 
 use super::clock;

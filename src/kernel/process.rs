@@ -133,7 +133,7 @@ impl Births {
 pub fn pid_in(file: &Path) -> Option<i32> {
     let mut text = Vec::new();
     File::open(file).ok()?.take(64).read_to_end(&mut text).ok()?;
-    i32::try_from(parse::number(&text)?).ok().filter(|pid| *pid > 1)
+    parse::pid_file(&text)
 }
 
 #[cfg(test)]

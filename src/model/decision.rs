@@ -3,6 +3,7 @@
 use super::{HomeKind, Knob, KnobKind, Stray};
 use crate::units::{Bytes, CgroupPath, ComponentName, Millicpu, Span};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -13,7 +14,7 @@ pub enum Reason {
     /// The configuration says so in the named key.
     Configured {
         /// The key below the component, such as `memory.ceiling`.
-        key: String,
+        key: Cow<'static, str>,
     },
     /// The component's share of the host's CPUs by guarantee and priority.
     Entitlement {

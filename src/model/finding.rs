@@ -40,8 +40,10 @@ pub enum FindingKind {
     LeftAlone,
     /// A controller, file or feature is missing.
     Missing,
-    /// A plan broke a rule and was dropped.
+    /// Something planned broke a rule and was left out.
     Lint,
+    /// The configuration in force is not the one in the files.
+    Configuration,
     /// A component has no process and no unit now.
     Absent,
     /// Usage is above a ceiling.

@@ -70,13 +70,15 @@ pub enum KnobKind {
     IoMax(DeviceId),
     /// The default in `io.weight`, since 5.4; without io.cost or BFQ on a disk nothing enforces it.
     IoWeight,
+    /// The default in `io.bfq.weight`, since 5.0 and only where the BFQ scheduler is loaded: BFQ does not look at `io.weight`.
+    IoBfqWeight,
     /// `pids.max`, since 4.5.
     PidsMax,
 }
 
 impl KnobKind {
     /// Every kind that has one value per cgroup; `io.max` has one per device besides.
-    pub const SINGLE: [Self; 12] = [
+    pub const SINGLE: [Self; 13] = [
         Self::CpuWeight,
         Self::CpuMax,
         Self::CpuMaxBurst,
@@ -88,6 +90,7 @@ impl KnobKind {
         Self::MemorySwapMax,
         Self::MemoryOomGroup,
         Self::IoWeight,
+        Self::IoBfqWeight,
         Self::PidsMax,
     ];
 
@@ -107,6 +110,7 @@ impl KnobKind {
             Self::MemoryOomGroup => "memory.oom.group",
             Self::IoMax(_) => "io.max",
             Self::IoWeight => "io.weight",
+            Self::IoBfqWeight => "io.bfq.weight",
             Self::PidsMax => "pids.max",
         }
     }
@@ -123,7 +127,7 @@ impl KnobKind {
             | Self::MemoryMax
             | Self::MemorySwapMax
             | Self::MemoryOomGroup => Controller::Memory,
-            Self::IoMax(_) | Self::IoWeight => Controller::Io,
+            Self::IoMax(_) | Self::IoWeight | Self::IoBfqWeight => Controller::Io,
             Self::PidsMax => Controller::Pids,
         }
     }
@@ -150,6 +154,7 @@ impl KnobKind {
             Self::MemoryOomGroup => Knob::MemoryOomGroup(false),
             Self::IoMax(device) => Knob::IoMax(device, IoMax::UNLIMITED),
             Self::IoWeight => Knob::IoWeight(Weight::DEFAULT),
+            Self::IoBfqWeight => Knob::IoBfqWeight(Weight::DEFAULT),
             Self::PidsMax => Knob::PidsMax(Limit::Max),
         }
     }
@@ -228,6 +233,8 @@ pub enum Knob {
     IoMax(DeviceId, IoMax),
     /// Share of I/O among siblings, 1 to 10000.
     IoWeight(Weight),
+    /// Share of I/O among siblings under BFQ, 1 to 1000.
+    IoBfqWeight(Weight),
     /// Number of tasks; further forks fail with EAGAIN. Processes that move in are not counted against it.
     PidsMax(Limit<u64>),
 }
@@ -259,6 +266,7 @@ impl Knob {
             Self::MemoryOomGroup(_) => KnobKind::MemoryOomGroup,
             Self::IoMax(device, _) => KnobKind::IoMax(*device),
             Self::IoWeight(_) => KnobKind::IoWeight,
+            Self::IoBfqWeight(_) => KnobKind::IoBfqWeight,
             Self::PidsMax(_) => KnobKind::PidsMax,
         }
     }
@@ -269,6 +277,7 @@ impl Knob {
         match self {
             Self::CpuWeight(weight) => weight.get().to_string(),
             Self::IoWeight(weight) => format!("default {}", weight.get()),
+            Self::IoBfqWeight(weight) => weight.get().to_string(),
             Self::CpuMax(max) => match max.quota {
                 Limit::At(quota) => format!("{} {}", quota.0, max.period.0),
                 Limit::Max => format!("max {}", max.period.0),
@@ -301,6 +310,7 @@ impl Knob {
         let parsed = match kind {
             KnobKind::CpuWeight => cpu_weight(text).map(Self::CpuWeight),
             KnobKind::IoWeight => io_weight(text).map(Self::IoWeight),
+            KnobKind::IoBfqWeight => io_weight(text).map(Self::IoBfqWeight),
             KnobKind::CpuMax => cpu_max(text).map(Self::CpuMax),
             KnobKind::CpuMaxBurst => number(text).map(|burst| Self::CpuMaxBurst(CpuTime(burst))),
             KnobKind::CpusetCpus => text.parse().ok().map(Self::CpusetCpus),
@@ -333,6 +343,7 @@ impl Knob {
             | Self::MemoryOomGroup(_)
             | Self::IoMax(..)
             | Self::IoWeight(_)
+            | Self::IoBfqWeight(_)
             | Self::PidsMax(_) => self.clone(),
         }
     }
@@ -342,7 +353,9 @@ impl fmt::Display for Knob {
     /// The value as a person reads it: `512M`, `1.5 cores`, `0-3`, `max`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::CpuWeight(weight) | Self::IoWeight(weight) => weight.fmt(f),
+            Self::CpuWeight(weight) | Self::IoWeight(weight) | Self::IoBfqWeight(weight) => {
+                weight.fmt(f)
+            }
             Self::CpuMax(max) => max.fmt(f),
             Self::CpuMaxBurst(burst) => burst.fmt(f),
             Self::CpusetCpus(cpus) if cpus.is_empty() => f.pad("all"),
@@ -390,7 +403,10 @@ fn cpu_max(text: &str) -> Option<CpuMax> {
     let mut words = text.split_whitespace();
     let quota = limit(words.next()?)?.map(CpuTime);
     let period = words.next().map_or(Some(CpuMax::DEFAULT_PERIOD.0), number)?;
-    Some(CpuMax { quota, period: CpuTime(period) })
+    // What the kernel would not take back could not be restored either (`kernel/sched/core.c`, tg_set_cfs_bandwidth).
+    let enough = quota.value().is_none_or(|quota| quota.0 >= 1000);
+    let sound = enough && (1000..=1_000_000).contains(&period);
+    sound.then_some(CpuMax { quota, period: CpuTime(period) })
 }
 
 fn io_max(device: DeviceId, text: &str) -> Option<IoMax> {
@@ -402,14 +418,13 @@ fn io_max(device: DeviceId, text: &str) -> Option<IoMax> {
             continue;
         }
         for word in words {
-            let (key, value) = word.split_once('=')?;
-            let value = limit(value)?;
+            let (key, value) = word.split_once('=').unwrap_or((word, ""));
             match key {
-                "rbps" => max.rbps = value.map(Bytes),
-                "wbps" => max.wbps = value.map(Bytes),
-                "riops" => max.riops = value,
-                "wiops" => max.wiops = value,
-                _ => {} // a newer kernel's key is not ours to judge
+                "rbps" => max.rbps = limit(value)?.map(Bytes),
+                "wbps" => max.wbps = limit(value)?.map(Bytes),
+                "riops" => max.riops = limit(value)?,
+                "wiops" => max.wiops = limit(value)?,
+                _ => {} // a newer kernel's word, and what it holds, is not ours to judge
             }
         }
     }

@@ -183,7 +183,7 @@ pub struct Refusal {
 /// One look at the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
-    /// When it was taken.
+    /// When it was taken; for a look at executed programs alone, when usage was last read.
     pub at: Tick,
     /// Rises whenever anything but usage differs from the look before.
     pub generation: u64,

@@ -194,8 +194,11 @@ impl Claim<'_> {
 /// The best claim on each process: by a rule of its own, or through its nearest claimed ancestor.
 fn claims<'a>(policy: &'a Policy, world: &World<'_>) -> BTreeMap<i32, Claim<'a>> {
     let mut own: BTreeMap<i32, Claim<'a>> = BTreeMap::new();
+    let seeks = |rule: &Rule| !rule.names_group() && rule.names_processes();
+    let seeking: Vec<&Component> =
+        policy.components.values().filter(|component| component.rules.iter().any(seeks)).collect();
     for process in world.processes.values() {
-        let claims = policy.components.values().filter_map(|component| {
+        let claims = seeking.iter().filter_map(|component| {
             let specificity = best_rule(component, world, process)?;
             Some(Claim { component, specificity, inherited: false })
         });

@@ -28,6 +28,10 @@ use std::path::PathBuf;
 /// Between two reconciliations everything rests on events.
 const RECONCILE_EVERY: Span = Span::secs(10);
 
+/// A look that only an executed program asked for, so soon after a whole one, reads that program and leaves everything else as it is: a
+/// compiler starts hundreds in a second.
+const BRIEF_WITHIN: Span = Span::millis(500);
+
 /// What happened since the last look.
 #[derive(Debug, Default)]
 pub struct Happened {
@@ -49,6 +53,14 @@ pub struct Happened {
     pub reconcile: bool,
     /// The agent's anchors: processes of its own that are to live in a component's own home.
     pub anchors: BTreeMap<ComponentName, ProcId>,
+}
+
+impl Happened {
+    /// Whether programs were executed and nothing else happened.
+    fn only_executions(&self) -> bool {
+        let quiet = self.written.is_empty() && self.outcomes.is_empty();
+        !self.executed.is_empty() && quiet && !self.lost && !self.restructured && !self.reconcile
+    }
 }
 
 /// Looks at the host.
@@ -117,36 +129,43 @@ impl Collector {
     pub fn look(&mut self, policy: &Policy, now: Tick, happened: Happened) -> &Snapshot {
         let due = self.reconciled_at.is_none_or(|at| now.since(at) >= RECONCILE_EVERY);
         let reconcile = due || happened.reconcile;
+        let soon = now.since(self.snapshot.at) < BRIEF_WITHIN && self.snapshot.generation > 0;
+        let brief = soon && !reconcile && happened.only_executions();
         let mut written = happened.written;
         written.extend(happened.outcomes.iter().map(|outcome| outcome.path.clone()));
-        let mut rebind = happened.restructured
-            | self.changed_processes(policy, &happened.executed, happened.lost);
-        rebind |= self.placed(&happened.outcomes) | (self.anchors != happened.anchors);
+        let mut rebind = self.changed_processes(policy, &happened.executed, happened.lost);
+        if !brief && self.names_processes(policy) {
+            rebind |= self.processes.scan();
+        }
+        rebind |= self.anchors != happened.anchors;
         self.anchors = happened.anchors;
+        let placed = self.placed(&happened.outcomes);
+        let elsewhere = happened.executed.iter().any(|(pid, _)| self.in_unknown_group(*pid));
+        let restructured = reconcile || happened.restructured || placed || elsewhere;
         let mut changed = !happened.outcomes.is_empty();
         if reconcile {
             self.reconciled_at = Some(now);
             changed |= self.reread_host();
             rebind |= self.names_processes(policy) && self.processes.rescan();
         }
-        self.regrouped = reconcile || rebind;
-        if self.regrouped {
-            let restructured = self.tree.walk(&self.fs);
-            if restructured || rebind || self.snapshot.generation == 0 {
-                changed |= self.rebind(policy);
-            }
-        }
+        let walked = restructured && self.tree.walk(&self.fs);
+        rebind |= walked || placed || happened.restructured || self.snapshot.generation == 0;
+        let rebound = rebind && self.rebind(policy);
+        changed |= rebound;
+        self.regrouped = restructured || rebound;
         if self.regrouped || !written.is_empty() {
             changed |= self.update_views(policy, &written, reconcile);
         }
-        changed |= self.sample(reconcile);
+        if !brief || self.regrouped {
+            changed |= self.sample(reconcile);
+            self.snapshot.at = now;
+        }
         let snapshot = &mut self.snapshot;
         changed |=
             snapshot.pending != happened.pending || snapshot.reloaded_at != happened.reloaded_at;
         snapshot.outcomes = happened.outcomes;
         snapshot.pending = happened.pending;
         snapshot.reloaded_at = happened.reloaded_at;
-        snapshot.at = now;
         snapshot.generation += u64::from(changed);
         snapshot
     }
@@ -187,7 +206,13 @@ impl Collector {
         for (pid, at) in executed {
             changed |= self.processes.executed(*pid, *at);
         }
-        changed | self.processes.scan()
+        changed
+    }
+
+    /// Whether the process lives in a group that was not there when the tree was walked.
+    fn in_unknown_group(&self, pid: i32) -> bool {
+        let process = self.processes.known().get(&pid);
+        process.is_some_and(|process| !self.tree.groups().contains_key(&process.cgroup))
     }
 
     /// Reads the processes again that were moved, so that they are no strays any more.

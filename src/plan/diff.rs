@@ -6,7 +6,8 @@
 
 use crate::estimate::{Ownership, Standing, standing};
 use crate::model::{
-    Change, Decision, FindingKind, Held, Knob, Reading, Reason, Severity, Snapshot, Target, Via,
+    Change, Decision, FindingKind, Held, Home, Knob, Reading, Reason, Severity, Snapshot, Target,
+    Via,
 };
 use crate::units::{CgroupPath, Span};
 
@@ -161,6 +162,7 @@ fn is_settled(value: &Knob, wanted: &Knob, reason: &Reason) -> bool {
     match (value, wanted) {
         (Knob::CpuWeight(has), Knob::CpuWeight(wants))
         | (Knob::IoWeight(has), Knob::IoWeight(wants))
+        | (Knob::IoBfqWeight(has), Knob::IoBfqWeight(wants))
             if !gives_back =>
         {
             has.get().abs_diff(wants.get()) * WEIGHT_DEADBAND <= wants.get()
@@ -180,12 +182,17 @@ fn can_appear(seen: &Snapshot, target: &Target) -> bool {
     let parent_has = above
         .and_then(|parent| parent.controllers.value())
         .is_some_and(|has| has.contains(&controller));
-    !enabled && parent_has && is_ours(seen, &target.at)
+    !enabled && parent_has && is_ours(seen, target)
 }
 
 /// Whether the group is a home of provost's own making.
-fn is_ours(seen: &Snapshot, path: &CgroupPath) -> bool {
-    seen.homes.values().flatten().any(|home| home.path() == path && home.kind.is_own())
+fn is_ours(seen: &Snapshot, target: &Target) -> bool {
+    let is_it = |home: &Home| *home.path() == target.at && home.kind.is_own();
+    match target.component.as_ref().and_then(|component| seen.homes.get(component)) {
+        Some(homes) => homes.iter().any(is_it),
+        // Given back on nobody's behalf, which is rare.
+        None => seen.homes.values().flatten().any(is_it),
+    }
 }
 
 fn missing(target: &Target) -> String {

@@ -137,6 +137,7 @@ impl Linter<'_> {
             | Knob::MemoryOomGroup(_)
             | Knob::IoMax(..)
             | Knob::IoWeight(_)
+            | Knob::IoBfqWeight(_)
             | Knob::PidsMax(Limit::Max) => false,
         };
         if too_low {
@@ -285,6 +286,7 @@ const fn is_limit(knob: &Knob) -> bool {
         | Knob::MemoryMin(_)
         | Knob::MemoryLow(_)
         | Knob::MemoryOomGroup(_)
-        | Knob::IoWeight(_) => false,
+        | Knob::IoWeight(_)
+        | Knob::IoBfqWeight(_) => false,
     }
 }

@@ -147,7 +147,7 @@ fn push(actions: &mut Vec<Action>, at: CgroupRef, via: &Via, change: Change, sam
 
 /// Whether systemd has a runtime property for the knob.
 const fn is_property(kind: KnobKind) -> bool {
-    !matches!(kind, KnobKind::CpuMaxBurst | KnobKind::MemoryOomGroup)
+    !matches!(kind, KnobKind::CpuMaxBurst | KnobKind::MemoryOomGroup | KnobKind::IoBfqWeight)
 }
 
 fn rewrite_what_systemd_resets(seen: &Snapshot, decision: &Decision, actions: &mut Vec<Action>) {
@@ -189,7 +189,9 @@ fn rewrite_what_systemd_resets(seen: &Snapshot, decision: &Decision, actions: &m
 fn phase(change: &Change) -> Phase {
     let old = change.old.value();
     match &change.new {
-        Knob::CpuWeight(_) | Knob::IoWeight(_) | Knob::MemoryOomGroup(_) => Phase::Protect,
+        Knob::CpuWeight(_) | Knob::IoWeight(_) | Knob::IoBfqWeight(_) | Knob::MemoryOomGroup(_) => {
+            Phase::Protect
+        }
         Knob::MemoryMin(_) | Knob::MemoryLow(_) => {
             if old.is_some_and(|old| *old > change.new) {
                 Phase::Tighten
@@ -256,6 +258,7 @@ fn rank(change: &Change, own_phase: Phase) -> u8 {
             KnobKind::MemoryMax => 10,
             KnobKind::CpuWeight
             | KnobKind::IoWeight
+            | KnobKind::IoBfqWeight
             | KnobKind::MemoryOomGroup
             | KnobKind::CpuMaxBurst => 2,
         },

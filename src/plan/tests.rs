@@ -173,7 +173,7 @@ fn write(seen: &Snapshot, path: &str, new: Knob) -> Plan {
         component: Some("web".parse().unwrap()),
         old: Reading::Absent,
         new,
-        reason: Reason::Configured { key: "test".to_owned() },
+        reason: Reason::Configured { key: "test".into() },
     };
     Plan { actions: vec![Action::Write { at, change }] }
 }

@@ -124,6 +124,16 @@ mod tests {
     }
 
     #[test]
+    fn any_size_can_be_written_in_bytes() {
+        for bytes in [5_825_422_218_031_529_984, u64::MAX] {
+            assert_eq!(bytes.to_string().parse(), Ok(Bytes(bytes)));
+        }
+        assert!("18446744073709551616".parse::<Bytes>().is_err());
+        assert!("99999999999999999999T".parse::<Bytes>().is_err());
+        assert!("100000000000000000000".parse::<Bytes>().is_err());
+    }
+
+    #[test]
     fn refuses_what_could_be_misread() {
         for text in ["", "1GB", "-1", "1.5.2G", "1e9", "G", "1.", ".5G", "99999999999T", "1m"] {
             assert!(text.parse::<Bytes>().is_err(), "{text}");

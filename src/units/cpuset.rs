@@ -4,7 +4,7 @@
 
 use super::QuantityError;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -86,10 +86,11 @@ impl FromStr for CpuSet {
     /// Reads the kernel's list form; white space around the list is ignored, an empty list is the empty set.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let list = text.trim();
-        let mut cpus = BTreeSet::new();
         if list.is_empty() {
-            return Ok(Self(cpus));
+            return Ok(Self::default());
         }
+        // Ranges are joined first: a list may name the same CPUs many times, and must not cost more for it.
+        let mut ranges: BTreeMap<u32, u32> = BTreeMap::new();
         for part in list.split(',') {
             let (first, last) = part.split_once('-').unwrap_or((part, part));
             let range = first.trim().parse::<u32>().ok().zip(last.trim().parse::<u32>().ok());
@@ -106,7 +107,14 @@ impl FromStr for CpuSet {
                     range: "Linux numbers CPUs from 0 to 8191",
                 });
             }
-            cpus.extend(first..=last);
+            let end = ranges.entry(first).or_insert(last);
+            *end = last.max(*end);
+        }
+        let mut next = 0;
+        let mut cpus = BTreeSet::new();
+        for (first, last) in ranges {
+            cpus.extend(first.max(next)..=last);
+            next = next.max(last + 1);
         }
         Ok(Self(cpus))
     }
@@ -143,6 +151,12 @@ mod tests {
         for text in ["a", "3-1", "1,,2", "-1", "0-99999", "1 2"] {
             assert!(text.parse::<CpuSet>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_named_again_costs_nothing_and_changes_nothing() {
+        assert_eq!("4-6,0-3,2-5,5,0".parse(), Ok(CpuSet::of(0..=6)));
+        assert_eq!("0-8191,".repeat(20_000).trim_end_matches(',').parse(), Ok(CpuSet::of(0..8192)));
     }
 
     proptest::proptest! {

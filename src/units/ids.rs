@@ -1,6 +1,7 @@
 //! Names and identities: which cgroup, which process, which disk, which component.
 
 use serde::{Deserialize, Serialize};
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 use thiserror::Error;
@@ -154,6 +155,12 @@ impl ComponentName {
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for ComponentName {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

@@ -40,14 +40,14 @@ pub(crate) struct Decimal<'a> {
 }
 
 /// Splits `text` into number and unit; `None` when it does not start with a digit, has more than six decimals, or more than
-/// eighteen digits in all.
+/// twenty digits before the point: as many as the most bytes have.
 pub(crate) fn split_decimal(text: &str) -> Option<Decimal<'_>> {
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(end)?;
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let dangling_point = number.contains('.') && fraction.is_empty();
-    if whole.is_empty() || whole.len() > 18 || fraction.len() > 6 || dangling_point {
+    if whole.is_empty() || whole.len() > 20 || fraction.len() > 6 || dangling_point {
         return None;
     }
     let whole: u128 = whole.parse().ok()?;

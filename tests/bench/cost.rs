@@ -17,27 +17,35 @@
 mod counting;
 mod cycle;
 mod daemon;
+mod escape;
 mod fork;
 mod idle;
 mod matching;
 mod measure;
 mod parse;
+mod rstat;
 mod sample;
 mod tree;
+mod write;
 
 use measure::Table;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::process::ExitCode;
 
 /// Adds its rows to the table.
 type Measure = fn(&mut Table);
 
-const ALL: [(&str, Measure); 6] = [
+const ALL: [(&str, Measure); 10] = [
     // First: a fork costs the more the more memory the parent has touched.
     ("fork", fork::run),
     ("parse", parse::run),
     ("sample", sample::run),
+    ("rstat", rstat::run),
     ("cycle", cycle::run),
+    ("decide", cycle::on_paper),
+    ("write", write::run),
     ("match", matching::run),
+    ("escape", escape::run),
     ("idle", idle::run),
 ];
 
@@ -49,6 +57,8 @@ fn main() -> ExitCode {
         eprintln!("bench: there is no \"{unknown}\"; there are {known}");
         return ExitCode::from(2);
     }
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
     let mut table = Table::default();
     table.head();
     for (name, run) in ALL {

@@ -6,18 +6,20 @@ use crate::tree::{Held, Scratch, policy};
 use provost::cycle::{State, rest, step};
 use provost::decide::decide;
 use provost::estimate::Ownership;
+use provost::kernel::host;
+use provost::kernel::probe::Roots;
 use provost::model::{
     Action, Controller, GroupView, Home, HomeKind, KnobKind, Reading, Snapshot, Usage, Via,
 };
 use provost::observe::{Collector, Happened};
 use provost::plan::plan;
 use provost::units::{Bytes, CgroupId, CgroupPath, CgroupRef, Span, Tick};
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) fn run(table: &mut Table) {
     for count in [10, 100, 1000] {
         on_cgroups(table, count);
     }
-    on_paper(table);
 }
 
 /// Time as the daemon would have it.
@@ -75,7 +77,7 @@ fn on_cgroups(table: &mut Table, count: usize) {
 }
 
 /// A thousand services with three limits each, on a host that exists on paper only.
-fn on_paper(table: &mut Table) {
+pub(crate) fn on_paper(table: &mut Table) {
     let component = |number: usize| {
         format!(
             "[component.c{number:04}]\nmatch = {{ unit = \"c{number:04}.service\" }}\n\
@@ -84,10 +86,18 @@ fn on_paper(table: &mut Table) {
     };
     let text: String = (0..1000).map(component).collect();
     let policy = policy(&text);
-    let scratch = Scratch::new(1);
-    let mut collector = Collector::new(scratch.fs(), &scratch.roots());
-    let mut seen = collector.look(&policy, Tick::default(), Happened::default()).clone();
-    seen.groups.clear();
+    let mut seen = Snapshot {
+        at: Tick::default(),
+        generation: 1,
+        host: host::view(&Roots::host()),
+        groups: BTreeMap::new(),
+        homes: BTreeMap::new(),
+        strays: Vec::new(),
+        refused: Vec::new(),
+        outcomes: Vec::new(),
+        pending: BTreeSet::new(),
+        reloaded_at: None,
+    };
     add(&mut seen, CgroupPath::root());
     add(&mut seen, CgroupPath::new("system.slice"));
     for component in policy.components.values() {

@@ -3,7 +3,7 @@
 use provost::config::{Policy, Sources, load};
 use provost::daemon::capacity;
 use provost::kernel::probe::Roots;
-use provost::kernel::{CgroupFs, Hierarchy, Sampler, host};
+use provost::kernel::{CgroupFs, Group, Hierarchy, Sampler, host};
 use provost::units::CgroupPath;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -52,9 +52,29 @@ impl Scratch {
         Roots { cgroup: self.mount.clone(), ..Roots::host() }
     }
 
-    pub(crate) fn samplers(&self) -> Vec<Sampler> {
+    pub(crate) fn groups(&self) -> Vec<Group> {
         let fs = self.fs();
-        (0..self.count).map(|group| Sampler::new(fs.group(&self.path(group)).unwrap())).collect()
+        (0..self.count).map(|group| fs.group(&self.path(group)).unwrap()).collect()
+    }
+
+    pub(crate) fn samplers(&self) -> Vec<Sampler> {
+        self.groups().into_iter().map(Sampler::new).collect()
+    }
+
+    /// Of the group that holds all the others.
+    pub(crate) fn parent_sampler(&self) -> Sampler {
+        Sampler::new(self.fs().group(&CgroupPath::new(&self.base)).unwrap())
+    }
+
+    /// Lets this process run in each of the groups for a moment, so that each has CPU time to be added up, and returns.
+    pub(crate) fn run_in_each(&self) {
+        let home = std::fs::read_to_string("/proc/self/cgroup").unwrap();
+        let home = home.lines().find_map(|line| line.strip_prefix("0::/")).unwrap();
+        for group in 0..self.count {
+            std::fs::write(self.folder(group).join("cgroup.procs"), "0").unwrap();
+            std::thread::yield_now();
+        }
+        std::fs::write(self.mount.join(home).join("cgroup.procs"), "0").unwrap();
     }
 
     /// The files that the fast tier holds, group by group.

@@ -20,5 +20,6 @@ mod faults;
 mod gate;
 mod knobs;
 mod moving;
+mod pressing;
 mod second_reader;
 mod tree;

@@ -130,7 +130,12 @@ fn a_reload_takes_the_new_or_keeps_the_old() {
     assert_eq!(show("ActiveState"), "active");
     assert_eq!(show("MainPID"), daemon);
     assert_eq!(unit.knob("memory.max").as_deref(), Some("100663296"));
-    assert_eq!(provost(&["status"]).code, 0);
+    let status = provost(&["status"]).ok();
+    assert!(status.contains("the last reload failed"), "{status}");
+    std::fs::write(CONFIG, enforcing(WEB)).unwrap();
+    systemctl(&["reload", "provost"]).ok();
+    let status = provost(&["status"]).ok();
+    assert!(!status.contains("the last reload failed"), "{status}");
 }
 
 #[test]

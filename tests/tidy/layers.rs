@@ -5,7 +5,7 @@ use super::{caught, none, sources};
 use std::collections::BTreeSet;
 
 /// A room, and the rooms that it may use beside itself.
-pub(crate) const ROOMS: [(&str, &[&str]); 19] = [
+pub(crate) const ROOMS: [(&str, &[&str]); 20] = [
     ("units", &[]),
     ("model", &["units"]),
     ("kernel", &["units", "model"]),
@@ -39,6 +39,8 @@ pub(crate) const ROOMS: [(&str, &[&str]); 19] = [
     ),
     // Builders for unit tests, compiled into no binary.
     ("testing", &["units", "model", "config", "cycle", "plan", "daemon"]),
+    // What all parsers must hold, for tests and fuzzing.
+    ("fuzzing", &["units", "model", "kernel", "config", "enforce", "serve"]),
     ("main", &["cli"]),
     ("lib", &[]),
 ];

@@ -3,11 +3,10 @@
 use super::{Check, MAX_PATTERNS};
 use crate::config::issue::{Code, ConfigIssue};
 use crate::config::merged::{Content, Key};
-use crate::config::policy::{Pattern, Rule};
+use crate::config::policy::{Glob, Pattern, Rule};
 use crate::config::protected::is_protected_unit;
 use crate::config::raw::{self, OneOrMany};
 use crate::config::suggest::shorten;
-use globset::{GlobBuilder, GlobMatcher};
 use regex::{Regex, RegexBuilder};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -139,8 +138,7 @@ impl Check<'_> {
         self.report(issue, key, "empty");
     }
 
-    /// Compiles a glob. A backslash is an ordinary character: systemd escapes unit names with it.
-    pub(super) fn glob(&mut self, key: &Key, text: &str) -> Option<GlobMatcher> {
+    pub(super) fn glob(&mut self, key: &Key, text: &str) -> Option<Glob> {
         if text.is_empty() {
             let issue = ConfigIssue::error(Code::EmptyMatch, "an empty glob can never match")
                 .help("remove it, or write \"*\" for everything");
@@ -150,9 +148,8 @@ impl Check<'_> {
         if !self.may_compile(key, text) {
             return None;
         }
-        let built = GlobBuilder::new(text).literal_separator(true).backslash_escape(false).build();
-        match built {
-            Ok(glob) => Some(glob.compile_matcher()),
+        match Glob::new(text) {
+            Ok(glob) => Some(glob),
             Err(error) => {
                 let message = format!("\"{}\" is not a glob: {}", shorten(text), error.kind());
                 let issue = ConfigIssue::error(Code::BadGlob, message)

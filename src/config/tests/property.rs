@@ -150,6 +150,18 @@ proptest! {
 }
 
 #[test]
+fn two_syntax_errors_on_one_line_do_not_excuse_each_other() {
+    for text in [
+        "[component.web]\nmatch = { unit = \"nginx.service\" |\nmemory = { ceiling = \"1G\" }\n",
+        "mode = \"observe\" | \"enforce\" |\n",
+        "mode = = \"observe\" |",
+    ] {
+        let issues = load_text("x.toml", text).unwrap_err();
+        assert!(issues.iter().any(|issue| issue.code == Code::Syntax), "{text}");
+    }
+}
+
+#[test]
 fn depth_and_length_are_bounded() {
     for text in [
         "a".repeat(1 << 20),

@@ -68,7 +68,7 @@ fn exact(pattern: &Pattern) -> Result<Vec<PathBuf>, String> {
             "exe = \"{text}\" is a pattern and the gate guards files; name each executable"
         ))
     };
-    pattern.globs.iter().map(|glob| path(glob.glob().glob())).collect()
+    pattern.globs.iter().map(|glob| path(glob.text())).collect()
 }
 
 /// Paths that lead to a file of another name: the kernel reports an exec by the file's own, and so do rules.
@@ -90,12 +90,12 @@ fn leads_to(file: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Component;
+    use crate::config::{Component, Glob};
     use crate::model::Priority;
     use crate::testing::{component, policy};
 
     fn pattern(texts: &[&str]) -> Option<Pattern> {
-        let glob = |text: &&str| globset::Glob::new(text).unwrap().compile_matcher();
+        let glob = |text: &&str| Glob::new(text).unwrap();
         Some(Pattern { globs: texts.iter().map(glob).collect() })
     }
 

@@ -135,10 +135,13 @@ pub(super) fn psi(
     }
 }
 
-/// `/proc/swaps`: a header, then name, type, size in KiB, use, priority.
 pub(super) fn swap(reader: &mut Reader<'_>) -> Vec<SwapArea> {
     let file = reader.roots.proc.join("swaps");
-    let text = reader.text(&file).unwrap_or_default();
+    swap_areas(&reader.text(&file).unwrap_or_default())
+}
+
+/// `/proc/swaps`: a header, then name, type, size in KiB, use, priority.
+pub(super) fn swap_areas(text: &str) -> Vec<SwapArea> {
     text.lines()
         .skip(1)
         .filter_map(|line| {
@@ -169,7 +172,7 @@ pub(super) fn systemd(reader: &mut Reader<'_>) -> Systemd {
 }
 
 /// The digits in `libsystemd-shared-252.so` or `libsystemd-core-256.4-1.fc41.so`.
-fn version_in_maps(maps: &str) -> Option<u32> {
+pub(super) fn version_in_maps(maps: &str) -> Option<u32> {
     maps.lines().find_map(|line| {
         let (_, rest) = line
             .split_once("/libsystemd-shared-")

@@ -177,6 +177,7 @@ fn unescape(path: &str) -> String {
     while let Some((first, tail)) = rest.split_first() {
         let digits = tail.get(..3).filter(|_| *first == b'\\');
         let code = digits
+            .filter(|digits| digits.iter().all(|digit| (b'0'..=b'7').contains(digit)))
             .and_then(|digits| std::str::from_utf8(digits).ok())
             .and_then(|digits| u8::from_str_radix(digits, 8).ok());
         match (code, tail.get(3..)) {
@@ -193,6 +194,24 @@ fn unescape(path: &str) -> String {
     String::from_utf8_lossy(&plain).into_owned()
 }
 
+/// Any text as the mount table: a mount point that is escaped as the kernel does it reads as itself.
+#[cfg(any(test, fuzzing))]
+pub(super) fn check(text: &str) {
+    let escaped = |path: &str| -> String {
+        let escape = |c: char| {
+            if " \t\n\\".contains(c) { format!("\\{:03o}", u32::from(c)) } else { c.to_string() }
+        };
+        path.chars().map(escape).collect()
+    };
+    assert_eq!(unescape(&escaped(text)), text);
+    for mount in text.lines().filter_map(parse_line) {
+        let Mount { root, at, options, kind, super_options } = mount;
+        let line = format!("1 1 0:1 {root} {} {options} - {kind} x {super_options}", escaped(&at));
+        let again = parse_line(&line).map(|mount| mount.at);
+        assert_eq!(again.as_deref(), Some(at.as_str()), "{line:?}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,6 +223,7 @@ mod tests {
         assert_eq!((mount.root, mount.at.as_str(), mount.kind), ("/../..", "/mnt/a b", "cgroup2"));
         assert!(has(mount.super_options, "nsdelegate") && !has(mount.super_options, "ro"));
         assert!(parse_line("31 24 0:27 / /mnt rw").is_none());
+        assert_eq!(unescape("/a\\+12\\400\\04"), "/a\\+12\\400\\04", "no octal bytes");
     }
 
     #[test]

@@ -131,7 +131,7 @@ pub(super) fn probe(reader: &mut Reader<'_>) -> ProcessProbe {
     }
 }
 
-fn open_files(line: &str) -> Option<OpenFiles> {
+pub(super) fn open_files(line: &str) -> Option<OpenFiles> {
     let rest = line.strip_prefix("Max open files")?;
     let mut limits = rest.split_whitespace().map(|word| match word {
         "unlimited" => Some(Limit::Max),

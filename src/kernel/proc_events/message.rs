@@ -135,7 +135,8 @@ impl Message {
         if word(bytes, IDX)? != CN_IDX_PROC || word(bytes, VAL)? != CN_VAL_PROC {
             return None;
         }
-        let pid = i32::try_from(word(bytes, SECOND).unwrap_or_default()).ok()?;
+        // An answer ends before that field: whatever lies there is no reason to miss it.
+        let pid = word(bytes, SECOND).and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default();
         let message = match word(bytes, WHAT)? {
             PROC_EVENT_NONE => Self::Answer {
                 // The kernel adds one; the sequence number is its own.
@@ -199,6 +200,25 @@ pub(super) fn filter(wanted: Wanted) -> [libc::sock_filter; 10] {
     ]
 }
 
+/// Any bytes as a message: a process has a number, and a message that was cut is the same one or none.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn check(bytes: &[u8]) {
+    let whole = Message::parse(bytes);
+    let event = whole.event(Span(u64::MAX));
+    match (whole, event) {
+        (Message::Exec { pid, .. }, Some(ProcEvent::Exec { pid: told, .. }))
+        | (Message::Exit { pid }, Some(ProcEvent::Exit { pid: told })) => {
+            assert!(pid > 0 && pid == told);
+        }
+        (Message::Answer { errno, .. }, None) => assert!(errno >= 0),
+        (Message::Other, None) => {}
+        (message, event) => assert_eq!(None, event, "{message:?}"),
+    }
+    let half = bytes.get(..bytes.len() / 2).unwrap_or_default();
+    let cut = Message::parse(half);
+    assert!(cut == whole || cut == Message::Other, "{whole:?} was cut to {cut:?}");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,6 +266,13 @@ mod tests {
             let answer = message(PROC_EVENT_NONE, 1, [u32::from_ne_bytes(given.to_ne_bytes()), 0]);
             assert_eq!(Message::parse(&answer), Message::Answer { to: 77, errno: 1 });
         }
+    }
+
+    #[test]
+    fn an_answer_is_one_whatever_follows_it() {
+        let answer = message(PROC_EVENT_NONE, 1, [1, u32::MAX]);
+        assert_eq!(Message::parse(&answer), Message::Answer { to: 77, errno: 1 });
+        assert_eq!(Message::parse(&answer[..SECOND]), Message::Answer { to: 77, errno: 1 });
     }
 
     #[test]

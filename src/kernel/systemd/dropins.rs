@@ -54,7 +54,7 @@ const fn file_names(kind: KnobKind) -> &'static [&'static str] {
         ],
         KnobKind::IoWeight => &["50-IOWeight.conf"],
         KnobKind::PidsMax => &["50-TasksMax.conf"],
-        KnobKind::CpuMaxBurst | KnobKind::MemoryOomGroup => &[],
+        KnobKind::CpuMaxBurst | KnobKind::MemoryOomGroup | KnobKind::IoBfqWeight => &[],
     }
 }
 

@@ -18,4 +18,6 @@ pub use client::{Deadlines, ScopeSpec, Systemd};
 pub use dropins::{DropInError, remove, runtime_dropins};
 pub use error::SystemdError;
 pub use events::{SystemdEvent, listen};
+#[cfg(any(test, fuzzing))]
+pub(crate) use properties::believed_of_bytes;
 pub use properties::{Property, as_systemd_keeps, believed, names, properties, unset};

@@ -36,7 +36,7 @@ pub const fn names(kind: KnobKind) -> &'static [&'static str] {
         }
         KnobKind::IoWeight => &["IOWeight"],
         KnobKind::PidsMax => &["TasksMax"],
-        KnobKind::CpuMaxBurst | KnobKind::MemoryOomGroup => &[],
+        KnobKind::CpuMaxBurst | KnobKind::MemoryOomGroup | KnobKind::IoBfqWeight => &[],
     }
 }
 
@@ -97,7 +97,7 @@ pub fn unset(kinds: &[KnobKind]) -> Vec<Property> {
             | KnobKind::MemorySwapMax
             | KnobKind::IoMax(_)
             | KnobKind::PidsMax => wanted.knob(&kind.kernel_default()),
-            KnobKind::CpuMaxBurst | KnobKind::MemoryOomGroup => {}
+            KnobKind::CpuMaxBurst | KnobKind::MemoryOomGroup | KnobKind::IoBfqWeight => {}
         }
     }
     wanted.into_properties()
@@ -119,7 +119,7 @@ impl Wanted {
             Knob::CpuMax(max) => return self.cpu_max(*max),
             Knob::CpusetCpus(cpus) => return self.put("AllowedCPUs", Content::Mask(mask(cpus))),
             Knob::IoMax(device, max) => return self.io_max(*device, *max),
-            Knob::CpuMaxBurst(_) | Knob::MemoryOomGroup(_) => return,
+            Knob::CpuMaxBurst(_) | Knob::MemoryOomGroup(_) | Knob::IoBfqWeight(_) => return,
         };
         for name in names(knob.kind()) {
             self.put(name, Content::Number(number));
@@ -271,7 +271,7 @@ impl Present<'_> {
             KnobKind::MemorySwapMax => Some(limit()?.map(|at| Knob::MemorySwapMax(Limit::At(at)))),
             KnobKind::IoMax(device) => self.io_max(device),
             KnobKind::PidsMax => Some(finite(number()?).map(|at| Knob::PidsMax(Limit::At(at)))),
-            KnobKind::CpuMaxBurst | KnobKind::MemoryOomGroup => None,
+            KnobKind::CpuMaxBurst | KnobKind::MemoryOomGroup | KnobKind::IoBfqWeight => None,
         }
     }
 
@@ -313,6 +313,27 @@ impl Present<'_> {
 
 fn finite(number: u64) -> Option<u64> {
     (number != INFINITY).then_some(number)
+}
+
+/// What is believed of a unit whose properties hold the bytes of `data`, nine for each: a type and a number.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn believed_of_bytes(kinds: &[KnobKind], data: &[u8]) -> Vec<Knob> {
+    let disk = DeviceId { major: 8, minor: 0 };
+    let shown = kinds.iter().flat_map(|kind| names(*kind)).zip(data.chunks(9));
+    let present: BTreeMap<String, OwnedValue> = shown
+        .filter_map(|(name, bytes)| {
+            let (kind, rest) = bytes.split_first()?;
+            let number = rest.first_chunk().map(|eight| u64::from_le_bytes(*eight))?;
+            let value: Value<'_> = match kind % 4 {
+                0 => number.into(),
+                1 => rest.to_vec().into(),
+                2 => vec![("/dev/x".to_owned(), number)].into(),
+                _ => String::from_utf8_lossy(rest).into_owned().into(),
+            };
+            Some(((*name).to_owned(), value.try_into().ok()?))
+        })
+        .collect();
+    believed(kinds, &present, &|_| Some(disk)).into_values().flatten().collect()
 }
 
 #[cfg(test)]

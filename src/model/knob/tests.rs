@@ -34,6 +34,26 @@ fn reads_what_the_kernel_prints() {
 }
 
 #[test]
+fn a_newer_kernel_s_words_in_io_max_change_nothing() {
+    let plain = Knob::parse(KnobKind::IoMax(DISK), "8:0 rbps=1 wbps=max riops=max wiops=max");
+    for newer in ["burst=on", "burst=1,2", "burst"] {
+        let text = format!("8:0 rbps=1 {newer} wbps=max riops=max wiops=max\n");
+        assert_eq!(Knob::parse(KnobKind::IoMax(DISK), &text), plain, "{text}");
+    }
+    assert!(Knob::parse(KnobKind::IoMax(DISK), "8:0 rbps wbps=max").is_err());
+}
+
+#[test]
+fn a_quota_that_the_kernel_would_not_take_back_is_not_read() {
+    for text in ["max 0", "0 100000", "999 100000", "50000 999", "50000 1000001"] {
+        assert!(Knob::parse(KnobKind::CpuMax, text).is_err(), "{text}");
+    }
+    for text in ["1000 1000", "max 1000000", "150000", "max"] {
+        assert!(Knob::parse(KnobKind::CpuMax, text).is_ok(), "{text}");
+    }
+}
+
+#[test]
 fn an_unreadable_text_names_the_knob() {
     let error = Knob::parse(KnobKind::MemoryMax, "lots").unwrap_err();
     assert_eq!(error.to_string(), "cannot read \"lots\" as memory.max");
@@ -54,8 +74,10 @@ fn any_knob() -> impl Strategy<Value = Knob> {
     prop_oneof![
         (1u64..=10_000).prop_map(|weight| Knob::CpuWeight(Weight::clamped(weight))),
         (1u64..=10_000).prop_map(|weight| Knob::IoWeight(Weight::clamped(weight))),
+        (1u64..=1000).prop_map(|weight| Knob::IoBfqWeight(Weight::clamped(weight))),
         (any_limit(), 1000u64..=1_000_000).prop_map(|(quota, period)| {
-            Knob::CpuMax(CpuMax { quota: quota.map(CpuTime), period: CpuTime(period) })
+            let quota = quota.map(|quota| CpuTime(quota.max(1000)));
+            Knob::CpuMax(CpuMax { quota, period: CpuTime(period) })
         }),
         any::<u64>().prop_map(|burst| Knob::CpuMaxBurst(CpuTime(burst))),
         proptest::collection::vec(0u32..128, 0..20)

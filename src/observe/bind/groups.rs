@@ -1,28 +1,28 @@
 //! Cgroups that rules name: units, paths, containers, and provost's own homes.
 
 use super::{Bindings, GroupFacts, World, matches};
-use crate::config::{Policy, Rule, is_protected_unit};
+use crate::config::{Component, Pattern, Policy, Rule, is_protected_unit};
 use crate::model::{Home, HomeKind, Refusal};
 use crate::units::{CgroupPath, CgroupRef, ComponentName};
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 /// Binds every group to the component with the most specific rule for it.
 pub(super) fn bind(policy: &Policy, world: &World<'_>, bindings: &mut Bindings) {
+    let rules = Rules::by_what_they_name(policy);
+    let sealed: Vec<&GroupFacts> =
+        world.groups.iter().filter(|group| policy.seals(group.path.name())).collect();
     for group in world.groups {
         if let Some((component, kind)) = own_home(policy, world, group) {
             push(bindings, component, group, kind);
             continue;
         }
-        let claims = policy.components.values().filter_map(|component| {
-            let rules = component.rules.iter().filter(|rule| names(rule, world, group));
-            let specificity = rules.map(|rule| rule.specificity).max()?;
-            Some((specificity, component))
+        let claims = rules.that_may_name(&group.path).filter(|(_, rule)| names(rule, world, group));
+        let best = claims.max_by_key(|(component, rule)| {
+            (rule.specificity, component.priority, Reverse(&component.name))
         });
-        let best = claims.max_by_key(|(specificity, component)| {
-            (*specificity, component.priority, Reverse(component.name.clone()))
-        });
-        let Some((_, component)) = best else { continue };
-        match untouchable(policy, world, &group.path) {
+        let Some((component, _)) = best else { continue };
+        match untouchable(policy, world, &sealed, &group.path) {
             None => push(bindings, &component.name, group, kind(group)),
             Some(why) => bindings.refused.push(Refusal {
                 component: component.name.clone(),
@@ -30,6 +30,46 @@ pub(super) fn bind(policy: &Policy, world: &World<'_>, bindings: &mut Bindings) 
                 why,
             }),
         }
+    }
+}
+
+/// All rules that name groups. Most name one unit or path outright and are found by it, so that a thousand groups are not held against
+/// a thousand rules each.
+#[derive(Default)]
+struct Rules<'a> {
+    by_unit: BTreeMap<&'a str, Vec<Claim<'a>>>,
+    by_cgroup: BTreeMap<&'a str, Vec<Claim<'a>>>,
+    others: Vec<Claim<'a>>,
+}
+
+/// A component and one of its rules.
+type Claim<'a> = (&'a Component, &'a Rule);
+
+impl<'a> Rules<'a> {
+    fn by_what_they_name(policy: &'a Policy) -> Self {
+        let mut rules = Self::default();
+        for component in policy.components.values() {
+            for rule in component.rules.iter().filter(|rule| rule.names_group()) {
+                if let Some(units) = rule.unit.as_ref().and_then(Pattern::plain) {
+                    units.for_each(|unit| {
+                        rules.by_unit.entry(unit).or_default().push((component, rule));
+                    });
+                } else if let Some(cgroups) = rule.cgroup.as_ref().and_then(Pattern::plain) {
+                    cgroups.for_each(|cgroup| {
+                        rules.by_cgroup.entry(cgroup).or_default().push((component, rule));
+                    });
+                } else {
+                    rules.others.push((component, rule));
+                }
+            }
+        }
+        rules
+    }
+
+    /// The rules that name this very unit or path, and those that only matching can tell.
+    fn that_may_name(&self, path: &CgroupPath) -> impl Iterator<Item = Claim<'a>> {
+        let named = [self.by_unit.get(path.name()), self.by_cgroup.get(path.as_str())];
+        named.into_iter().flatten().flatten().chain(&self.others).copied()
     }
 }
 
@@ -44,7 +84,7 @@ fn own_home<'a>(
     world: &World<'_>,
     group: &GroupFacts,
 ) -> Option<(&'a ComponentName, HomeKind)> {
-    let find = |name: &str| policy.components.keys().find(|component| component.as_str() == name);
+    let find = |name: &str| Some(policy.components.get_key_value(name)?.0);
     let unit = group.path.name();
     if world.systemd {
         let name = unit.strip_prefix("provost-")?.strip_suffix(".scope")?;
@@ -105,14 +145,18 @@ pub(super) fn container_id(name: &str) -> Option<&str> {
 }
 
 /// Why a group must not be touched though a rule names it.
-fn untouchable(policy: &Policy, world: &World<'_>, path: &CgroupPath) -> Option<String> {
+fn untouchable(
+    policy: &Policy,
+    world: &World<'_>,
+    sealed: &[&GroupFacts],
+    path: &CgroupPath,
+) -> Option<String> {
     if path.contains(world.agent_at) {
         return Some("provost itself lives in it".to_owned());
     }
-    let sealed = |unit: &&str| policy.seals(unit);
     let protected = path
         .components()
-        .find(sealed)
+        .find(|unit| policy.seals(unit))
         .or_else(|| Some(path.name()).filter(|name| is_protected_unit(name)));
     if let Some(unit) = protected {
         return Some(format!("{unit} is protected: the host or provost itself depends on it"));
@@ -129,8 +173,6 @@ fn untouchable(policy: &Policy, world: &World<'_>, path: &CgroupPath) -> Option<
     if path.components().any(|part| part.starts_with("provost-agent")) {
         return Some("provost's own slice".to_owned());
     }
-    let is_sealed =
-        |group: &&GroupFacts| path.contains(&group.path) && policy.seals(group.path.name());
-    let inside = world.groups.iter().find(is_sealed)?;
+    let inside = sealed.iter().find(|group| path.contains(&group.path))?;
     Some(format!("{} lives in it, and the host depends on that", inside.path.name()))
 }

@@ -1,15 +1,14 @@
 //! Who belongs where: stories from real hosts.
 
 use super::*;
-use crate::config::Pattern;
+use crate::config::{Glob, Pattern};
 use crate::model::{HomeKind, Priority};
 use crate::testing::{component, policy};
-use globset::Glob;
 
 const SESSION: &str = "user.slice/user-1000.slice/session-3.scope";
 
 fn glob(text: &str) -> Option<Pattern> {
-    Some(Pattern { globs: vec![Glob::new(text).unwrap().compile_matcher()] })
+    Some(Pattern { globs: vec![Glob::new(text).unwrap()] })
 }
 
 fn exe(text: &str) -> Rule {

@@ -1,0 +1,113 @@
+//! What people ask of the running daemon: its status, another configuration, enforcing or not, its end.
+
+use super::super::start::{kept, load_policy};
+use super::super::wait::listen_to_executions;
+use super::super::words::account_text;
+use super::Daemon;
+use crate::config::{Mode, diff};
+use crate::enforce::{JournalError, Order, Returned};
+use crate::model::{Finding, FindingKind, Severity};
+use crate::serve::{Asked, Reply, Request};
+
+impl Daemon {
+    pub(super) fn answer(&mut self, asked: Asked) {
+        let reply = match &asked.request {
+            Request::Status => Reply::Status { report: Box::new(self.report()) },
+            Request::Reload => match self.reload() {
+                Ok(text) => Reply::Done { text },
+                Err(text) => Reply::Failed { text, exit: 78 },
+            },
+            Request::Enforce { on } => match self.enforce(*on) {
+                Ok(Some(text)) => Reply::Done { text },
+                // Answered when everything was given back.
+                Ok(None) => {
+                    self.give_back = Some(asked);
+                    return;
+                }
+                Err(text) => Reply::Failed { text, exit: 1 },
+            },
+            Request::Stop => {
+                self.leaving = true;
+                Reply::Done { text: "stopping".to_owned() }
+            }
+        };
+        // A client that hung up does not want the answer.
+        let _heard = asked.answer.send(reply);
+    }
+
+    fn enforce(&mut self, on: bool) -> Result<Option<String>, String> {
+        let paths = &self.options.paths;
+        paths
+            .set_enforce_switch(on)
+            .map_err(|error| format!("cannot remember the switch: {error}"))?;
+        self.enforcing = on;
+        self.state.forgive();
+        if on {
+            self.gate.policy_changed();
+            return Ok(Some("enforcing".to_owned()));
+        }
+        // Closed and its anchors ended first: nobody may move in any more while all move out.
+        let moved = self.gate.close();
+        self.gated(moved);
+        self.worker.order(Order::GiveBack);
+        Ok(None)
+    }
+
+    pub(super) fn given_back(&mut self, account: Result<Vec<Returned>, JournalError>) {
+        let reply = match account {
+            Ok(account) => Reply::Done { text: account_text(&account) },
+            Err(error) => Reply::Failed { text: error.to_string(), exit: 1 },
+        };
+        self.state.ownership.clear();
+        self.state.replan();
+        self.happened.reconcile = true;
+        if let Some(asked) = self.give_back.take() {
+            let _heard = asked.answer.send(reply);
+        }
+    }
+
+    pub(super) fn reload(&mut self) -> Result<String, String> {
+        let told = self.read_again();
+        self.outdated = told.is_err();
+        told
+    }
+
+    fn read_again(&mut self) -> Result<String, String> {
+        let loaded = load_policy(&self.options.sources, &self.collector.last().host)
+            .map_err(|error| format!("{error}\nthe old configuration stays in force"))?;
+        let mut policy = loaded.policy;
+        if let Some(strategy) = self.options.strategy {
+            policy.strategy = strategy;
+        }
+        let changes = diff(&self.policy, &policy);
+        self.sources.timer.set(policy.interval).map_err(|errno| errno.desc().to_owned())?;
+        self.worker.order(Order::Keep(kept(&policy)));
+        if self.options.paths.enforce_switch().is_none() {
+            self.enforcing = policy.mode == Mode::Enforce;
+        }
+        self.policy = policy;
+        if self.executions.is_none() {
+            self.executions = listen_to_executions(&self.policy, &self.sources);
+        }
+        self.collector.policy_changed();
+        self.gate.policy_changed();
+        self.state.forgive();
+        for change in &changes {
+            tracing::info!("reload: {change}");
+        }
+        let summary =
+            if changes.is_empty() { "nothing changed".to_owned() } else { changes.join("\n") };
+        Ok(format!("configuration read again\n{summary}"))
+    }
+}
+
+/// Told until a reload succeeds.
+pub(super) fn outdated() -> Finding {
+    Finding {
+        severity: Severity::Error,
+        kind: FindingKind::Configuration,
+        component: None,
+        at: None,
+        text: "the last reload failed, so the configuration from before it is in force; run \"provost check\" to see why".to_owned(),
+    }
+}
