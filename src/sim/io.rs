@@ -84,12 +84,10 @@ pub(super) fn tick(tree: &Tree, groups: &mut [Group], number: usize, disk: &Disk
     let mut asked: Vec<Asked> = Vec::with_capacity(groups.len());
     for group in groups.iter_mut() {
         let asks = asks(group, number, disk);
-        group.io = Want {
-            need: asks.allowed,
-            cap: u64::MAX,
-            weight: group.knobs.set.io_weight,
-            ..Want::default()
-        };
+        let set = &group.knobs.set;
+        let by_bfq = disk.weights == IoWeightBackend::Bfq;
+        let weight = if by_bfq { set.bfq_weight } else { set.io_weight };
+        group.io = Want { need: asks.allowed, cap: u64::MAX, weight, ..Want::default() };
         asked.push(asks);
     }
     if asked.iter().all(|asks| asks.wanted == 0) {

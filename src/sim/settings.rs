@@ -35,6 +35,8 @@ pub(super) struct Settings {
     pub(super) swap_max: u64,
     pub(super) oom_group: bool,
     pub(super) io_weight: u64,
+    /// What BFQ looks at.
+    pub(super) bfq_weight: u64,
     pub(super) io_max: Vec<(DeviceId, IoMax)>,
     pub(super) pids_max: u64,
 }
@@ -95,6 +97,8 @@ impl Knobs {
             | Knob::IoWeight(_)
             | Knob::IoBfqWeight(_)
             | Knob::PidsMax(_) => Ok(()),
+            // `block/bfq-cgroup.c`: 1 to 1000.
+            Knob::IoBfqWeight(weight) => refuse(weight.get() > 1000),
         }
     }
 }
@@ -114,6 +118,7 @@ impl Settings {
             swap_max: u64::MAX,
             oom_group: false,
             io_weight: 100,
+            bfq_weight: 100,
             io_max: Vec::new(),
             pids_max: u64::MAX,
         };
@@ -134,6 +139,7 @@ impl Settings {
                 Knob::MemorySwapMax(limit) => set.swap_max = bytes(limit),
                 Knob::MemoryOomGroup(on) => set.oom_group = *on,
                 Knob::IoWeight(weight) => set.io_weight = u64::from(weight.get()),
+                Knob::IoBfqWeight(weight) => set.bfq_weight = u64::from(weight.get()),
                 Knob::IoMax(device, max) if *max != IoMax::UNLIMITED => {
                     set.io_max.push((*device, *max));
                 }
