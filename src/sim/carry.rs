@@ -101,7 +101,13 @@ fn write(
         at: plant.now(),
         component: change.component.clone(),
         path: at.path.clone(),
-        of: OutcomeOf::Knob { knob: kind, asked: change.new.clone(), id: Some(at.id), original },
+        of: OutcomeOf::Knob {
+            knob: kind,
+            asked: change.new.clone(),
+            id: Some(at.id),
+            original,
+            passing: change.reason.is_passing(),
+        },
         verdict,
         took: Span::ZERO,
     }

@@ -6,9 +6,10 @@
 use super::group::Group;
 use super::plant::Plant;
 use crate::model::{
-    Controller, Disk, GroupView, Home, HomeKind, HostView, Outcome, Reading, Snapshot, Usage, Via,
+    Controller, Disk, GroupView, Home, HomeKind, HostLoad, HostView, IoCount, MemoryEvents,
+    MemoryStat, Outcome, Reading, Resource, Snapshot, Usage, Via,
 };
-use crate::units::{Bytes, CgroupId, CgroupPath, CgroupRef, CpuSet, CpuTime};
+use crate::units::{Bytes, CgroupId, CgroupPath, CgroupRef, CpuSet, CpuTime, Span};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The size of a page on every common host.
@@ -37,8 +38,8 @@ pub(super) struct Looker {
     seen: Snapshot,
     /// The generation of the host at the last look.
     looked: Option<u64>,
-    /// What of the usage is hidden.
-    pub(super) blind: bool,
+    /// How long each protected leaf had waited for a CPU at the last look.
+    waited: BTreeMap<CgroupPath, u64>,
 }
 
 impl Looker {
@@ -47,6 +48,9 @@ impl Looker {
             at: plant.now(),
             generation: 0,
             host: plant.host.clone(),
+            load: HostLoad::default(),
+            alarms: BTreeSet::new(),
+            waiting: BTreeSet::new(),
             groups: BTreeMap::new(),
             homes: BTreeMap::new(),
             strays: Vec::new(),
@@ -55,12 +59,15 @@ impl Looker {
             pending: BTreeSet::new(),
             reloaded_at: None,
         };
-        Self { seen, looked: None, blind: false }
+        Self { seen, looked: None, waited: BTreeMap::new() }
     }
 
     /// One look, with what came of the actions before it.
     pub(super) fn look(&mut self, plant: &Plant, outcomes: Vec<Outcome>) -> &Snapshot {
+        let since = plant.now().since(self.seen.at);
         self.seen.at = plant.now();
+        self.seen.load = load(plant);
+        self.seen.waiting = self.waiting(plant, since);
         self.seen.outcomes = outcomes;
         if self.looked != Some(plant.generation) {
             self.looked = Some(plant.generation);
@@ -69,10 +76,26 @@ impl Looker {
         }
         for group in &plant.groups {
             if let Some(view) = self.seen.groups.get_mut(&group.path) {
-                usage(&mut view.usage, group, self.blind);
+                usage(&mut view.usage, group, plant);
             }
         }
         &self.seen
+    }
+
+    /// What the daemon's sentry would have noticed since the last look.
+    fn waiting(&mut self, plant: &Plant, since: Span) -> BTreeSet<Resource> {
+        let protected = |group: &&Group| {
+            let leaf = group.leaf.as_ref().and_then(|leaf| leaf.component.as_ref());
+            leaf.is_some_and(|(_, priority)| priority.is_protected())
+        };
+        let mut waits = false;
+        for group in plant.groups.iter().filter(protected) {
+            let stalled = group.waits.cpu.psi.full.total_usec;
+            let total = stalled.saturating_sub(group.throttled_usec);
+            let before = self.waited.insert(group.path.clone(), total).unwrap_or(total);
+            waits |= since > Span::ZERO && total.saturating_sub(before) * 10 >= since.0;
+        }
+        waits.then_some(Resource::Cpu).into_iter().collect()
     }
 
     /// Everything but usage.
@@ -130,16 +153,62 @@ fn fresh(id: CgroupId, path: &CgroupPath) -> GroupView {
     }
 }
 
-fn usage(usage: &mut Usage, group: &Group, blind: bool) {
+fn usage(usage: &mut Usage, group: &Group, plant: &Plant) {
+    let counted = &group.counters;
+    let leaf = group.leaf.as_ref();
+    usage.sensed_at = Some(plant.now());
     usage.cpu = Some(CpuTime(group.usage_usec));
     usage.throttled = Some(CpuTime(group.throttled_usec));
+    usage.periods = Some(counted.periods);
+    usage.throttled_periods = Some(counted.throttled_periods);
     usage.memory = Some(Bytes(group.memory));
     usage.swap = Some(Bytes(group.swap));
     usage.pids = Some(group.pids);
+    usage.forks_refused = Some(counted.forks_refused);
     usage.oom_kills = Some(group.oom_kills);
-    if !blind {
-        usage.cpu_psi = Some(group.waits.cpu.psi);
-        usage.memory_psi = Some(group.waits.memory.psi);
-        usage.io_psi = Some(group.waits.io.psi);
+    let events = MemoryEvents {
+        high: counted.memory_high,
+        max: counted.memory_max,
+        oom_kill: group.oom_kills,
+    };
+    usage.memory_events_local = Some(events);
+    usage.memory_events = leaf.map(|_| events);
+    usage.memory_stat = leaf.map(|leaf| MemoryStat {
+        anon: Bytes(leaf.anon),
+        // The model evicts what is cold first, and tells nobody how much of the files that is.
+        inactive_file: Bytes::ZERO,
+        refaults: Some(counted.refaults),
+    });
+    if leaf.is_some() || group.path.is_root() {
+        let device = plant.host.disks.first().map(|disk| disk.device);
+        let count = |device| IoCount {
+            device,
+            rbytes: counted.read_bytes,
+            wbytes: counted.written_bytes,
+            rios: counted.reads,
+            wios: counted.writes,
+        };
+        usage.io = Some(device.map(count).into_iter().collect());
+    }
+    usage.cpu_psi = Some(group.waits.cpu.psi);
+    usage.memory_psi = Some(group.waits.memory.psi);
+    usage.io_psi = Some(group.waits.io.psi);
+}
+
+/// The whole host, which is the root group.
+fn load(plant: &Plant) -> HostLoad {
+    let root = plant.groups.first();
+    let files: u64 =
+        plant.groups.iter().filter_map(|group| group.leaf.as_ref()).map(|leaf| leaf.file).sum();
+    let used = root.map_or(0, |root| root.memory);
+    let free = plant.host.memory.0.saturating_sub(used);
+    HostLoad {
+        memory_available: Some(Bytes(free + files)),
+        swap_free: Some(Bytes(plant.memory.swap_left)),
+        busy: root.map(|root| CpuTime(root.usage_usec)),
+        tasks: root.map(|root| root.pids),
+        cpu_psi: root.map(|root| root.waits.cpu.psi),
+        memory_psi: root.map(|root| root.waits.memory.psi),
+        io_psi: root.map(|root| root.waits.io.psi),
     }
 }

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 pub enum Arm {
     /// Nobody: the host without provost.
     Absent,
-    /// The configured limits and weights, which follow nothing: no auto-scaling, and pressure is not seen.
+    /// The configured limits and weights, which follow nothing: no auto-scaling, and nobody yields.
     Static,
     /// provost with a strategy.
     With(Strategy),
@@ -92,18 +92,19 @@ impl<'a> Run<'a> {
         match arm {
             Arm::Absent => {}
             Arm::Static => {
-                policy.components.values_mut().for_each(|component| component.auto_scale = false);
+                for component in policy.components.values_mut() {
+                    component.auto_scale = false;
+                    component.yields = false;
+                }
             }
             Arm::With(strategy) => policy.strategy = strategy,
         }
         let plant = scenario.plant();
-        let mut looker = Looker::new(&plant);
-        looker.blind = arm == Arm::Static;
         Self {
             scenario,
             arm,
+            looker: Looker::new(&plant),
             plant,
-            looker,
             state: State::default(),
             plan: Plan::default(),
             outcomes: Vec::new(),

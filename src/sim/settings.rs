@@ -95,7 +95,6 @@ impl Knobs {
             | Knob::MemorySwapMax(_)
             | Knob::MemoryOomGroup(_)
             | Knob::IoWeight(_)
-            | Knob::IoBfqWeight(_)
             | Knob::PidsMax(_) => Ok(()),
             // `block/bfq-cgroup.c`: 1 to 1000.
             Knob::IoBfqWeight(weight) => refuse(weight.get() > 1000),
@@ -143,8 +142,7 @@ impl Settings {
                 Knob::IoMax(device, max) if *max != IoMax::UNLIMITED => {
                     set.io_max.push((*device, *max));
                 }
-                // A unit's weight comes by systemd, which writes both files.
-                Knob::IoMax(..) | Knob::IoBfqWeight(_) => {}
+                Knob::IoMax(..) => {}
                 Knob::PidsMax(limit) => set.pids_max = limit.value().unwrap_or(u64::MAX),
             }
         }
