@@ -7,21 +7,25 @@
 mod placing;
 
 use crate::config::Policy;
-use crate::decide::decide;
-use crate::estimate::{Ownership, Rates, Standing, standing};
-use crate::model::{Decision, Finding, FindingKind, Plan, Reason, Severity, Snapshot};
+use crate::decide::{Steering, decide};
+use crate::estimate::{Estimator, Ownership, Rates, Standing, standing};
+use crate::model::{Decision, Finding, FindingKind, Levels, Plan, Reason, Severity, Snapshot};
 use crate::plan::{Skipped, plan, sound};
 use crate::units::{ComponentName, Tick};
 use placing::Refusals;
 use std::collections::BTreeMap;
 
 /// What one cycle hands to the next.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct State {
     /// Whose the values in the kernel are.
     pub ownership: Ownership,
     /// Rates from counters.
     pub rates: Rates,
+    /// Levels, and what each component uses, wants and waits for.
+    pub estimator: Estimator,
+    /// What follows the load.
+    pub steering: Steering,
     /// Placements that were refused.
     placing: Refusals,
     /// The last look that was planned for, and when to plan again though nothing changed.
@@ -31,6 +35,9 @@ pub struct State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Planned {
     generation: u64,
+    levels: Levels,
+    alerts: Levels,
+    moves: u64,
     again_at: Option<Tick>,
 }
 
@@ -69,26 +76,32 @@ pub struct News {
     pub findings: Vec<Finding>,
 }
 
-/// Whether nothing changed since the last planned look and nothing is due. Then [`step`] has no news, and a caller that would copy the
-/// state for it can spare that; the rates are brought up to date here.
+/// Whether nothing changed since the last planned look, no level moved and nothing is due. Then [`step`] has no news, and a caller that
+/// would copy the state for it can spare that; rates and estimates are brought up to date here.
 #[must_use]
-pub fn rest(state: &mut State, seen: &Snapshot) -> bool {
+pub fn rest(policy: &Policy, state: &mut State, seen: &Snapshot) -> bool {
     state.rates.update(seen);
+    state.estimator.update(policy, seen);
+    state.steering.update(policy, &state.estimator, &state.rates, seen);
+    let (levels, alerts) = (state.estimator.levels(), state.estimator.alerts());
     seen.outcomes.is_empty()
         && state.planned.is_some_and(|planned| {
-            planned.generation == seen.generation && planned.again_at.is_none_or(|at| seen.at < at)
+            planned.generation == seen.generation
+                && (planned.levels, planned.alerts) == (levels, alerts)
+                && planned.moves == state.steering.moves()
+                && planned.again_at.is_none_or(|at| seen.at < at)
         })
 }
 
 /// Runs one cycle.
 #[must_use]
 pub fn step(policy: &Policy, mut state: State, seen: &Snapshot) -> Step {
-    if rest(&mut state, seen) {
+    if rest(policy, &mut state, seen) {
         return Step { state, news: None };
     }
     state.ownership.update(seen, policy.override_for);
     state.placing.update(seen);
-    let mut decision = decide(policy, &state.ownership, seen);
+    let mut decision = decide(policy, &state.ownership, &state.steering, seen);
     let (mut plan, skipped) = plan(&state.ownership, seen, &decision);
     state.placing.hold_back(&mut plan);
     let (plan, mut findings) = sound(policy, seen, plan);
@@ -99,7 +112,10 @@ pub fn step(policy: &Policy, mut state: State, seen: &Snapshot) -> Step {
     findings.extend(above_ceiling(&decision));
     decision.held = skipped.into_iter().map(|skipped| skipped.held).collect();
     let again_at = next_look(&state, seen, &decision, policy);
-    state.planned = Some(Planned { generation: seen.generation, again_at });
+    let (levels, alerts) = (state.estimator.levels(), state.estimator.alerts());
+    let moves = state.steering.moves();
+    let generation = seen.generation;
+    state.planned = Some(Planned { generation, levels, alerts, moves, again_at });
     Step { state, news: Some(News { decision, plan, findings }) }
 }
 

@@ -10,6 +10,7 @@
 //! - [`estimate`], [`decide`], [`plan`], composed by [`cycle`]: pure.
 //! - [`enforce`]: carries a plan out, and undoes it.
 //! - [`publish`], [`serve`]: what others see, and how they ask.
+//! - [`sim`]: plays scenarios through the cycle onto a model of the kernel.
 //! - [`cli`]: the verbs.
 
 pub mod cli;
@@ -28,6 +29,7 @@ pub mod plan;
 pub mod publish;
 pub mod record;
 pub mod serve;
+pub mod sim;
 pub mod units;
 
 #[cfg(test)]

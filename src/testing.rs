@@ -2,11 +2,12 @@
 
 use crate::config::{
     Affinity, Backend, Catch, Component, CpuPolicy, MemoryPolicy, Mode, OnLeave, OomPolicy, Policy,
-    Reserve, Strategy,
+    Reserve, Strategy, Thresholds,
 };
 use crate::model::{
-    Action, Change, Controller, Disk, GroupView, Home, HomeKind, HostView, IoWeightBackend, Knob,
-    KnobKind, Outcome, OutcomeOf, Priority, Reading, Snapshot, Stray, Usage, Verdict, Via,
+    Action, Change, Controller, Disk, GroupView, Home, HomeKind, HostLoad, HostView,
+    IoWeightBackend, Knob, KnobKind, Outcome, OutcomeOf, Priority, Reading, Snapshot, Stray, Usage,
+    Verdict, Via,
 };
 use crate::units::{
     Bytes, CgroupId, CgroupPath, CgroupRef, CpuMax, CpuSet, DeviceId, Limit, Millicpu, ProcId,
@@ -27,6 +28,7 @@ pub(crate) fn policy(components: impl IntoIterator<Item = Component>) -> Policy 
         override_for: Span::secs(600),
         backend: Backend::Auto,
         reserve: Reserve { cpu: Millicpu(250), memory: Bytes::mebi(256) },
+        thresholds: Thresholds::default(),
         protect: Vec::new(),
         components: components
             .into_iter()
@@ -63,6 +65,7 @@ pub(crate) fn component(name: &str, priority: Priority) -> Component {
         pids: Limit::Max,
         on_exit: OnLeave::Restore,
         auto_scale: true,
+        yields: priority == Priority::Low,
     }
 }
 
@@ -84,6 +87,9 @@ pub(crate) fn host() -> Snapshot {
             }],
             systemd: true,
         },
+        load: HostLoad::default(),
+        alarms: BTreeSet::new(),
+        waiting: BTreeSet::new(),
         groups: BTreeMap::new(),
         homes: BTreeMap::new(),
         strays: Vec::new(),
@@ -99,7 +105,7 @@ pub(crate) fn host() -> Snapshot {
 
 /// A populated group at kernel defaults, made by systemd below its slices and by somebody else elsewhere.
 pub(crate) fn add_group(seen: &mut Snapshot, path: CgroupPath) {
-    let unit = [".service", ".scope", ".slice"].iter().any(|suffix| path.name().ends_with(suffix));
+    let unit = path.is_unit();
     let mut knobs: BTreeMap<KnobKind, Reading<Knob>> = KnobKind::SINGLE
         .into_iter()
         .map(|kind| (kind, Reading::Is(kind.kernel_default())))
@@ -182,7 +188,13 @@ fn apply(after: &mut Snapshot, path: &CgroupPath, change: &Change) {
         at: now,
         component: change.component.clone(),
         path: path.clone(),
-        of: OutcomeOf::Knob { knob: kind, asked: change.new.clone(), id: Some(group.id), original },
+        of: OutcomeOf::Knob {
+            knob: kind,
+            asked: change.new.clone(),
+            id: Some(group.id),
+            original,
+            passing: change.reason.is_passing(),
+        },
         verdict: Verdict::Applied,
         took: Span::ZERO,
     });

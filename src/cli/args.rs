@@ -86,6 +86,8 @@ pub(super) enum Verb {
     },
     /// Make the daemon read its configuration again; on an error the old one stays in force.
     Reload,
+    /// What each strategy would have done in a scenario, side by side, on a model of a host. Touches no real one.
+    Simulate(SimulateArgs),
     /// Print a completion script.
     Completion {
         /// For which shell.
@@ -151,6 +153,26 @@ pub(super) struct RestoreArgs {
     /// Show what the journal holds, and change nothing.
     #[arg(long)]
     pub(super) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SimulateArgs {
+    /// Scenario files, or names of scenarios that are built in; without any, these are listed.
+    #[arg(value_name = "SCENARIO")]
+    pub(super) scenarios: Vec<PathBuf>,
+    /// Play only this strategy, beside the host without provost and the one with static limits; may be repeated,
+    /// or list several with commas.
+    #[arg(long, value_name = "STRATEGY", value_delimiter = ',')]
+    pub(super) strategy: Vec<StrategyWord>,
+    /// Play for this long instead of what the scenario says, such as "90s" or "1h".
+    #[arg(long)]
+    pub(super) duration: Option<Span>,
+    /// Another run of everything random.
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) seed: Option<u64>,
+    /// Draw the course of every run into this file.
+    #[arg(long, value_name = "FILE")]
+    pub(super) svg: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -5,7 +5,7 @@ use super::args::Cli;
 use super::fail::{EXIT_NO_COMPONENT, Failure};
 use super::render::{COLUMNS, Column, Table};
 use super::status::{fetch, findings, limit};
-use crate::model::{ComponentReport, Finding, Report};
+use crate::model::{ComponentReport, Finding, Report, Wait};
 use crate::units::ComponentName;
 use serde_json::json;
 use std::fmt::Write as _;
@@ -26,6 +26,24 @@ pub(super) fn explain(cli: &Cli, name: &ComponentName) -> Result<Printout, Failu
         return Ok(Printout::text(format!("{document:#}\n")));
     }
     Ok(Printout::text(text(&report, component, &concerning)))
+}
+
+/// What it waits for through no doing of its own, and what holds it back.
+fn waiting(out: &mut String, report: &Report, component: &ComponentReport) {
+    let Some(estimate) = report.estimate.components.get(&component.name) else {
+        return;
+    };
+    let waits = estimate.need.waits;
+    let word = |name: &str, wait: Option<Wait>| {
+        wait.map(|wait| format!("{name} {} of the last 10s", wait.p10))
+    };
+    let words = [word("cpu", waits.cpu), word("memory", waits.memory), word("disk", waits.io)];
+    let words: Vec<String> = words.into_iter().flatten().collect();
+    if !words.is_empty() {
+        // Writing to a String cannot fail.
+        let _ok = writeln!(out, "  waits   {}", words.join(", "));
+    }
+    let _ok = writeln!(out, "  held back by: {}", estimate.bottleneck);
 }
 
 fn concerning(report: &Report, component: &ComponentReport) -> Vec<Finding> {
@@ -54,6 +72,7 @@ fn text(report: &Report, component: &ComponentReport, concerning: &[Finding]) ->
         limit(component.memory_ceiling),
         limit(component.pids_ceiling)
     );
+    waiting(&mut out, report, component);
     if component.homes.is_empty() {
         out.push_str("\nIt has no process and no unit now, so nothing is limited. Its limits take effect when it appears.\n");
     }

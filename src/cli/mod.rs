@@ -6,6 +6,7 @@
 
 mod args;
 mod ask;
+mod chart;
 pub mod check;
 pub mod config;
 pub mod doctor;
@@ -16,6 +17,7 @@ mod printout;
 pub mod render;
 mod restore;
 mod run;
+mod simulate;
 mod start;
 mod status;
 
@@ -68,6 +70,7 @@ fn verb(cli: &Cli) -> Result<Printout, Failure> {
         Verb::Restore(args) => restore::restore(cli, args),
         Verb::Explain { component } => explain::explain(cli, component),
         Verb::Reload => ask::reload(cli),
+        Verb::Simulate(args) => simulate::simulate(cli, args),
         Verb::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "provost", &mut script);

@@ -5,7 +5,8 @@ use super::args::Cli;
 use super::fail::Failure;
 use super::render::{COLUMNS, Column, Table, wrap};
 use crate::model::{
-    ComponentReport, EscapeTimes, Escaped, Finding, HomeReport, Knob, KnobKind, Report, Severity,
+    ComponentReport, EscapeTimes, Escaped, Finding, HomeReport, Knob, KnobKind, Level, Report,
+    Severity,
 };
 use crate::serve::{Reply, Request, ask};
 use crate::units::{Limit, Span};
@@ -40,17 +41,35 @@ pub(super) fn text(report: &Report) -> String {
     // Writing to a String cannot fail.
     let _ok = writeln!(
         out,
-        "host: {} cores ({} kept back), {} of memory ({} kept back), {}\n",
+        "host: {} cores ({} kept back), {} of memory ({} kept back), {}",
         host.cpu,
         host.cpu_reserve,
         host.memory,
         host.memory_reserve,
         if host.systemd { "systemd" } else { "no systemd" }
     );
+    out.push_str(&pressure(report));
     out.push_str(&components(report).render(COLUMNS));
     findings(&mut out, &report.findings);
     work(&mut out, report);
     out
+}
+
+/// The level of each resource; what raised one that is not normal has a line of its own.
+fn pressure(report: &Report) -> String {
+    let levels = &report.estimate.levels;
+    if levels.is_empty() {
+        return "\n".to_owned();
+    }
+    let words = levels.iter().map(|(resource, view)| format!("{resource} {}", view.level));
+    let mut out = format!("pressure: {}", words.collect::<Vec<_>>().join(", "));
+    out.push_str(if report.estimate.psi { "\n" } else { " (without PSI)\n" });
+    for (resource, view) in levels.iter().filter(|(_, view)| view.level != Level::Normal) {
+        let since = Span::secs(report.at.since(view.since).0 / 1_000_000);
+        let line = format!("  {resource} {} for {since}: {}", view.level, view.cause);
+        out.push_str(&(wrap(&super::render::escape(&line), COLUMNS).join("\n") + "\n"));
+    }
+    out + "\n"
 }
 
 fn verdict(report: &Report) -> String {

@@ -5,9 +5,9 @@
 
 use super::policy::{
     Affinity, Backend, Catch, Component, IoDevice, IoPolicy, Mode, OnLeave, OomPolicy, Pattern,
-    Policy, Rule, Strategy,
+    Policy, Rule, Strategy, Thresholds,
 };
-use crate::units::{Bytes, Limit};
+use crate::units::{Bytes, Limit, Ppm};
 use std::fmt::{Display, Write as _};
 
 /// One key of a policy.
@@ -37,6 +37,13 @@ pub fn entries(policy: &Policy) -> Vec<Entry> {
     }
     list.text("reserve.cpu", policy.reserve.cpu);
     list.text("reserve.memory", exact(policy.reserve.memory));
+    let Thresholds { cpu, memory } = policy.thresholds;
+    for (resource, steps) in [("cpu", cpu), ("memory", memory)] {
+        let key = |name| format!("thresholds.{resource}.{name}");
+        list.text(&key("warning"), percent(steps.warning));
+        list.text(&key("critical"), percent(steps.critical));
+        list.text(&key("emergency"), percent(steps.emergency));
+    }
     for (name, component) in &policy.components {
         list.component = Some(name.to_string());
         component_entries(&mut list, component);
@@ -99,6 +106,9 @@ fn component_entries(list: &mut List, component: &Component) {
     limits(list, component);
     list.text("on-exit", on_leave(component.on_exit));
     list.raw("auto-scale", component.auto_scale.to_string());
+    if !component.priority.is_protected() {
+        list.raw("yields", component.yields.to_string());
+    }
 }
 
 fn limits(list: &mut List, component: &Component) {
@@ -217,6 +227,16 @@ fn quoted(text: &str) -> String {
 fn exact(size: Bytes) -> String {
     let text = size.to_string();
     if text.parse() == Ok(size) { text } else { size.0.to_string() }
+}
+
+/// The share as it may be written: exact, as no more than three decimals are taken.
+fn percent(share: Ppm) -> String {
+    let (whole, rest) = (share.get() / 10_000, share.get() % 10_000);
+    let decimals = format!("{rest:04}");
+    match decimals.trim_end_matches('0') {
+        "" => format!("{whole}%"),
+        decimals => format!("{whole}.{decimals}%"),
+    }
 }
 
 fn mode(mode: Mode) -> &'static str {

@@ -8,6 +8,7 @@ mod component;
 mod io;
 mod quantity;
 mod rules;
+mod thresholds;
 mod whole;
 
 use super::accounts::Accounts;
@@ -183,6 +184,7 @@ impl Check<'_> {
         self.protect(raw);
         policy.protect = self.protect.iter().map(|(glob, _)| glob.clone()).collect();
         policy.reserve = self.reserve(raw.reserve.as_ref(), policy.reserve);
+        policy.thresholds = self.thresholds(raw.thresholds.as_ref(), policy.thresholds);
         policy.components = self.components(raw, policy.on_stop);
         policy
     }

@@ -2,7 +2,7 @@
 
 use super::policy::{
     Affinity, Backend, Catch, Component, CpuPolicy, MemoryPolicy, Mode, OnLeave, OomPolicy, Policy,
-    Reserve, Strategy,
+    Reserve, Strategy, Thresholds,
 };
 use crate::model::Priority;
 use crate::units::{Bytes, ComponentName, CpuMax, Limit, Millicpu, Span};
@@ -19,6 +19,7 @@ pub fn default_policy(cpu: Millicpu, memory: Bytes) -> Policy {
         override_for: Span::secs(600),
         backend: Backend::Auto,
         reserve: default_reserve(cpu, memory),
+        thresholds: Thresholds::default(),
         protect: Vec::new(),
         components: BTreeMap::new(),
     }
@@ -64,6 +65,7 @@ pub fn default_component(name: ComponentName, on_exit: OnLeave) -> Component {
         pids: Limit::Max,
         on_exit,
         auto_scale: true,
+        yields: false,
     }
 }
 

@@ -107,6 +107,8 @@ codes! {
     Malformed = "malformed-quantity",
     /// A percentage that is none of the host.
     Percentage = "percentage",
+    /// A threshold that is not above the one before.
+    ThresholdOrder = "threshold-order",
     /// A component's name.
     ComponentName = "component-name",
     /// A guarantee above its ceiling.
@@ -155,6 +157,8 @@ codes! {
     DuplicateClaim = "duplicate-claim",
     /// The permission gate without an executable to guard.
     GateWithoutExe = "gate-without-exe",
+    /// A protected component that is to give way.
+    ProtectedYields = "protected-yields",
     /// A reserve that leaves nothing.
     ReserveTooLarge = "reserve-too-large",
     /// CPU guarantees that do not fit into the host.

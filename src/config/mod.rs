@@ -5,6 +5,7 @@
 //! ([`ConfigIssue`]) that `render.rs` draws. Nothing here writes anything, and nothing here knows the kernel.
 
 mod accounts;
+mod beside;
 mod canonical;
 mod check;
 mod defaults;
@@ -23,6 +24,7 @@ mod suggest;
 use std::ops::Range;
 use std::sync::Arc;
 
+pub use beside::Beside;
 pub use canonical::{Entry, canonical_toml, entries};
 pub use check::{Capacity, MAX_COMPONENTS, ResolveDevice};
 pub use defaults::{default_component, default_policy, default_reserve};
@@ -32,7 +34,7 @@ pub use load::{MAX_FILE_BYTES, MAX_FILES, Sources, Trust};
 pub use merged::Merged;
 pub use policy::{
     Affinity, Backend, Catch, Component, CpuPolicy, Glob, IoDevice, IoPolicy, MemoryPolicy, Mode,
-    OnLeave, OomPolicy, Pattern, Policy, Reserve, Rule, Strategy,
+    OnLeave, OomPolicy, Pattern, Policy, Reserve, Rule, Steps, Strategy, Thresholds,
 };
 pub use protected::{PROTECTED_UNITS, is_protected_unit};
 pub use render::{Colour, render};
@@ -58,12 +60,43 @@ pub struct Loaded {
 /// All problems that were found, errors and warnings alike, in the order of the files and of the places in them; at least one is an
 /// error.
 pub fn load(sources: &Sources, host: &Capacity<'_>) -> Result<Loaded, Vec<ConfigIssue>> {
-    let (files, mut issues) = sources.read();
-    let (mut merged, syntax) = Merged::parse(files);
-    let complete = syntax.is_empty() && !issues.iter().any(ConfigIssue::is_error);
-    issues.extend(shape::check_shape(&mut merged));
-    let (policy, meaning) = check::check_policy(&merged, host, &sources.accounts(), complete);
-    issues.extend(meaning);
+    let (files, issues) = sources.read();
+    let (merged, syntax) = Merged::parse(files);
+    Parsed { merged, issues, syntax, accounts: sources.accounts() }.check(host, Vec::new())
+}
+
+/// Files that were read and merged, with what was wrong so far.
+#[derive(Debug)]
+struct Parsed {
+    merged: Merged,
+    issues: Vec<ConfigIssue>,
+    syntax: Vec<ConfigIssue>,
+    accounts: accounts::Accounts,
+}
+
+impl Parsed {
+    /// Checks shape and meaning. `beside` are problems of what stands in the same files and is no configuration.
+    fn check(
+        mut self,
+        host: &Capacity<'_>,
+        beside: Vec<ConfigIssue>,
+    ) -> Result<Loaded, Vec<ConfigIssue>> {
+        let complete = self.syntax.is_empty() && !self.issues.iter().any(ConfigIssue::is_error);
+        self.issues.extend(beside);
+        self.issues.extend(shape::check_shape(&schema(), &mut self.merged));
+        let (policy, meaning) = check::check_policy(&self.merged, host, &self.accounts, complete);
+        self.issues.extend(meaning);
+        finish(policy, self.merged, self.issues, self.syntax)
+    }
+}
+
+/// The configuration, unless one of the problems is an error.
+fn finish(
+    policy: Policy,
+    merged: Merged,
+    mut issues: Vec<ConfigIssue>,
+    syntax: Vec<ConfigIssue>,
+) -> Result<Loaded, Vec<ConfigIssue>> {
     // Where the TOML is broken, the parser goes on with a guess: what follows from the guess is not told.
     let broken: Vec<(Place, Range<usize>)> = syntax
         .iter()

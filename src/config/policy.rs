@@ -5,7 +5,7 @@
 
 use super::protected::is_sealed_unit;
 use crate::model::Priority;
-use crate::units::{Bytes, ComponentName, CpuSet, CpuTime, Limit, Millicpu, Span};
+use crate::units::{Bytes, ComponentName, CpuSet, CpuTime, Limit, Millicpu, Ppm, Span};
 use globset::{GlobBuilder, GlobMatcher};
 use regex::Regex;
 use std::collections::BTreeMap;
@@ -28,6 +28,8 @@ pub struct Policy {
     pub backend: Backend,
     /// What is kept back for everything that is not registered.
     pub reserve: Reserve,
+    /// From which use of the host on somebody is to know.
+    pub thresholds: Thresholds,
     /// Units that are never touched, beside the built-in ones, as globs on unit names.
     pub protect: Vec<Glob>,
     /// The components, by name.
@@ -93,6 +95,37 @@ pub struct Reserve {
     pub memory: Bytes,
 }
 
+/// From which use of the host on somebody is to know: alerts beside the levels of pressure, which say who waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Thresholds {
+    /// Of the CPU time of all online CPUs, over about ten seconds.
+    pub cpu: Steps,
+    /// Of all memory, what is not available.
+    pub memory: Steps,
+}
+
+/// Where the three alert levels begin, each above the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Steps {
+    /// Somebody should look at it some time.
+    pub warning: Ppm,
+    /// Somebody should look at it today.
+    pub critical: Ppm,
+    /// Somebody should look at it now.
+    pub emergency: Ppm,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        let steps = |warning, critical, emergency| Steps {
+            warning: Ppm::percent(warning),
+            critical: Ppm::percent(critical),
+            emergency: Ppm::percent(emergency),
+        };
+        Self { cpu: steps(70, 85, 95), memory: steps(75, 85, 95) }
+    }
+}
+
 /// One component.
 #[derive(Debug, Clone)]
 pub struct Component {
@@ -120,6 +153,8 @@ pub struct Component {
     pub on_exit: OnLeave,
     /// Whether its ceilings may be raised and lowered between their bounds.
     pub auto_scale: bool,
+    /// Whether it gives way when a protected component waits.
+    pub yields: bool,
 }
 
 /// How loose processes are caught.

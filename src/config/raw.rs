@@ -34,6 +34,8 @@ pub(super) struct Config {
     pub(super) protect: Option<Vec<Glob>>,
     /// What is kept back for everything that is no component.
     pub(super) reserve: Option<Reserve>,
+    /// From which use of the host on an alert is raised.
+    pub(super) thresholds: Option<Thresholds>,
     /// The components, by name: 1 to 63 of a-z, 0-9, "_" and "-", starting with a letter or digit. At most 1024.
     pub(super) component: Option<BTreeMap<String, Component>>,
 }
@@ -94,6 +96,28 @@ pub(super) struct Reserve {
     pub(super) memory: Option<Size>,
 }
 
+/// From which use of the host on an alert is raised, beside the levels of pressure, which say who waits.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Thresholds {
+    /// Of the CPU time of all online CPUs, over about ten seconds. Default: "70%", "85%", "95%".
+    pub(super) cpu: Option<Steps>,
+    /// Of all memory, what is not available. Default: "75%", "85%", "95%".
+    pub(super) memory: Option<Steps>,
+}
+
+/// Where the three alert levels begin, each above the one before; each ends five points lower.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Steps {
+    /// Somebody should look at it some time, "10%" to "100%".
+    pub(super) warning: Option<Percent>,
+    /// Somebody should look at it today, "10%" to "100%".
+    pub(super) critical: Option<Percent>,
+    /// Somebody should look at it now, "10%" to "100%".
+    pub(super) emergency: Option<Percent>,
+}
+
 /// One component: what it is, how much it matters, what it gets.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -121,6 +145,9 @@ pub(super) struct Component {
     pub(super) on_exit: Option<OnLeave>,
     /// Whether its ceilings may be raised and lowered between their bounds. Default: true.
     pub(super) auto_scale: Option<bool>,
+    /// Whether it gives way when a critical or high component waits for CPU, memory or a disk; for normal and low components.
+    /// Default: true for low components, false for normal ones.
+    pub(super) yields: Option<bool>,
 }
 
 /// Conditions that must all hold. Each takes one value, or a list of which one is enough. In a glob, `*` and `?` stay within one
@@ -253,6 +280,8 @@ texts! {
     CpuAmount, "an amount of CPU", "1.5";
     /// A size, base 1024, such as "512M" or "2GiB", or a percentage of the host's memory such as "25%".
     Size, "a size", "512M";
+    /// A percentage such as "85%" or "97.5%".
+    Percent, "a percentage", "85%";
     /// A duration such as "500ms", "10s" or "1m30s".
     Duration, "a duration", "10s";
     /// CPU numbers such as "0-3,8", or "shared".

@@ -3,18 +3,23 @@
 //! Editors use it for completion; `shape.rs` walks it, so that the check of a file and the published schema cannot differ.
 
 use super::raw;
-use schemars::Schema;
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
+use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
 /// The schema. TOML knows no null, so an optional key is one that may be missing.
 #[must_use]
 pub fn schema() -> Schema {
+    schema_of::<raw::Config>()
+}
+
+/// The schema of any table that is read as the configuration is.
+pub(super) fn schema_of<T: JsonSchema>() -> Schema {
     SchemaSettings::draft2020_12()
         .with_transform(WithoutNull)
         .into_generator()
-        .into_root_schema_for::<raw::Config>()
+        .into_root_schema_for::<T>()
 }
 
 /// The schema as the text of `config/provost.schema.json`, with a newline at its end.

@@ -5,17 +5,16 @@
 
 use super::issue::{Code, ConfigIssue, Place};
 use super::merged::{Content, Merged, Node};
-use super::schema::schema;
 use super::suggest::{closest, shorten};
+use schemars::Schema;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// The longest list.
 const MAX_ITEMS: usize = 256;
 
-/// Checks the tree, marks what is unusable, and tells all problems.
-pub(super) fn check_shape(merged: &mut Merged) -> Vec<ConfigIssue> {
-    let schema = schema();
+/// Checks the tree against the schema, marks what is unusable, and tells all problems.
+pub(super) fn check_shape(schema: &Schema, merged: &mut Merged) -> Vec<ConfigIssue> {
     let Some(root) = schema.as_object() else {
         return vec![ConfigIssue::error(Code::Defect, "the schema is no object")];
     };

@@ -1,8 +1,10 @@
 //! The whole step: stories of drift, and the properties that no policy and no look may break.
 
+mod yielding;
+
 use super::*;
 use crate::config::{Affinity, Component, OomPolicy};
-use crate::model::{Action, Knob, KnobKind, Priority};
+use crate::model::{Action, Knob, KnobKind, Level, Priority};
 use crate::testing::{add_home, carry_out, component, host, policy, set, stray};
 use crate::units::{Bytes, CgroupPath, CpuSet, Limit, Millicpu, Span};
 use proptest::prelude::*;
@@ -49,6 +51,25 @@ fn a_steady_host_makes_no_news() {
     let (state, mut seen) = enforced(&rules, &web);
     seen.at = seen.at.plus(Span::secs(1));
     assert!(step(&rules, state, &seen).news.is_none());
+}
+
+#[test]
+fn a_level_that_moved_is_planned_for_once() {
+    let web = limited();
+    let rules = policy([web.clone()]);
+    let (mut state, mut seen) = enforced(&rules, &web);
+    seen.load.memory_available = Some(Bytes::mebi(190));
+    let mut planned = Vec::new();
+    for second in 1..10 {
+        seen.at = seen.at.plus(Span::secs(1));
+        let stepped = step(&rules, state, &seen);
+        if stepped.news.is_some() {
+            planned.push((second, stepped.state.estimator.levels().memory));
+        }
+        state = stepped.state;
+    }
+    // The alert, whose `critical` takes two seconds, and the level, whose `warning` takes three.
+    assert_eq!(planned, [(3, Level::Normal), (4, Level::Warning)]);
 }
 
 #[test]

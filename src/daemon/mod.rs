@@ -10,6 +10,7 @@ mod history;
 mod instance;
 mod report;
 mod run;
+mod sentry;
 mod start;
 mod talk;
 mod wait;

@@ -53,6 +53,7 @@ pub fn report(input: ReportInput<'_>) -> Report {
         strategy: strategy(input.policy.strategy).to_owned(),
         host: host(input.policy, input.seen),
         components: components.map(|component| component_report(&input, component)).collect(),
+        estimate: input.state.estimator.view(),
         findings,
         escape: input.escape.clone(),
         drift: input.drift.clone(),

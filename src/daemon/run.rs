@@ -10,10 +10,11 @@ use super::gate::{self, ExecGate};
 use super::history::{History, lost};
 use super::instance::{Instance, replace};
 use super::report::{ReportInput, report};
+use super::sentry::Sentry;
 use super::start::{Options, Setup, StartError};
 use super::talk::{self, Heard};
 use super::wait::{
-    CHANGED, Changed, RELOAD, STOP, Waiting, drain, listen_to_executions, what_changed,
+    CHANGED, Changed, RELOAD, SENTRY, STOP, Waiting, drain, listen_to_executions, what_changed,
 };
 use super::words::{account_text, log_outcome};
 use crate::config::{Mode, OnLeave, Policy};
@@ -22,7 +23,9 @@ use crate::enforce::{Order, Worker, WorkerResult};
 use crate::kernel::proc_events::{ProcEvent, ProcEvents};
 use crate::kernel::systemd::SystemdEvent;
 use crate::kernel::{clock, heap};
-use crate::model::{CycleRecord, Decision, Finding, FindingKind, Outcome, Plan, Report, Severity};
+use crate::model::{
+    CycleRecord, Decision, Finding, FindingKind, Outcome, Plan, Report, Resource, Severity,
+};
 use crate::observe::{Collector, Happened};
 use crate::publish::metrics_text;
 use crate::record::Recorder;
@@ -75,6 +78,9 @@ struct Daemon {
     sources: Waiting,
     executions: Option<ProcEvents>,
     gate: ExecGate,
+    sentry: Sentry,
+    /// When somebody protected was last seen waiting.
+    waited_at: Option<Tick>,
     started: Tick,
     metrics_at: Option<Tick>,
     panics: u32,
@@ -93,6 +99,10 @@ impl Daemon {
             policy.strategy = strategy;
         }
         let sources = Waiting::new(policy.interval)?;
+        let sentry = Sentry::new(&sources.poller, SENTRY).map_err(|errno| StartError::System {
+            what: "make the sentry's timer",
+            why: errno.desc().to_owned(),
+        })?;
         let waker = sources.waker.clone();
         let systemd = crate::kernel::host::view(&setup.roots).systemd;
         let heard = talk::start(&options.paths, systemd, waker.clone())?;
@@ -120,6 +130,8 @@ impl Daemon {
             history: History::default(),
             heard,
             gate: ExecGate::new(sources.waker.clone()),
+            sentry,
+            waited_at: None,
             sources,
             executions,
             started: clock::now(),
@@ -144,6 +156,9 @@ impl Daemon {
                 what: "wait for events",
                 why: errno.desc().to_owned(),
             })?;
+        if woken.remove(&SENTRY) && !self.is_news() && woken.is_empty() {
+            return Ok(());
+        }
         self.take_up(&woken);
         self.hear();
         self.results();
@@ -160,6 +175,17 @@ impl Daemon {
             .is_some_and(|duration| clock::now().since(self.started) >= duration);
         self.leaving |= over;
         Ok(())
+    }
+
+    /// Asks the sentry. Whether somebody protected began to wait, so that the loop looks at once.
+    fn is_news(&mut self) -> bool {
+        let now = clock::now();
+        if !self.sentry.poll(now) {
+            return false;
+        }
+        self.happened.waiting.insert(Resource::Cpu);
+        let before = self.waited_at.replace(now);
+        before.is_none_or(|at| now.since(at) > self.policy.interval)
     }
 
     fn take_up(&mut self, woken: &BTreeSet<u64>) {
@@ -270,9 +296,11 @@ impl Daemon {
         self.gated(moved);
         let seen = self.collector.last();
         if self.collector.regrouped() {
-            self.sources.follow(self.collector.fs().mount(), &self.collector.watched());
+            let fs = self.collector.fs();
+            self.sources.follow(fs.mount(), &self.collector.watched());
+            self.sentry.guard(&self.policy, seen, fs, (&self.sources.poller, SENTRY));
         }
-        if !rest(&mut self.state, seen) {
+        if !rest(&self.policy, &mut self.state, seen) {
             self.step(now);
         }
         if self.metrics_at.is_none_or(|at| now.since(at) >= METRICS_EVERY) {

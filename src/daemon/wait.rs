@@ -23,6 +23,8 @@ pub(super) const STOP: u64 = 3;
 pub(super) const RELOAD: u64 = 4;
 /// Programs were executed.
 const EXECUTED: u64 = 5;
+/// The sentry's timer or one of its triggers.
+pub(super) const SENTRY: u64 = 6;
 
 /// What the loop waits on.
 pub(super) struct Waiting {

@@ -15,12 +15,15 @@
 use super::fair::{Claim, Mode, allocate};
 use super::{Case, Housed};
 use crate::config::{Affinity, Component};
-use crate::model::{Knob, Reason, Target};
+use crate::model::{Home, Knob, Reason, Target};
 use crate::units::{ComponentName, CpuMax, CpuTime, Limit, Millicpu};
 use std::collections::BTreeMap;
 
 /// `kernel/sched/core.c`: a quota below 1 ms is refused.
 const LEAST_QUOTA: CpuTime = CpuTime(1000);
+
+/// `sched_cfs_bandwidth_slice_us`: what a CPU takes of a quota at a time.
+const SLICE: CpuTime = CpuTime::millis(5);
 
 /// systemd keeps a quota in whole hundredths of a CPU: after a daemon-reload an eighth of a CPU would have become 12 %.
 const STEP: Millicpu = Millicpu(10);
@@ -64,20 +67,18 @@ pub(super) fn allocatable(case: &Case<'_>) -> Millicpu {
 }
 
 /// Quota, burst and CPUs of each home.
-pub(super) fn targets(housed: &Housed<'_>) -> Vec<Target> {
+pub(super) fn targets(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
     let cpu = &housed.component.cpu;
     let mut targets = Vec::new();
     for home in housed.homes {
         if let Affinity::Cpus(cpus) = &cpu.affinity {
             targets.push(housed.configured(home, Knob::CpusetCpus(cpus.clone()), "cpu.affinity"));
         }
-        let Limit::At(ceiling) = cpu.ceiling else {
+        let Some((max, reason)) = quota(case, housed, home) else {
             continue;
         };
-        let rate = Millicpu((ceiling.0 / housed.parts() / STEP.0).max(1) * STEP.0);
-        let quota = rate.quota_in(cpu.period).max(LEAST_QUOTA);
-        let max = CpuMax { quota: Limit::At(quota), period: cpu.period };
-        targets.push(housed.configured(home, Knob::CpuMax(max), "cpu.ceiling"));
+        targets.push(housed.target(home, Knob::CpuMax(max), reason));
+        let quota = max.quota.value().unwrap_or(CpuTime(u64::MAX));
         let (burst, reason) = match cpu.burst {
             Some(burst) => (burst.min(quota), Reason::Configured { key: "cpu.burst".into() }),
             None if housed.component.priority.is_protected() => (quota, Reason::BurstForProtected),
@@ -86,4 +87,30 @@ pub(super) fn targets(housed: &Housed<'_>) -> Vec<Target> {
         targets.push(housed.target(home, Knob::CpuMaxBurst(burst), reason));
     }
     targets
+}
+
+/// The configured ceiling, or less while the component yields.
+fn quota(case: &Case<'_>, housed: &Housed<'_>, home: &Home) -> Option<(CpuMax, Reason)> {
+    let cpu = &housed.component.cpu;
+    let ceiling = cpu.ceiling.value().map(|ceiling| {
+        let rate = Millicpu((ceiling.0 / housed.parts() / STEP.0).max(1) * STEP.0);
+        let quota = rate.quota_in(cpu.period).max(LEAST_QUOTA);
+        (rate, CpuMax { quota: Limit::At(quota), period: cpu.period })
+    });
+    if let Some((part, measured)) = case.steering.cpu(home.path())
+        && ceiling.is_none_or(|(rate, _)| part < rate)
+    {
+        let reason = Reason::Yields { cap: measured.cap, others: measured.others };
+        return Some((passing_quota(part), reason));
+    }
+    ceiling.map(|(_, max)| (max, Reason::Configured { key: "cpu.ceiling".into() }))
+}
+
+/// The shortest of the usual periods that still gives a whole slice: with a long one all is used up at its beginning, and the rest of it
+/// is a stall.
+fn passing_quota(rate: Millicpu) -> CpuMax {
+    let periods = [10, 20, 50].map(CpuTime::millis);
+    let fits = |period: &CpuTime| rate.quota_in(*period) >= SLICE;
+    let period = periods.into_iter().find(fits).unwrap_or(CpuMax::DEFAULT_PERIOD);
+    CpuMax { quota: Limit::At(rate.quota_in(period).max(LEAST_QUOTA)), period }
 }

@@ -20,7 +20,12 @@ pub mod fair;
 mod io;
 mod memory;
 mod place;
+mod pool;
+mod steer;
+mod strategy;
 mod tree;
+
+pub use steer::Steering;
 
 use crate::config::{Component, Policy};
 use crate::estimate::Ownership;
@@ -32,6 +37,7 @@ struct Case<'a> {
     policy: &'a Policy,
     seen: &'a Snapshot,
     ownership: &'a Ownership,
+    steering: &'a Steering,
     /// The guarantees of all critical components together.
     critical: Bytes,
 }
@@ -60,8 +66,13 @@ impl Housed<'_> {
 
 /// What is wanted now.
 #[must_use]
-pub fn decide(policy: &Policy, ownership: &Ownership, seen: &Snapshot) -> Decision {
-    let case = Case { policy, seen, ownership, critical: memory::critical(policy) };
+pub fn decide(
+    policy: &Policy,
+    ownership: &Ownership,
+    steering: &Steering,
+    seen: &Snapshot,
+) -> Decision {
+    let case = Case { policy, seen, ownership, steering, critical: memory::critical(policy) };
     let housed = housed(policy, seen);
     let mut decision = Decision {
         placements: place::placements(&case),
@@ -92,7 +103,7 @@ fn place(target: &Target) -> (&CgroupPath, KnobKind) {
 
 /// What one component asks of its homes' own knobs.
 fn of_component(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
-    let mut targets = cpu::targets(housed);
+    let mut targets = cpu::targets(case, housed);
     targets.extend(memory::targets(case, housed));
     targets.extend(io::targets(case, housed));
     targets.extend(pids(housed));
@@ -132,7 +143,11 @@ fn no_longer_asked_for(case: &Case<'_>, targets: &[Target]) -> Vec<Target> {
                 component: None,
                 at: path.clone(),
                 knob: original.clone(),
-                reason: Reason::NoLongerConfigured,
+                reason: if record.passing && record.beneath.is_none() {
+                    Reason::YieldsNoMore
+                } else {
+                    Reason::NoLongerConfigured
+                },
             });
         }
     }

@@ -25,7 +25,7 @@ fn a_component_without_limits_gets_a_weight_and_nothing_else() {
     let web = component("web", Priority::Normal);
     let mut seen = host();
     add_home(&mut seen, &web, "system.slice/web.service");
-    let decision = decide(&policy([web]), &Ownership::default(), &seen);
+    let decision = decide(&policy([web]), &Ownership::default(), &Steering::default(), &seen);
     assert!(decision.targets.iter().all(|target| target.knob.kind() == KnobKind::CpuWeight));
 }
 
@@ -37,7 +37,7 @@ fn ten_to_one_shares_become_ten_to_one_weights() {
     let mut seen = host();
     add_home(&mut seen, &a, "provost.slice/a.scope");
     add_home(&mut seen, &b, "provost.slice/b.scope");
-    let decision = decide(&policy([a, b]), &Ownership::default(), &seen);
+    let decision = decide(&policy([a, b]), &Ownership::default(), &Steering::default(), &seen);
     let ratio = f64::from(weight(&decision, "provost.slice/a.scope"))
         / f64::from(weight(&decision, "provost.slice/b.scope"));
     assert!((9.9..10.1).contains(&ratio), "{ratio}");
@@ -48,7 +48,7 @@ fn the_unregistered_keep_the_reserve_when_everybody_is_busy() {
     let web = component("web", Priority::Critical);
     let mut seen = host();
     add_home(&mut seen, &web, "provost.slice/web.scope");
-    let decision = decide(&policy([web]), &Ownership::default(), &seen);
+    let decision = decide(&policy([web]), &Ownership::default(), &Steering::default(), &seen);
     // 1750 of 2000 for web against 300 of weight elsewhere at the root, which is to get 250.
     let slice = f64::from(weight(&decision, "provost.slice"));
     let unregistered = 2000.0 * 300.0 / (300.0 + slice);
@@ -63,7 +63,7 @@ fn a_guarantee_holds_through_a_slice_that_is_shared_with_others() {
     add_home(&mut seen, &db, "system.slice/db.service");
     seen.groups.get_mut(&CgroupPath::new("system.slice")).unwrap().unmanaged_weight = 2000;
     seen.groups.get_mut(&CgroupPath::root()).unwrap().unmanaged_weight = 200;
-    let decision = decide(&policy([db]), &Ownership::default(), &seen);
+    let decision = decide(&policy([db]), &Ownership::default(), &Steering::default(), &seen);
     let slice = f64::from(weight(&decision, "system.slice"));
     let service = f64::from(weight(&decision, "system.slice/db.service"));
     let share = slice / (slice + 200.0) * service / (service + 2000.0) * 2000.0;
@@ -80,7 +80,7 @@ fn ceilings_become_limits_and_are_divided_among_homes() {
     let mut seen = host();
     add_home(&mut seen, &batch, "system.slice/batch@1.service");
     add_home(&mut seen, &batch, "system.slice/batch@2.service");
-    let decision = decide(&policy([batch]), &Ownership::default(), &seen);
+    let decision = decide(&policy([batch]), &Ownership::default(), &Steering::default(), &seen);
     let home = "system.slice/batch@2.service";
     let quota = CpuMax { quota: Limit::At(CpuTime::millis(25)), period: CpuMax::DEFAULT_PERIOD };
     assert_eq!(wanted(&decision, home, KnobKind::CpuMax), Some(Knob::CpuMax(quota)));
@@ -99,7 +99,7 @@ fn a_protected_component_with_a_ceiling_may_burst() {
     web.cpu.ceiling = Limit::At(Millicpu(1000));
     let mut seen = host();
     add_home(&mut seen, &web, "system.slice/web.service");
-    let decision = decide(&policy([web]), &Ownership::default(), &seen);
+    let decision = decide(&policy([web]), &Ownership::default(), &Steering::default(), &seen);
     assert_eq!(
         wanted(&decision, "system.slice/web.service", KnobKind::CpuMaxBurst),
         Some(Knob::CpuMaxBurst(CpuTime::millis(100)))
@@ -115,7 +115,7 @@ fn protection_is_carried_through_every_ancestor_below_the_root() {
     let mut seen = host();
     add_home(&mut seen, &web, "system.slice/inner.slice/web.service");
     add_home(&mut seen, &db, "system.slice/db.service");
-    let decision = decide(&policy([web, db]), &Ownership::default(), &seen);
+    let decision = decide(&policy([web, db]), &Ownership::default(), &Steering::default(), &seen);
     let low = |mebi| Some(Knob::MemoryLow(Limit::At(Bytes::mebi(mebi))));
     assert_eq!(wanted(&decision, "system.slice", KnobKind::MemoryLow), low(150));
     assert_eq!(wanted(&decision, "system.slice/inner.slice", KnobKind::MemoryLow), low(100));
@@ -134,7 +134,7 @@ fn a_component_may_have_little_swap_or_none() {
         web.memory.swap = Some(Limit::At(swap));
         let mut seen = host();
         add_home(&mut seen, &web, "provost.slice/web.scope");
-        let decision = decide(&policy([web]), &Ownership::default(), &seen);
+        let decision = decide(&policy([web]), &Ownership::default(), &Steering::default(), &seen);
         wanted(&decision, "provost.slice/web.scope", KnobKind::MemorySwapMax)
     };
     for swap in [Bytes::ZERO, Bytes::mebi(8)] {
@@ -150,13 +150,14 @@ fn memory_max_follows_usage_down_instead_of_killing() {
     add_home(&mut seen, &hog, "system.slice/hog.service");
     let path = CgroupPath::new("system.slice/hog.service");
     seen.groups.get_mut(&path).unwrap().usage.memory = Some(Bytes::mebi(200));
-    let decision = decide(&policy([hog.clone()]), &Ownership::default(), &seen);
+    let decision =
+        decide(&policy([hog.clone()]), &Ownership::default(), &Steering::default(), &seen);
     let target =
         decision.targets.iter().find(|target| target.knob.kind() == KnobKind::MemoryMax).unwrap();
     assert!(matches!(target.reason, Reason::AboveCeiling { .. }));
     assert!(target.knob > Knob::MemoryMax(Limit::At(Bytes::mebi(200))));
     hog.memory.hard = true;
-    let decision = decide(&policy([hog]), &Ownership::default(), &seen);
+    let decision = decide(&policy([hog]), &Ownership::default(), &Steering::default(), &seen);
     assert_eq!(
         wanted(&decision, "system.slice/hog.service", KnobKind::MemoryMax),
         Some(Knob::MemoryMax(Limit::At(Bytes::mebi(100))))
@@ -182,7 +183,7 @@ fn a_later_disk_limit_overrides_key_by_key() {
     batch.io = vec![all, one];
     let mut seen = host();
     add_home(&mut seen, &batch, "system.slice/batch.service");
-    let decision = decide(&policy([batch]), &Ownership::default(), &seen);
+    let decision = decide(&policy([batch]), &Ownership::default(), &Steering::default(), &seen);
     let max = IoMax {
         rbps: Limit::At(Bytes::mebi(50)),
         wbps: Limit::At(Bytes::mebi(10)),
@@ -200,10 +201,10 @@ fn io_weight_is_written_only_where_a_disk_heeds_it() {
     let mut seen = host();
     add_home(&mut seen, &web, "system.slice/web.service");
     let rules = policy([web]);
-    let without = decide(&rules, &Ownership::default(), &seen);
+    let without = decide(&rules, &Ownership::default(), &Steering::default(), &seen);
     assert_eq!(wanted(&without, "system.slice/web.service", KnobKind::IoWeight), None);
     seen.host.disks[0].weights = IoWeightBackend::Bfq;
-    let with = decide(&rules, &Ownership::default(), &seen);
+    let with = decide(&rules, &Ownership::default(), &Steering::default(), &seen);
     assert!(wanted(&with, "system.slice/web.service", KnobKind::IoWeight).is_some());
     assert_eq!(wanted(&with, "system.slice/web.service", KnobKind::IoBfqWeight), None, "systemd's");
 }
@@ -215,7 +216,7 @@ fn bfq_has_a_file_of_its_own() {
     let mut seen = host();
     seen.host.disks[0].weights = IoWeightBackend::Bfq;
     add_home(&mut seen, &web, "provost/web");
-    let decision = decide(&policy([web]), &Ownership::default(), &seen);
+    let decision = decide(&policy([web]), &Ownership::default(), &Steering::default(), &seen);
     let weight = |path, kind| wanted(&decision, path, kind);
     assert_eq!(
         weight("provost/web", KnobKind::IoBfqWeight),
@@ -236,7 +237,7 @@ fn an_explicit_affinity_becomes_a_cpuset() {
     web.cpu.affinity = Affinity::Cpus(CpuSet::of([1]));
     let mut seen = host();
     add_home(&mut seen, &web, "system.slice/web.service");
-    let decision = decide(&policy([web]), &Ownership::default(), &seen);
+    let decision = decide(&policy([web]), &Ownership::default(), &Steering::default(), &seen);
     assert_eq!(
         wanted(&decision, "system.slice/web.service", KnobKind::CpusetCpus),
         Some(Knob::CpusetCpus(CpuSet::of([1])))
@@ -249,14 +250,14 @@ fn loose_processes_go_to_a_scope_in_the_slice_of_their_priority() {
     let mut seen = host();
     seen.strays = vec![stray(&sync, 500), stray(&sync, 501)];
     let rules = policy([sync]);
-    let decision = decide(&rules, &Ownership::default(), &seen);
+    let decision = decide(&rules, &Ownership::default(), &Steering::default(), &seen);
     assert_eq!(decision.placements.len(), 1);
     assert_eq!(
         decision.placements[0].path,
         CgroupPath::new("provost.slice/provost-low.slice/provost-sync.scope")
     );
     seen.host.systemd = false;
-    let decision = decide(&rules, &Ownership::default(), &seen);
+    let decision = decide(&rules, &Ownership::default(), &Steering::default(), &seen);
     assert_eq!(decision.placements[0].path, CgroupPath::new("provost/low/sync"));
 }
 
@@ -269,7 +270,7 @@ fn weights_stay_within_the_kernels_range_on_a_large_host() {
     seen.groups.get_mut(&CgroupPath::root()).unwrap().unmanaged_weight = 100_000;
     add_home(&mut seen, &web, "provost.slice/web.scope");
     add_home(&mut seen, &tiny, "provost.slice/tiny.scope");
-    let decision = decide(&policy([web, tiny]), &Ownership::default(), &seen);
+    let decision = decide(&policy([web, tiny]), &Ownership::default(), &Steering::default(), &seen);
     assert_eq!(weight(&decision, "provost.slice"), Weight::MAX.get());
     assert!(weight(&decision, "provost.slice/tiny.scope") >= 1);
 }

@@ -9,20 +9,18 @@
 //! **Properties.** Every value that is replaced is in the journal before the write. A failed action never keeps the others from being
 //! done. Nothing is written to a group whose identity is not the one that was planned for.
 
-use super::journal::{Journal, JournalError};
-use super::ledger::{Entry, Made, Moved, Original};
+use super::journal::Journal;
+use super::ledger::{Entry, Moved};
 use super::lifecycle;
-use super::undo::texts;
-use super::unrecorded::is_home;
 use crate::kernel::process::ProcFs;
-use crate::kernel::systemd::{BlockingSystemd, ScopeSpec, SystemdError, names, runtime_dropins};
+use crate::kernel::systemd::{BlockingSystemd, ScopeSpec, SystemdError, names};
 use crate::kernel::write::{self, MoveError};
 use crate::kernel::{CgroupFs, Group, WriteError, clock};
 use crate::model::{
     Action, Change, Home, HomeKind, Knob, KnobKind, Outcome, OutcomeOf, Plan, Reading, Stray,
-    Verdict, Via,
+    Verdict,
 };
-use crate::units::{Bytes, CgroupId, CgroupPath, CgroupRef, ComponentName, Span, Tick};
+use crate::units::{Bytes, CgroupPath, CgroupRef, ComponentName, Span, Tick};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -99,101 +97,6 @@ impl Executor {
                 Action::SetUnit { unit, at, changes } => self.set_unit(unit, at, changes, tell),
                 Action::Write { at, change } => self.write(at, change, tell),
             }
-        }
-    }
-
-    /// Puts everything that the plan replaces into the journal.
-    fn remember(&mut self, plan: &Plan) -> Result<(), JournalError> {
-        for action in &plan.actions {
-            match action {
-                Action::SetUnit { unit, at, changes } => {
-                    let via = Via::Unit(unit.clone());
-                    changes.iter().for_each(|change| self.remember_knob(at, &via, change));
-                }
-                Action::Write { at, change } => self.remember_knob(at, &Via::File, change),
-                Action::Enable { at, controllers } => self.remember_enabling(&at.path, controllers),
-                Action::MakeScope { component, unit, path, changes, .. } => {
-                    let kind = HomeKind::OwnScope { unit: unit.clone() };
-                    self.remember_made(component, path, kind, (&Via::Unit(unit.clone()), changes));
-                }
-                Action::MakeGroup { component, path, controllers, changes, .. } => {
-                    let kind = HomeKind::OwnGroup;
-                    self.remember_made(component, path, kind, (&Via::File, changes));
-                    for above in path.ancestors() {
-                        self.remember_enabling(&above, controllers);
-                    }
-                }
-                Action::Attach { .. } => {}
-            }
-            for stray in action.strays() {
-                let (from, to) = (stray.from.clone(), action.path().clone());
-                self.journal.note(Entry::Moved(Moved { process: stray.process, from, to }));
-            }
-        }
-        self.journal.sync()
-    }
-
-    fn remember_knob(&mut self, at: &CgroupRef, via: &Via, change: &Change) {
-        let kind = change.new.kind();
-        let known = self.journal.ledger().originals.contains_key(&(at.path.clone(), kind));
-        if !known {
-            let group = self.same_group(at);
-            let value = group.and_then(|group| group.knob(kind).value().cloned());
-            let is_own = is_home(&at.path)
-                || self.journal.ledger().made.iter().any(|made| made.path == at.path);
-            let value = if is_own { Some(kind.kernel_default()) } else { value };
-            self.note_original(at, via, change, value);
-        }
-        let value = change.new.as_kernel_keeps(self.page);
-        self.journal.note(Entry::Wrote { path: at.path.clone(), id: at.id, value });
-    }
-
-    fn note_original(&mut self, at: &CgroupRef, via: &Via, change: &Change, value: Option<Knob>) {
-        let kind = change.new.kind();
-        let dropins = match via {
-            Via::Unit(unit) => texts(&runtime_dropins(&self.root, unit, &[kind])),
-            Via::File => Vec::new(),
-        };
-        let component = change.component.clone();
-        let keep = component.as_ref().is_some_and(|name| self.keep.contains(name));
-        let original = Original { id: at.id, via: via.clone(), value, component, keep, dropins };
-        self.journal.note(Entry::Original { path: at.path.clone(), kind, original });
-    }
-
-    /// A home of our own making goes back to what the kernel gives a new group.
-    fn remember_made(
-        &mut self,
-        component: &ComponentName,
-        path: &CgroupPath,
-        kind: HomeKind,
-        (via, changes): (&Via, &[Change]),
-    ) {
-        self.journal.note(Entry::Made(Made {
-            component: component.clone(),
-            path: path.clone(),
-            kind,
-        }));
-        let at = CgroupRef { path: path.clone(), id: CgroupId(0) };
-        for change in changes {
-            let default = change.new.kind().kernel_default();
-            self.note_original(&at, via, change, Some(default));
-            let value = change.new.as_kernel_keeps(self.page);
-            self.journal.note(Entry::Wrote { path: path.clone(), id: at.id, value });
-        }
-    }
-
-    fn remember_enabling(
-        &mut self,
-        path: &CgroupPath,
-        wanted: &BTreeSet<crate::model::Controller>,
-    ) {
-        let Ok(group) = self.fs.group(path) else {
-            return;
-        };
-        let has = group.subtree_control().value().cloned().unwrap_or_default();
-        let controllers: BTreeSet<_> = wanted.difference(&has).copied().collect();
-        if !controllers.is_empty() {
-            self.journal.note(Entry::Enabled { path: path.clone(), controllers });
         }
     }
 
@@ -426,6 +329,7 @@ impl Executor {
             asked: change.new.clone(),
             id: Some(at.id),
             original: original.and_then(|original| original.value.clone()),
+            passing: change.reason.is_passing(),
         };
         outcome(change.component.as_ref(), &at.path, of, verdict, started)
     }
@@ -492,6 +396,7 @@ fn refuse_knobs(at: &CgroupRef, changes: &[Change], advice: &str, tell: &mut dyn
             asked: change.new.clone(),
             id: Some(at.id),
             original: change.old.value().cloned(),
+            passing: change.reason.is_passing(),
         };
         let verdict = Verdict::Refused { errno: 0, advice: advice.to_owned() };
         tell(outcome(change.component.as_ref(), &at.path, of, verdict, clock::now()));

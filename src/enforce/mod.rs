@@ -12,6 +12,7 @@ mod carry;
 mod journal;
 mod ledger;
 mod lifecycle;
+mod remember;
 mod undo;
 mod unrecorded;
 mod worker;

@@ -1,9 +1,17 @@
-//! What the numbers mean: rates from counters, and whose the values in the kernel are.
+//! What the numbers mean: levels, needs and bottlenecks from counters, and whose the values in the kernel are.
 //!
 //! Pure: no clock, no I/O. Window states belong to [`crate::cycle::State`].
 
+mod bottleneck;
+mod demand;
+mod estimator;
+mod host;
 mod ownership;
+mod pressure;
 mod rates;
+mod signals;
+mod smooth;
 
+pub use estimator::Estimator;
 pub use ownership::{Ownership, Record, Standing, standing};
 pub use rates::Rates;

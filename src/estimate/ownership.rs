@@ -47,6 +47,10 @@ pub struct Record {
     pub effective: Option<Knob>,
     /// The value last asked for.
     pub asked: Option<Knob>,
+    /// What systemd holds, where the last value was a passing one that covers it.
+    pub beneath: Option<Knob>,
+    /// Whether the last value was a passing one.
+    pub passing: bool,
     /// When it fell back by itself, within the last minute.
     pub resets: Vec<Tick>,
     /// Whether it was fallen back at the last look, so that one reset is counted once.
@@ -188,7 +192,8 @@ impl Ownership {
 
     fn absorb(&mut self, seen: &Snapshot) {
         for outcome in &seen.outcomes {
-            let OutcomeOf::Knob { knob, asked, id: Some(id), original } = &outcome.of else {
+            let OutcomeOf::Knob { knob, asked, id: Some(id), original, passing } = &outcome.of
+            else {
                 continue;
             };
             let record = self
@@ -203,9 +208,9 @@ impl Ownership {
             }
             match &outcome.verdict {
                 Verdict::Applied => {
-                    record.wrote(asked, &asked.as_kernel_keeps(seen.host.page));
+                    record.wrote(asked, &asked.as_kernel_keeps(seen.host.page), *passing);
                 }
-                Verdict::Clipped { effective } => record.wrote(asked, effective),
+                Verdict::Clipped { effective } => record.wrote(asked, effective, *passing),
                 Verdict::Refused { errno, advice } => {
                     record.refused = Some(Refused {
                         asked: asked.clone(),
@@ -227,6 +232,8 @@ impl Record {
             original,
             effective: None,
             asked: None,
+            beneath: None,
+            passing: false,
             resets: Vec::new(),
             fallen: false,
             overridden: None,
@@ -235,11 +242,18 @@ impl Record {
         }
     }
 
-    fn wrote(&mut self, asked: &Knob, effective: &Knob) {
+    fn wrote(&mut self, asked: &Knob, effective: &Knob, passing: bool) {
+        self.beneath = if passing { self.held() } else { None };
+        self.passing = passing;
         self.asked = Some(asked.clone());
         self.effective = Some(effective.clone());
         self.overridden = None;
         self.refused = None;
+    }
+
+    /// What systemd holds of it, if provost ever told it.
+    fn held(&self) -> Option<Knob> {
+        if self.passing { self.beneath.clone() } else { self.effective.clone() }
     }
 
     fn compare(&mut self, value: &Knob, now: Tick, override_for: Span) {
@@ -268,7 +282,9 @@ impl Record {
     }
 
     fn fell_back_to(&self, value: &Knob) -> bool {
-        self.original.as_ref() == Some(value) || value.kind().kernel_default() == *value
+        self.original.as_ref() == Some(value)
+            || self.beneath.as_ref() == Some(value)
+            || value.kind().kernel_default() == *value
     }
 
     fn is_contested(&self) -> bool {

@@ -6,13 +6,12 @@
 
 use super::error::{ErrnoClass, ReadError};
 use super::parse;
-use crate::model::{Controller, Knob, KnobKind, ReadFault, Reading, Usage};
-use crate::units::{Bytes, CgroupId, CgroupPath, CgroupRef, CpuTime, DeviceId};
+use crate::model::{Controller, Knob, KnobKind, ReadFault, Reading};
+use crate::units::{CgroupId, CgroupPath, CgroupRef, DeviceId};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
-use nix::sys::uio::pread;
 use nix::unistd::read;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -90,7 +89,7 @@ impl Group {
         }
     }
 
-    fn open(&self, file: &str) -> Result<OwnedFd, Errno> {
+    pub(super) fn open(&self, file: &str) -> Result<OwnedFd, Errno> {
         openat(&self.folder, file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
     }
 
@@ -223,84 +222,4 @@ fn failed_reading<T>(error: &ReadError) -> Reading<T> {
         Some(Errno::ENODEV) => Reading::Gone,
         Some(_) | None => Reading::Failed(error.fault()),
     }
-}
-
-/// The fast tier of one group: files held open and read with one `pread` each into a shared buffer, without allocation.
-///
-/// Every held file costs the kernel 4.7 KiB after its first read, so only the files that are read at every look are held.
-#[derive(Debug)]
-pub struct Sampler {
-    cpu_stat: Option<OwnedFd>,
-    memory_current: Option<OwnedFd>,
-    slow: Group,
-}
-
-/// Room for the longest file of the fast tier.
-pub type Buffer = [u8; 4096];
-
-impl Sampler {
-    /// Holds the fast files of `group`; files that are not there are looked for again by [`Sampler::refresh`].
-    #[must_use]
-    pub fn new(group: Group) -> Self {
-        let mut sampler = Self { cpu_stat: None, memory_current: None, slow: group };
-        sampler.refresh();
-        sampler
-    }
-
-    /// The group.
-    #[must_use]
-    pub const fn group(&self) -> &Group {
-        &self.slow
-    }
-
-    /// Opens files that appeared since, because a controller was enabled.
-    pub fn refresh(&mut self) {
-        if self.cpu_stat.is_none() {
-            self.cpu_stat = self.slow.open("cpu.stat").ok();
-        }
-        if self.memory_current.is_none() {
-            self.memory_current = self.slow.open("memory.current").ok();
-        }
-    }
-
-    /// Reads the fast tier into `usage`. Read the parents' first: each read of a parent's `cpu.stat` spares its children the walk
-    /// over their siblings.
-    ///
-    /// # Errors
-    /// The class of the kernel's answer; `Gone` when the group was removed.
-    pub fn fast(&self, buffer: &mut Buffer, usage: &mut Usage) -> Result<(), ErrnoClass> {
-        if let Some(text) = pread_into(self.cpu_stat.as_ref(), buffer)? {
-            usage.cpu = parse::flat_keyed(text, "usage_usec").map(CpuTime);
-            usage.throttled = parse::flat_keyed(text, "throttled_usec").map(CpuTime);
-        }
-        if let Some(text) = pread_into(self.memory_current.as_ref(), buffer)? {
-            usage.memory = parse::number(text).map(Bytes);
-        }
-        Ok(())
-    }
-
-    /// Reads everything else that is shown: swap, pids, kills, pressure.
-    pub fn slow(&self, usage: &mut Usage) {
-        let number = |file| self.slow.read(file).ok().and_then(|text| parse::number(&text));
-        let psi = |file| self.slow.read(file).ok().and_then(|text| parse::psi(&text));
-        usage.swap = number("memory.swap.current").map(Bytes);
-        usage.pids = number("pids.current");
-        usage.oom_kills = self
-            .slow
-            .read("memory.events")
-            .ok()
-            .and_then(|text| parse::flat_keyed(&text, "oom_kill"));
-        usage.cpu_psi = psi("cpu.pressure");
-        usage.memory_psi = psi("memory.pressure");
-        usage.io_psi = psi("io.pressure");
-    }
-}
-
-fn pread_into<'a>(
-    file: Option<&OwnedFd>,
-    buffer: &'a mut Buffer,
-) -> Result<Option<&'a [u8]>, ErrnoClass> {
-    let Some(file) = file else { return Ok(None) };
-    let length = pread(file, buffer, 0).map_err(ErrnoClass::of)?;
-    Ok(buffer.get(..length))
 }

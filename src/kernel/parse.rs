@@ -1,7 +1,8 @@
 //! Byte parsers for kernel files. They allocate nothing but what they return, skip unknown keys, and take missing lines and half lines as
 //! normal input: a cgroup may be removed in the middle of a read.
 
-use crate::model::{Controller, Psi, PsiLine};
+use crate::model::{Controller, IoCount, MemoryEvents, MemoryStat, Psi, PsiLine};
+use crate::units::Bytes;
 use std::collections::BTreeSet;
 
 /// The value of `key` in a flat-keyed file (`cpu.stat`, `memory.events`, …).
@@ -11,6 +12,97 @@ pub fn flat_keyed(text: &[u8], key: &str) -> Option<u64> {
         let (name, value) = split_once(line, b' ')?;
         if name == key.as_bytes() { number(value) } else { None }
     })
+}
+
+/// The lines of a flat-keyed file that are numbers, in one pass.
+fn flat_lines(text: &[u8]) -> impl Iterator<Item = (&[u8], u64)> {
+    lines(text).filter_map(|line| {
+        let (name, value) = split_once(line, b' ')?;
+        Some((name, number(value)?))
+    })
+}
+
+/// `memory.events` or `memory.events.local`; none where a line is missing.
+#[must_use]
+pub fn memory_events(text: &[u8]) -> Option<MemoryEvents> {
+    let (mut high, mut max, mut oom_kill) = (None, None, None);
+    for (name, value) in flat_lines(text) {
+        match name {
+            b"high" => high = Some(value),
+            b"max" => max = Some(value),
+            b"oom_kill" => oom_kill = Some(value),
+            _ => {}
+        }
+    }
+    Some(MemoryEvents { high: high?, max: max?, oom_kill: oom_kill? })
+}
+
+/// What is needed of `memory.stat`; none where `anon` or `inactive_file` is missing.
+#[must_use]
+pub fn memory_stat(text: &[u8]) -> Option<MemoryStat> {
+    let (mut anon, mut inactive_file) = (None, None);
+    let (mut refault_anon, mut refault_file) = (None, None);
+    for (name, value) in flat_lines(text) {
+        match name {
+            b"anon" => anon = Some(Bytes(value)),
+            b"inactive_file" => inactive_file = Some(Bytes(value)),
+            b"workingset_refault_anon" => refault_anon = Some(value),
+            b"workingset_refault_file" => refault_file = Some(value),
+            _ => {}
+        }
+    }
+    let refaults = refault_anon.zip(refault_file).map(|(anon, file)| anon.saturating_add(file));
+    Some(MemoryStat { anon: anon?, inactive_file: inactive_file?, refaults })
+}
+
+/// `io.stat`, one entry per disk with counters, into `counts`, whose room is used again. Some kernels write several devices into one
+/// line when the first ones have no counters; the last one owns them.
+pub fn io_stat(text: &[u8], counts: &mut Vec<IoCount>) {
+    counts.clear();
+    counts.extend(lines(text).filter_map(io_count));
+}
+
+fn io_count(line: &[u8]) -> Option<IoCount> {
+    let mut device = None;
+    let mut values = [None; 4];
+    for word in line.split(|byte| *byte == b' ') {
+        let Some((key, value)) = split_once(word, b'=') else {
+            let named = std::str::from_utf8(word).ok().and_then(|word| word.parse().ok());
+            device = named.or(device);
+            continue;
+        };
+        let place =
+            [&b"rbytes"[..], b"wbytes", b"rios", b"wios"].iter().position(|one| *one == key);
+        if let Some(slot) = place.and_then(|place| values.get_mut(place)) {
+            *slot = number(value);
+        }
+    }
+    let [rbytes, wbytes, rios, wios] = values;
+    Some(IoCount { device: device?, rbytes: rbytes?, wbytes: wbytes?, rios: rios?, wios: wios? })
+}
+
+/// How many tasks there are, from `/proc/loadavg`: the number after the slash.
+#[must_use]
+pub fn tasks(loadavg: &[u8]) -> Option<u64> {
+    let running = loadavg.split(u8::is_ascii_whitespace).nth(3)?;
+    number(split_once(running, b'/')?.1)
+}
+
+/// Time in which CPUs were not idle, in clock ticks over all CPUs, from the first line of `/proc/stat`: user, nice, system, irq, softirq
+/// and steal. Waiting for disks is idle; guests are in user already.
+#[must_use]
+pub fn busy_ticks(stat: &[u8]) -> Option<u64> {
+    let line = lines(stat).next()?.strip_prefix(b"cpu ")?;
+    let fields = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
+    let mut busy = 0u64;
+    let mut seen = 0;
+    for (place, field) in fields.take(8).enumerate() {
+        let value = number(field)?;
+        let idle = place == 3 || place == 4;
+        busy = busy.saturating_add(if idle { 0 } else { value });
+        seen += 1;
+    }
+    (seen == 8).then_some(busy)
 }
 
 /// A file with one number.
@@ -206,6 +298,38 @@ mod tests {
     }
 
     #[test]
+    fn memory_files() {
+        let events = b"low 0\nhigh 4\nmax 5\noom 9\noom_kill 1\noom_group_kill 0\n";
+        assert_eq!(memory_events(events), Some(MemoryEvents { high: 4, max: 5, oom_kill: 1 }));
+        assert_eq!(memory_events(b"low 0\nhigh 4\nmax 5\noom 9\n"), None, "cut short");
+        let stat = b"anon 4096\nfile 100\ninactive_file 64\nactive_file 36\nworkingset_refault_anon 2\nworkingset_refault_file 40\n";
+        let expected =
+            MemoryStat { anon: Bytes(4096), inactive_file: Bytes(64), refaults: Some(42) };
+        assert_eq!(memory_stat(stat), Some(expected));
+        let old = b"anon 1\ninactive_file 2\nworkingset_refault 7\n";
+        assert_eq!(memory_stat(old).unwrap().refaults, None, "before 5.9");
+    }
+
+    #[test]
+    fn disks_without_counters_are_left_out() {
+        let text =
+            b"8:16 8:0 rbytes=10 wbytes=20 rios=1 wios=2 dbytes=0 dios=0\n253:0 \n7:1 rbytes=5\n";
+        let mut counts = Vec::new();
+        io_stat(text, &mut counts);
+        let device = crate::units::DeviceId { major: 8, minor: 0 };
+        assert_eq!(counts, [IoCount { device, rbytes: 10, wbytes: 20, rios: 1, wios: 2 }]);
+    }
+
+    #[test]
+    fn load_of_the_host() {
+        assert_eq!(tasks(b"0.00 0.01 0.05 1/108 4242\n"), Some(108));
+        assert_eq!(tasks(b"0.00 0.01\n"), None);
+        let stat = b"cpu  10 1 5 900 50 2 3 4 7 0\ncpu0 10 1 5 900 50 2 3 4 7 0\n";
+        assert_eq!(busy_ticks(stat), Some(25));
+        assert_eq!(busy_ticks(b"cpu  10 1 5\n"), None);
+    }
+
+    #[test]
     fn pressure_with_and_without_full() {
         let text = b"some avg10=1.50 avg60=0.00 avg300=0.00 total=77\nfull avg10=0.02 avg60=0.00 avg300=0.00 total=5\n";
         let psi = psi(text).unwrap();
@@ -246,6 +370,9 @@ mod tests {
         fn no_parser_panics(text in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _read = (flat_keyed(&text, "a"), number(&text), psi(&text), proc_stat(&text));
             let _read = (proc_cgroup(&text), meminfo(&text, "A"), last_pid(&text), controllers(&text));
+            let mut counts = Vec::new();
+            io_stat(&text, &mut counts);
+            let _read = (memory_stat(&text), memory_events(&text), tasks(&text), busy_ticks(&text));
             let _read = (effective_id(&text, "Uid:"), pids(&text).count(), io_devices(&text).count());
         }
 

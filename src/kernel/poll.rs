@@ -34,6 +34,14 @@ impl Poller {
         self.epoll.add(source, EpollEvent::new(EpollFlags::EPOLLIN, token))
     }
 
+    /// Waits for `source` to raise an alarm, as pressure triggers do. It is forgotten when it is closed.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn add_alarm(&self, source: impl AsFd, token: u64) -> Result<(), Errno> {
+        self.epoll.add(source, EpollEvent::new(EpollFlags::EPOLLPRI, token))
+    }
+
     /// Waits until something is readable and calls `on` with the token of each.
     ///
     /// # Errors
@@ -58,14 +66,21 @@ pub struct Timer {
 }
 
 impl Timer {
+    /// Does not fire until its interval is set.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn stopped() -> Result<Self, Errno> {
+        let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
+        Ok(Self { timer: TimerFd::new(ClockId::CLOCK_BOOTTIME, flags)? })
+    }
+
     /// Fires every `interval`, first after one.
     ///
     /// # Errors
     /// The kernel's answer.
     pub fn every(interval: Span) -> Result<Self, Errno> {
-        let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
-        let timer = TimerFd::new(ClockId::CLOCK_BOOTTIME, flags)?;
-        let timer = Self { timer };
+        let timer = Self::stopped()?;
         timer.set(interval)?;
         Ok(timer)
     }
@@ -77,6 +92,14 @@ impl Timer {
     pub fn set(&self, interval: Span) -> Result<(), Errno> {
         let expiration = Expiration::Interval(interval.duration().into());
         self.timer.set(expiration, TimerSetTimeFlags::empty())
+    }
+
+    /// Does not fire any more until its interval is set.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn stop(&self) -> Result<(), Errno> {
+        self.timer.unset()
     }
 
     /// Takes note of the expirations so far.

@@ -37,10 +37,33 @@ pub enum Reason {
     },
     /// A protected component with a CPU ceiling may carry unused quota over.
     BurstForProtected,
+    /// It gives way: a protected component waits, so all that yield share what is left after everybody else and the headroom.
+    Yields {
+        /// What all of them may use together.
+        cap: Millicpu,
+        /// What everybody else uses.
+        others: Millicpu,
+    },
+    /// Nobody waits any more: back to what was there before.
+    YieldsNoMore,
     /// The priority's share.
     PriorityShare,
     /// No rule asks for it any more: back to what was there before.
     NoLongerConfigured,
+}
+
+impl Reason {
+    /// Whether the value follows the load. Such a value is written to the file only: systemd would keep it after provost.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        matches!(self, Self::Yields { .. } | Self::YieldsNoMore)
+    }
+
+    /// Whether what was there before provost comes back.
+    #[must_use]
+    pub const fn gives_back(&self) -> bool {
+        matches!(self, Self::NoLongerConfigured | Self::YieldsNoMore)
+    }
 }
 
 impl fmt::Display for Reason {
@@ -56,6 +79,11 @@ impl fmt::Display for Reason {
                 write!(f, "uses {usage}, above memory.ceiling {ceiling}: follows the usage down")
             }
             Self::BurstForProtected => f.write_str("protected: unused quota carries over"),
+            Self::Yields { cap, others } => write!(
+                f,
+                "gives way: a protected component waits; all that yield may use {cap} cores, others use {others}"
+            ),
+            Self::YieldsNoMore => f.write_str("nobody waits any more: back to the original"),
             Self::PriorityShare => f.write_str("share of its priority"),
             Self::NoLongerConfigured => f.write_str("no longer configured: back to the original"),
         }

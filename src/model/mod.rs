@@ -9,6 +9,7 @@ mod decision;
 mod finding;
 mod knob;
 mod outcome;
+mod pressure;
 mod record;
 mod report;
 mod snapshot;
@@ -19,12 +20,16 @@ pub use decision::{Decision, Held, Placement, Reason, Target};
 pub use finding::{Finding, FindingKind, Severity};
 pub use knob::{Controller, IoMax, Knob, KnobKind, KnobParseError};
 pub use outcome::{Outcome, OutcomeOf, Verdict};
+pub use pressure::{
+    Amounts, Bottleneck, Bound, Cause, ComponentEstimate, DiskRate, Each, Estimate, HostUse,
+    IoRate, Level, LevelView, Levels, Need, Resource, Wait, Waits,
+};
 pub use record::CycleRecord;
 pub use report::{
     ActionLine, ComponentReport, Drift, EscapeTimes, Escaped, HomeReport, HostReport, KnobReport,
     Report,
 };
 pub use snapshot::{
-    Disk, GroupView, HostView, IoWeightBackend, Psi, PsiLine, ReadFault, Reading, Refusal,
-    Snapshot, Stray, Usage,
+    Disk, GroupView, HostLoad, HostView, IoCount, IoWeightBackend, MemoryEvents, MemoryStat, Psi,
+    PsiLine, ReadFault, Reading, Refusal, Snapshot, Stray, Usage,
 };

@@ -40,6 +40,8 @@ pub enum OutcomeOf {
         id: Option<CgroupId>,
         /// What the journal holds as the value before provost.
         original: Option<Knob>,
+        /// Whether it is a passing value, of which systemd was not told.
+        passing: bool,
     },
     /// A process that was moved.
     Process {

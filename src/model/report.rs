@@ -1,6 +1,6 @@
 //! The status report: one document behind `provost status`, `provost explain` and the metrics.
 
-use super::{Finding, HomeKind, Knob, KnobKind, Priority, Usage};
+use super::{Estimate, Finding, HomeKind, Knob, KnobKind, Priority, Usage};
 use crate::units::{Bytes, CgroupPath, ComponentName, Limit, Millicpu, ProcId, Span, Tick};
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,8 @@ pub struct Report {
     pub host: HostReport,
     /// The components, by name.
     pub components: Vec<ComponentReport>,
+    /// How scarce each resource is, and what each component uses, wants and waits for.
+    pub estimate: Estimate,
     /// What a person should know, gravest first.
     pub findings: Vec<Finding>,
     /// How fast loose processes were placed.

@@ -1,6 +1,6 @@
 //! What one look at the host found: values and the errors of reading them, nothing interpreted.
 
-use super::{Controller, Home, Knob, KnobKind, Outcome, Via};
+use super::{Controller, Home, Knob, KnobKind, Outcome, Resource, Via};
 use crate::units::{
     Bytes, CgroupId, CgroupPath, ComponentName, CpuSet, CpuTime, DeviceId, ProcId, Tick,
 };
@@ -60,21 +60,75 @@ pub struct Psi {
     pub full: PsiLine,
 }
 
+/// `memory.events` of a group, with all below it: how often each happened since it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MemoryEvents {
+    /// Somebody was throttled because `memory.high` was passed.
+    pub high: u64,
+    /// `memory.max` was about to be passed.
+    pub max: u64,
+    /// Processes killed for lack of memory.
+    pub oom_kill: u64,
+}
+
+/// What the law needs of `memory.stat`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MemoryStat {
+    /// Memory without a file behind it.
+    pub anon: Bytes,
+    /// Page cache that was not used again since it was read.
+    pub inactive_file: Bytes,
+    /// Pages read back soon after they were reclaimed, anonymous and of files. Before 5.9 the kernel counts files only, under another
+    /// name; then this is missing.
+    pub refaults: Option<u64>,
+}
+
+/// One line of `io.stat`: what a group moved over one disk since it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IoCount {
+    /// The disk.
+    pub device: DeviceId,
+    /// Bytes read.
+    pub rbytes: u64,
+    /// Bytes written.
+    pub wbytes: u64,
+    /// Reads.
+    pub rios: u64,
+    /// Writes.
+    pub wios: u64,
+}
+
 /// What a group used, as counters and levels of one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Usage {
+    /// When the waiting tier was read last: pressure, events, `memory.stat`, `io.stat`, tasks. The rest is as old as the look.
+    pub sensed_at: Option<Tick>,
     /// `usage_usec` in `cpu.stat`.
     pub cpu: Option<CpuTime>,
     /// `throttled_usec` in `cpu.stat`, summed over CPUs.
     pub throttled: Option<CpuTime>,
+    /// `nr_periods` in `cpu.stat`: periods of `cpu.max` in which the group ran.
+    pub periods: Option<u64>,
+    /// `nr_throttled` in `cpu.stat`: those of them in which it was stopped.
+    pub throttled_periods: Option<u64>,
     /// `memory.current`: with page cache and kernel memory.
     pub memory: Option<Bytes>,
     /// `memory.swap.current`.
     pub swap: Option<Bytes>,
     /// `pids.current`, zombies included.
     pub pids: Option<u64>,
+    /// `max` in `pids.events`: forks that were refused.
+    pub forks_refused: Option<u64>,
     /// `oom_kill` in `memory.events`.
     pub oom_kills: Option<u64>,
+    /// `memory.events`, of homes only: with everything below.
+    pub memory_events: Option<MemoryEvents>,
+    /// `memory.events.local`, of groups above a home: what its own limits did. Since Linux 5.2.
+    pub memory_events_local: Option<MemoryEvents>,
+    /// `memory.stat`, of homes only.
+    pub memory_stat: Option<MemoryStat>,
+    /// `io.stat`, by device; of homes and of the root only.
+    pub io: Option<Vec<IoCount>>,
     /// `cpu.pressure`.
     pub cpu_psi: Option<Psi>,
     /// `memory.pressure`.
@@ -154,6 +208,25 @@ pub struct HostView {
     pub systemd: bool,
 }
 
+/// How busy the whole host is, as counters and levels of one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct HostLoad {
+    /// `MemAvailable`.
+    pub memory_available: Option<Bytes>,
+    /// `SwapFree`.
+    pub swap_free: Option<Bytes>,
+    /// Time that CPUs were not idle since boot, over all CPUs, from `/proc/stat`.
+    pub busy: Option<CpuTime>,
+    /// Tasks, from `/proc/loadavg`.
+    pub tasks: Option<u64>,
+    /// `/proc/pressure/cpu`.
+    pub cpu_psi: Option<Psi>,
+    /// `/proc/pressure/memory`.
+    pub memory_psi: Option<Psi>,
+    /// `/proc/pressure/io`.
+    pub io_psi: Option<Psi>,
+}
+
 /// A loose process that belongs to a component and lives outside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stray {
@@ -189,6 +262,12 @@ pub struct Snapshot {
     pub generation: u64,
     /// The host.
     pub host: HostView,
+    /// How busy it is.
+    pub load: HostLoad,
+    /// Resources whose emergency trigger fired since the look before: all tasks of the host stood still for 300 ms of a second.
+    pub alarms: BTreeSet<Resource>,
+    /// Resources for which a protected component waited a moment ago, as the fast poll saw it.
+    pub waiting: BTreeSet<Resource>,
     /// The groups that matter: homes and all their ancestors, the root included.
     pub groups: BTreeMap<CgroupPath, GroupView>,
     /// Where each component lives now; a component without a home has no entry.

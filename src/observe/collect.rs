@@ -3,7 +3,8 @@
 //! **Problem.** A full look at a host of 1000 components costs tens of milliseconds; it is needed at start and every ten seconds, not
 //! every second.
 //!
-//! **Approach.** Three tiers. Usage of every view is read at each look through held files, parents before children. Knobs are read again
+//! **Approach.** Four tiers. Usage of every view is read at each look through held files, parents before children. What groups wait for
+//! is read at each look of protected components and of as many others in turn as [`WAITING_PER_LOOK`] allows. Knobs are read again
 //! where somebody wrote (inotify names the group) and everywhere at a reconciliation. The tree and the processes are read again
 //! when a group or a process came or went.
 //!
@@ -15,12 +16,13 @@ use super::processes::Processes;
 use super::tree::{Tree, managed, via, view};
 use crate::config::{IoDevice, Policy};
 use crate::kernel::anchor::COMM as ANCHOR;
-use crate::kernel::group::Buffer;
 use crate::kernel::host;
+use crate::kernel::load::LoadSampler;
 use crate::kernel::probe::Roots;
 use crate::kernel::process::ProcFs;
-use crate::kernel::{CgroupFs, ErrnoClass, Sampler};
-use crate::model::{Home, KnobKind, Outcome, OutcomeOf, Snapshot, Stray};
+use crate::kernel::sampler::Buffer;
+use crate::kernel::{CgroupFs, ErrnoClass, Sampler, Scope};
+use crate::model::{Home, HostLoad, KnobKind, Outcome, OutcomeOf, Resource, Snapshot, Stray};
 use crate::units::{CgroupPath, ComponentName, DeviceId, ProcId, Span, Tick};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -31,6 +33,9 @@ const RECONCILE_EVERY: Span = Span::secs(10);
 /// A look that only an executed program asked for, so soon after a whole one, reads that program and leaves everything else as it is: a
 /// compiler starts hundreds in a second.
 const BRIEF_WITHIN: Span = Span::millis(500);
+/// Of so many groups, and at least of a fifth of all, the waiting tier is read at each look besides that of protected components: on
+/// most hosts of all. Such a group's files cost 10 us hot.
+const WAITING_PER_LOOK: usize = 64;
 
 /// What happened since the last look.
 #[derive(Debug, Default)]
@@ -47,10 +52,14 @@ pub struct Happened {
     pub outcomes: Vec<Outcome>,
     /// Knobs whose write has not returned yet.
     pub pending: BTreeSet<(CgroupPath, KnobKind)>,
+    /// Resources whose emergency trigger fired.
+    pub alarms: BTreeSet<Resource>,
     /// When systemd last said that it reloads.
     pub reloaded_at: Option<Tick>,
     /// Reconcile at once.
     pub reconcile: bool,
+    /// Resources for which a protected component waited.
+    pub waiting: BTreeSet<Resource>,
     /// The agent's anchors: processes of its own that are to live in a component's own home.
     pub anchors: BTreeMap<ComponentName, ProcId>,
 }
@@ -58,7 +67,10 @@ pub struct Happened {
 impl Happened {
     /// Whether programs were executed and nothing else happened.
     fn only_executions(&self) -> bool {
-        let quiet = self.written.is_empty() && self.outcomes.is_empty();
+        let quiet = self.written.is_empty()
+            && self.outcomes.is_empty()
+            && self.waiting.is_empty()
+            && self.alarms.is_empty();
         !self.executed.is_empty() && quiet && !self.lost && !self.restructured && !self.reconcile
     }
 }
@@ -71,6 +83,11 @@ pub struct Collector {
     tree: Tree,
     processes: Processes,
     samplers: BTreeMap<CgroupPath, Sampler>,
+    /// Homes of protected components, and all above them.
+    urgent: BTreeSet<CgroupPath>,
+    /// Where the turn of those whose waiting tier is not read at every look goes on.
+    turn: usize,
+    load: LoadSampler,
     snapshot: Snapshot,
     agent: ProcId,
     anchors: BTreeMap<ComponentName, ProcId>,
@@ -90,6 +107,9 @@ impl Collector {
             at: Tick::default(),
             generation: 0,
             host: host::view(roots),
+            load: HostLoad::default(),
+            alarms: BTreeSet::new(),
+            waiting: BTreeSet::new(),
             groups: BTreeMap::new(),
             homes: BTreeMap::new(),
             strays: Vec::new(),
@@ -104,12 +124,15 @@ impl Collector {
             tree: Tree::default(),
             processes: Processes::new(proc),
             samplers: BTreeMap::new(),
+            urgent: BTreeSet::new(),
+            turn: 0,
+            load: LoadSampler::new(roots),
             snapshot,
             agent,
             anchors: BTreeMap::new(),
             reconciled_at: None,
             regrouped: false,
-            buffer: Box::new([0; 4096]),
+            buffer: Box::new([0; 16 << 10]),
         }
     }
 
@@ -157,15 +180,17 @@ impl Collector {
             changed |= self.update_views(policy, &written, reconcile);
         }
         if !brief || self.regrouped {
-            changed |= self.sample(reconcile);
+            changed |= self.sample(now, reconcile);
             self.snapshot.at = now;
         }
         let snapshot = &mut self.snapshot;
         changed |=
             snapshot.pending != happened.pending || snapshot.reloaded_at != happened.reloaded_at;
         snapshot.outcomes = happened.outcomes;
+        snapshot.waiting = happened.waiting;
         snapshot.pending = happened.pending;
         snapshot.reloaded_at = happened.reloaded_at;
+        snapshot.alarms = happened.alarms;
         snapshot.generation += u64::from(changed);
         snapshot
     }
@@ -232,6 +257,7 @@ impl Collector {
         let host = host::view(&self.roots);
         let changed = host != self.snapshot.host;
         self.snapshot.host = host;
+        self.load.refresh(&self.roots.proc);
         changed
     }
 
@@ -310,6 +336,7 @@ impl Collector {
                 changed |= self.reread(policy, path, &devices);
             }
         }
+        self.concern(policy);
         if all || changed {
             changed |= self.reweigh(policy, &managed);
         }
@@ -351,24 +378,57 @@ impl Collector {
         changed
     }
 
-    /// Reads usage of every view, and at a reconciliation the slow tier too. Whether a group turned out to be gone.
-    fn sample(&mut self, slow: bool) -> bool {
+    /// Says what is to be read of each group, and which are read at every look.
+    fn concern(&mut self, policy: &Policy) {
+        let homes = &self.snapshot.homes;
+        let protected = |name: &ComponentName| {
+            policy.components.get(name).is_some_and(|component| component.priority.is_protected())
+        };
+        self.urgent.clear();
+        let mut paths: BTreeSet<&CgroupPath> = BTreeSet::new();
+        let mut above: BTreeSet<CgroupPath> = BTreeSet::new();
+        for (name, home) in
+            homes.iter().flat_map(|(name, homes)| homes.iter().map(move |home| (name, home)))
+        {
+            paths.insert(home.path());
+            above.extend(home.path().ancestors());
+            if protected(name) {
+                self.urgent.insert(home.path().clone());
+                self.urgent.extend(home.path().ancestors());
+            }
+        }
+        let few = self.samplers.len() <= WAITING_PER_LOOK;
+        for (path, sampler) in &mut self.samplers {
+            let scope = Scope { home: paths.contains(path), above: above.contains(path) };
+            sampler.concern(scope, few || self.urgent.contains(path));
+        }
+    }
+
+    /// Reads usage of every view, and what groups wait for: of all, or of those whose turn it is. Whether a group turned out to be gone.
+    fn sample(&mut self, now: Tick, all: bool) -> bool {
         let mut gone = false;
+        let count = self.samplers.len();
+        let share = WAITING_PER_LOOK.max(count.div_ceil(5));
+        let (from, to) = (self.turn, self.turn.saturating_add(share));
         // Sorted by path: a parent comes before its children.
-        for (path, sampler) in &self.samplers {
+        for (number, (path, sampler)) in self.samplers.iter_mut().enumerate() {
             let Some(view) = self.snapshot.groups.get_mut(path) else {
                 continue;
             };
             match sampler.fast(&mut self.buffer, &mut view.usage) {
                 Ok(()) => {}
                 Err(ErrnoClass::Gone) => gone = true,
-                // A counter that cannot be read now keeps its last value; rates see no progress and say nothing.
+                // A counter that could not be read is missing; whoever reckons with it holds what it knew.
                 Err(_) => {}
             }
-            if slow {
-                sampler.slow(&mut view.usage);
+            let has_turn = (from..to).contains(&number) || (from..to).contains(&(number + count));
+            if all || has_turn || self.urgent.contains(path) {
+                sampler.waiting(&mut self.buffer, &mut view.usage, now);
             }
         }
+        self.turn = to.checked_rem(count).unwrap_or(0);
+        let busy = self.snapshot.groups.get(&CgroupPath::root()).and_then(|root| root.usage.cpu);
+        self.snapshot.load = self.load.read(&mut self.buffer, busy);
         if gone {
             // The group was removed since the tree was read: look again at once next time.
             self.reconciled_at = None;

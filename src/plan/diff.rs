@@ -158,7 +158,7 @@ fn leave(
 }
 
 fn is_settled(value: &Knob, wanted: &Knob, reason: &Reason) -> bool {
-    let gives_back = *reason == Reason::NoLongerConfigured;
+    let gives_back = reason.gives_back();
     match (value, wanted) {
         (Knob::CpuWeight(has), Knob::CpuWeight(wants))
         | (Knob::IoWeight(has), Knob::IoWeight(wants))

@@ -16,7 +16,7 @@
 
 use crate::config::Policy;
 use crate::model::{
-    Action, Change, Finding, FindingKind, Home, Knob, KnobKind, Plan, Reason, Severity, Snapshot,
+    Action, Change, Finding, FindingKind, Home, Knob, KnobKind, Plan, Severity, Snapshot,
 };
 use crate::units::{Bytes, CgroupPath, CpuTime, Limit, Millicpu};
 use std::collections::{BTreeMap, BTreeSet};
@@ -100,7 +100,7 @@ impl Linter<'_> {
     }
 
     fn limits(&mut self, path: &CgroupPath, change: &Change) {
-        let gives_back = change.reason == Reason::NoLongerConfigured;
+        let gives_back = change.reason.gives_back();
         if !is_limit(&change.new) || gives_back || change.new == change.new.kind().kernel_default()
         {
             return;
@@ -117,7 +117,7 @@ impl Linter<'_> {
     }
 
     fn floors(&mut self, path: &CgroupPath, change: &Change) {
-        if change.reason == Reason::NoLongerConfigured {
+        if change.reason.gives_back() {
             return;
         }
         let too_low = match &change.new {
@@ -158,7 +158,7 @@ impl Linter<'_> {
             .is_some_and(|component| component.memory.hard);
         let kills = usage
             .is_some_and(|usage| limit < usage.scaled(102, 100).page_floor(self.seen.host.page));
-        if kills && !hard && change.reason != Reason::NoLongerConfigured {
+        if kills && !hard && !change.reason.gives_back() {
             self.broken("L4", path, "memory.max below the present usage would kill");
         }
     }
@@ -167,7 +167,7 @@ impl Linter<'_> {
         let Knob::CpusetCpus(cpus) = &change.new else {
             return;
         };
-        if change.reason == Reason::NoLongerConfigured {
+        if change.reason.gives_back() {
             return;
         }
         if cpus.is_empty() || !cpus.is_subset(&self.seen.host.online) {

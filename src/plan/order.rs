@@ -119,7 +119,7 @@ pub(super) fn ordered(
 
 fn push(actions: &mut Vec<Action>, at: CgroupRef, via: &Via, change: Change, same_phase: bool) {
     let unit = match via {
-        Via::Unit(unit) if is_property(change.new.kind()) => unit,
+        Via::Unit(unit) if is_property(change.new.kind()) && !change.reason.is_passing() => unit,
         Via::Unit(_) | Via::File => {
             actions.push(Action::Write { at, change });
             return;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::Policy;
-use crate::decide::decide;
+use crate::decide::{Steering, decide};
 use crate::model::{
     Action, FindingKind, Knob, KnobKind, Priority, ReadFault, Reading, Reason, Via,
 };
@@ -13,7 +13,7 @@ const WEB: &str = "system.slice/web.service";
 
 fn plan_for(rules: &Policy, seen: &Snapshot) -> (Plan, Vec<Skipped>) {
     let ownership = Ownership::default();
-    plan(&ownership, seen, &decide(rules, &ownership, seen))
+    plan(&ownership, seen, &decide(rules, &ownership, &Steering::default(), seen))
 }
 
 fn limited() -> crate::config::Component {

@@ -39,6 +39,12 @@ impl CgroupPath {
         self.0.is_empty()
     }
 
+    /// Whether its last component is named like the cgroup of a systemd unit.
+    #[must_use]
+    pub fn is_unit(&self) -> bool {
+        [".service", ".scope", ".slice"].iter().any(|suffix| self.name().ends_with(suffix))
+    }
+
     /// The last component; empty for the root.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -8,6 +8,7 @@ mod cpu;
 mod cpuset;
 mod ids;
 mod limit;
+mod ppm;
 mod quantity;
 mod time;
 
@@ -16,5 +17,6 @@ pub use cpu::{CpuMax, CpuTime, Millicpu, Weight};
 pub use cpuset::CpuSet;
 pub use ids::{CgroupId, CgroupPath, CgroupRef, ComponentName, DeviceId, NameError, ProcId};
 pub use limit::Limit;
+pub use ppm::Ppm;
 pub use quantity::QuantityError;
 pub use time::{Span, Tick};

@@ -4,12 +4,13 @@ use crate::counting::allocations;
 use crate::measure::{Budget, Sweep, Table, cost, duel, median, once};
 use crate::tree::{Held, Scratch, policy};
 use provost::cycle::{State, rest, step};
-use provost::decide::decide;
+use provost::decide::{Steering, decide};
 use provost::estimate::Ownership;
 use provost::kernel::host;
 use provost::kernel::probe::Roots;
 use provost::model::{
-    Action, Controller, GroupView, Home, HomeKind, KnobKind, Reading, Snapshot, Usage, Via,
+    Action, Controller, GroupView, Home, HomeKind, HostLoad, KnobKind, Reading, Snapshot, Usage,
+    Via,
 };
 use provost::observe::{Collector, Happened};
 use provost::plan::plan;
@@ -57,7 +58,7 @@ fn on_cgroups(table: &mut Table, count: usize) {
     let mut state = step(&policy, State::default(), collector.last()).state;
     let mut steady = || {
         collector.look(&policy, clock.after(Span::millis(1)), Happened::default());
-        assert!(rest(&mut state, collector.last()), "a steady cycle has no news");
+        assert!(rest(&policy, &mut state, collector.last()), "a steady cycle has no news");
     };
     let (floor, hot) = duel(|| (), || held.read(), &mut steady);
     let name = format!("ms, steady cycle, {count} components, hot");
@@ -70,7 +71,7 @@ fn on_cgroups(table: &mut Table, count: usize) {
     table.row("", &name, (0.0, f64::from(u32::try_from(asked).unwrap())), Budget::Most(0.0));
     let reconciled = cost(|| {
         collector.look(&policy, clock.after(Span::secs(10)), Happened::default());
-        let _rests = rest(&mut state, collector.last());
+        let _rests = rest(&policy, &mut state, collector.last());
     });
     let name = format!("ms, reconciling cycle (each 10 s), {count} components");
     table.row("P3", &name, (0.0, reconciled / 1e3), Budget::Shown);
@@ -90,6 +91,9 @@ pub(crate) fn on_paper(table: &mut Table) {
         at: Tick::default(),
         generation: 1,
         host: host::view(&Roots::host()),
+        load: HostLoad::default(),
+        alarms: BTreeSet::new(),
+        waiting: BTreeSet::new(),
         groups: BTreeMap::new(),
         homes: BTreeMap::new(),
         strays: Vec::new(),
@@ -107,9 +111,11 @@ pub(crate) fn on_paper(table: &mut Table) {
         seen.homes.insert(component.name.clone(), vec![Home { at, kind: HomeKind::Unit { unit } }]);
     }
     let ownership = Ownership::default();
-    let decided = cost(|| drop(std::hint::black_box(decide(&policy, &ownership, &seen))));
+    let steering = Steering::default();
+    let decided =
+        cost(|| drop(std::hint::black_box(decide(&policy, &ownership, &steering, &seen))));
     table.row("P11", "ms, decide, 1000 components", (0.0, decided / 1e3), Budget::Most(1.0));
-    let decision = decide(&policy, &ownership, &seen);
+    let decision = decide(&policy, &ownership, &steering, &seen);
     let planned = cost(|| drop(std::hint::black_box(plan(&ownership, &seen, &decision))));
     table.row(
         "",

@@ -11,7 +11,7 @@ const ROUNDS: usize = 5;
 pub(crate) fn run(table: &mut Table) {
     let scratch = Scratch::new(SIBLINGS);
     let (parent, children) = (scratch.parent_sampler(), scratch.samplers());
-    let mut buffer = [0; 4096];
+    let mut buffer = [0; size_of::<provost::kernel::sampler::Buffer>()];
     let mut usage = Usage::default();
     let mut read = |sampler: &Sampler| sampler.fast(&mut buffer, &mut usage).unwrap();
     let (mut floors, mut owns, mut alone) = (Vec::new(), Vec::new(), Vec::new());

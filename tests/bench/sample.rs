@@ -13,7 +13,7 @@ pub(crate) fn run(table: &mut Table) {
         let samplers = scratch.samplers();
         let paths = scratch.fast_files();
         let mut held = Held::open(&paths);
-        let mut buffer = [0; 4096];
+        let mut buffer = Box::new([0; 16 << 10]);
         let mut usage = Usage::default();
         let each = f64::from(u32::try_from(count).unwrap());
         let rounds = 2000 / count;

@@ -23,3 +23,4 @@ mod moving;
 mod pressing;
 mod second_reader;
 mod tree;
+mod yielding;

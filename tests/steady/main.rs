@@ -11,25 +11,40 @@ use provost::kernel::CgroupFs;
 use provost::kernel::host;
 use provost::kernel::probe::Roots;
 use provost::observe::{Collector, Happened};
-use provost::units::{CgroupPath, CpuTime, Span, Tick};
+use provost::units::{Bytes, CgroupPath, ComponentName, CpuTime, Millicpu, Ppm, Span, Tick};
 use std::path::{Path, PathBuf};
 
 const GROUPS: usize = 50;
 
+/// A pressure file in which nobody waits.
+const PRESSURE: &str = "some avg10=0.00 avg60=0.00 avg300=0.00 total=7\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=5\n";
+
 /// A folder that looks like a host with as many groups, and is removed in the end.
 struct Fixture {
     root: PathBuf,
+    groups: usize,
 }
 
 impl Fixture {
     fn new(name: &str) -> Self {
+        Self::of(name, GROUPS)
+    }
+
+    fn of(name: &str, groups: usize) -> Self {
         let root = std::env::temp_dir().join(format!("provost-{name}-{}", std::process::id()));
-        let fixture = Self { root };
-        fixture.write("proc/meminfo", "MemTotal:       2014168 kB\n");
+        let fixture = Self { root, groups };
+        fixture.write(
+            "proc/meminfo",
+            "MemTotal:       2014168 kB\nMemAvailable:   1007084 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n",
+        );
         fixture.write("proc/loadavg", "0.00 0.01 0.05 1/108 4242\n");
+        fixture.write("proc/stat", "cpu  10 0 10 900 50 0 0 0 0 0\n");
+        for resource in ["cpu", "memory", "io"] {
+            fixture.write(&format!("proc/pressure/{resource}"), PRESSURE);
+        }
         fixture.write("sys/devices/system/cpu/online", "0-1\n");
         fixture.group("");
-        for group in 0..GROUPS {
+        for group in 0..groups {
             fixture.group(&format!("web-{group:03}"));
         }
         fixture
@@ -38,7 +53,20 @@ impl Fixture {
     fn group(&self, name: &str) {
         let files = [
             ("cpu.stat", "usage_usec 1000\nuser_usec 900\nsystem_usec 100\nthrottled_usec 0\n"),
+            ("cpu.pressure", PRESSURE),
+            ("memory.pressure", PRESSURE),
+            ("io.pressure", PRESSURE),
             ("memory.current", "4096\n"),
+            ("memory.events", "low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\n"),
+            ("memory.events.local", "low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\n"),
+            (
+                "memory.stat",
+                "anon 4096\ninactive_file 0\nworkingset_refault_anon 0\nworkingset_refault_file 0\n",
+            ),
+            ("memory.swap.current", "0\n"),
+            ("io.stat", "8:0 rbytes=4096 wbytes=0 rios=1 wios=0 dbytes=0 dios=0\n"),
+            ("pids.current", "3\n"),
+            ("pids.events", "max 0\n"),
             ("cgroup.controllers", "cpu memory pids\n"),
             ("cgroup.events", "populated 1\nfrozen 0\n"),
             ("cpu.weight", "100\n"),
@@ -69,14 +97,20 @@ impl Fixture {
     }
 
     fn policy(&self) -> Policy {
+        self.policy_with("")
+    }
+
+    /// The first component has some keys more.
+    fn policy_with(&self, more: &str) -> Policy {
         let group = |number: usize| {
+            let more = if number == 0 { more } else { "" };
             format!(
                 "[component.web-{number:03}]\nmatch = {{ cgroup = \"web-{number:03}\" }}\n\
-                 memory = {{ ceiling = \"64M\" }}\npids = {{ ceiling = 100 }}\n"
+                 memory = {{ ceiling = \"64M\" }}\npids = {{ ceiling = 100 }}\n{more}"
             )
         };
         let loose = "[component.loose]\nmatch = { exe = \"/usr/bin/nobody-has-it\" }\n";
-        let text: String = (0..GROUPS).map(group).chain([loose.to_owned()]).collect();
+        let text: String = (0..self.groups).map(group).chain([loose.to_owned()]).collect();
         capacity(&host::view(&self.roots()), |capacity| {
             load(&Sources::text("test", &text), capacity)
         })
@@ -108,19 +142,51 @@ fn a_steady_cycle_asks_for_no_memory() {
     let start = Tick::default().plus(Span::secs(100));
     let (mut collector, mut state) = settled(&fixture, &policy, start);
     let path = CgroupPath::new("web-007");
+    let name: ComponentName = "web-007".parse().unwrap();
     for second in 1..9 {
         let used = format!("usage_usec {}\nthrottled_usec 0\n", 1000 + second * 500_000);
         fixture.write("cgroup/web-007/cpu.stat", &used);
+        let moved = format!("8:0 rbytes={} wbytes=0 rios={second} wios=0\n", 4096 + second * 1000);
+        fixture.write("cgroup/web-007/io.stat", &moved);
+        let waited =
+            format!("some avg10=0.00 total={0}\nfull avg10=0.00 total={0}\n", second * 10_000);
+        fixture.write("cgroup/web-007/cpu.pressure", &waited);
         let now = start.plus(Span::secs(second));
         let asked = allocations(|| {
             collector.look(&policy, now, Happened::default());
-            assert!(rest(&mut state, collector.last()), "second {second}");
+            assert!(rest(&policy, &mut state, collector.last()), "second {second}");
         });
         assert_eq!(asked, 0, "second {second}");
         assert!(!collector.regrouped(), "second {second}");
         let usage = &collector.last().groups.get(&path).unwrap().usage;
         assert_eq!(usage.cpu, Some(CpuTime(1000 + second * 500_000)), "it looked");
         assert_eq!(state.rates.cpu(&path).unwrap().0, 500, "it reckoned");
+        let need = state.estimator.component(&name).unwrap();
+        assert_eq!(need.usage.cpu, Some(Millicpu(500)), "it estimated");
+        assert_eq!(need.usage.pids, Some(3));
+        assert_eq!(need.usage.io.unwrap().read, Bytes(1000), "second {second}");
+        assert!(need.waits.cpu.unwrap().p10 > Ppm::ZERO, "it saw the pressure");
+        assert!(state.estimator.has_psi());
+        assert_eq!(state.estimator.host().share.memory, Some(Ppm::percent(50)));
+    }
+}
+
+#[test]
+fn of_many_groups_some_are_asked_what_they_wait_for_in_turn() {
+    let fixture = Fixture::of("turns", 150);
+    let policy = fixture.policy_with("priority = \"high\"\n");
+    let start = Tick::default().plus(Span::secs(100));
+    let (mut collector, _state) = settled(&fixture, &policy, start);
+    let protected = CgroupPath::new("web-000");
+    for second in 1..10 {
+        let now = start.plus(Span::secs(second));
+        collector.look(&policy, now, Happened::default());
+        let sensed = |path| collector.last().groups.get(path).unwrap().usage.sensed_at.unwrap();
+        assert_eq!(sensed(&protected), now, "at every look");
+        let fresh = collector.last().groups.keys().filter(|path| sensed(path) == now).count();
+        assert!((64..=66).contains(&fresh), "{fresh} of 151");
+        let oldest = collector.last().groups.keys().map(|path| now.since(sensed(path))).max();
+        assert!(oldest <= Some(Span::secs(3)), "{oldest:?}");
     }
 }
 
@@ -136,5 +202,5 @@ fn a_reconciliation_is_no_steady_cycle_and_is_counted() {
         collector.look(&policy, start.plus(Span::secs(10)), Happened::default());
     });
     assert!(asked > 0 && collector.regrouped());
-    assert!(!rest(&mut state, collector.last()), "a knob has changed");
+    assert!(!rest(&policy, &mut state, collector.last()), "a knob has changed");
 }

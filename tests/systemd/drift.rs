@@ -44,6 +44,11 @@ fn written_again(world: &World, before: u64) -> Value {
     world.settled(&["web"])
 }
 
+/// Whether a lost value is counted within some seconds.
+fn holds_within(world: &World, before: u64) -> bool {
+    !holds_for(Duration::from_secs(12), || lost(&world.status()) == before)
+}
+
 /// systemd 257 resets with the next operation on any unit, 252 with the reload itself.
 fn reload() {
     run("systemctl", &["daemon-reload"]).ok();
@@ -55,9 +60,15 @@ fn reload_resets_direct_writes() {
     let unit = web();
     let world = World::enforce(WEB);
     let before = lost(&world.settled(&["web"]));
-    reload();
-    let status = written_again(&world, before);
-    all_reach(&unit);
+    // On a slow machine a reset may be written over by the end of the plan before it, which is right and not counted.
+    let counted = (0..3).any(|_| {
+        reload();
+        let counted = holds_within(&world, before);
+        all_reach(&unit);
+        counted
+    });
+    assert!(counted, "{}", world.log());
+    let status = world.settled(&["web"]);
     let micros = |name: &str| status["drift"][name].as_u64().unwrap();
     figure("reload_to_reassert_us", micros("last_reload_to_reassert"));
     figure("notice_to_reassert_us", micros("last_reassert"));

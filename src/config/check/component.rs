@@ -5,6 +5,7 @@ use crate::config::issue::{Code, ConfigIssue};
 use crate::config::merged::Key;
 use crate::config::policy::{Affinity, Catch, Component, CpuPolicy, MemoryPolicy, OomPolicy};
 use crate::config::raw;
+use crate::model::Priority;
 use crate::units::{Bytes, CpuSet, CpuTime, Limit, Millicpu, Span};
 use std::fmt::Display;
 
@@ -39,6 +40,7 @@ impl Check<'_> {
         }
         component.on_exit = raw.on_exit.map_or(component.on_exit, on_leave);
         component.auto_scale = raw.auto_scale.unwrap_or(component.auto_scale);
+        component.yields = self.yields(key, raw, component.priority);
         component.rules = self.rules(key, raw);
         self.gate(key, &component);
         if let Some(raw) = &raw.cpu {
@@ -72,6 +74,22 @@ impl Check<'_> {
                 .mark(rules, "no `exe` here");
             self.issues.push(issue);
         }
+    }
+
+    fn yields(&mut self, key: &Key, raw: &raw::Component, priority: Priority) -> bool {
+        let yields = raw.yields.unwrap_or(priority == Priority::Low);
+        if yields && priority.is_protected() {
+            let issue = ConfigIssue::error(
+                Code::ProtectedYields,
+                format!("a component of priority {priority} is protected: others give way to it"),
+            )
+            .help("remove `yields`, or give the component the priority \"normal\" or \"low\"");
+            let issue = issue
+                .mark(self.merged.value_place(&key.then("yields")), "gives way")
+                .mark(self.merged.value_place(&key.then("priority")), "protected");
+            self.issues.push(issue);
+        }
+        yields
     }
 
     fn cpu_policy(&mut self, key: &Key, raw: &raw::Cpu, default: CpuPolicy) -> CpuPolicy {

@@ -4,7 +4,7 @@ use super::Check;
 use crate::config::issue::{Code, ConfigIssue};
 use crate::config::merged::Key;
 use crate::config::raw;
-use crate::units::{Bytes, Limit, Millicpu, QuantityError, Span};
+use crate::units::{Bytes, Limit, Millicpu, Ppm, QuantityError, Span};
 use std::ops::RangeInclusive;
 
 /// What may be written beside an absolute amount.
@@ -73,6 +73,19 @@ impl Check<'_> {
             return Some(Limit::Max);
         }
         self.size(key, raw).map(Limit::At)
+    }
+
+    /// A share of a whole; `None` when there is none or it cannot be read.
+    pub(super) fn percent(&mut self, key: &Key, raw: Option<&raw::Percent>) -> Option<Ppm> {
+        let text = raw?.0.as_str();
+        match percentage(text) {
+            Some(Ok(part)) => Ppm::of(part, WHOLE),
+            Some(Err(Excess::TooMuch)) => {
+                self.too_much(key, text, "a threshold is at most \"100%\"".to_owned());
+                None
+            }
+            Some(Err(Excess::Malformed)) | None => self.bad_percentage(key, text),
+        }
     }
 
     /// A rate in bytes per second, or "max"; a percentage has no meaning here.

@@ -1,0 +1,149 @@
+//! Stories of yielding, second by second: somebody protected waits, others give way, get back, and nothing is left behind.
+
+use crate::cycle::{State, step};
+use crate::model::{Action, Knob, KnobKind, Priority, Reading, Resource, Snapshot};
+use crate::testing::{add_home, carry_out, component, host, policy, set};
+use crate::units::{CgroupPath, CpuTime, Limit, Millicpu};
+
+const WEB: &str = "system.slice/web.service";
+const JOB: &str = "system.slice/job.service";
+
+struct Story {
+    rules: crate::config::Policy,
+    state: State,
+    seen: Snapshot,
+    actions: Vec<Action>,
+    writes: usize,
+}
+
+impl Story {
+    fn new(ceiling: Limit<Millicpu>) -> Self {
+        let web = component("web", Priority::Critical);
+        let mut job = component("job", Priority::Low);
+        job.cpu.ceiling = ceiling;
+        let mut seen = host();
+        add_home(&mut seen, &web, WEB);
+        add_home(&mut seen, &job, JOB);
+        for group in seen.groups.values_mut() {
+            group.usage.cpu = Some(CpuTime(0));
+        }
+        let rules = policy([web, job]);
+        let mut story =
+            Self { rules, state: State::default(), seen, actions: Vec::new(), writes: 0 };
+        // Whatever does not depend on the load is written before the story begins.
+        (0..3).for_each(|_| story.second(300));
+        story.writes = 0;
+        story
+    }
+
+    /// A second in which web uses so much, and the job whatever it may.
+    fn second(&mut self, web: u64) {
+        let job = match self.quota() {
+            Limit::At(rate) => rate.0,
+            Limit::Max => 2000 - web,
+        };
+        for (path, used) in [(WEB, web), (JOB, job), ("", web + job)] {
+            let group = self.seen.groups.get_mut(&CgroupPath::new(path)).unwrap();
+            group.usage.cpu.as_mut().unwrap().0 += used * 1000;
+        }
+        let stepped = step(&self.rules, std::mem::take(&mut self.state), &self.seen);
+        self.state = stepped.state;
+        self.actions = stepped.news.map(|news| news.plan.actions).unwrap_or_default();
+        self.writes += self.actions.len();
+        let changed = !self.actions.is_empty();
+        let generation = self.seen.generation;
+        self.seen = carry_out(&self.seen, &self.actions);
+        if !changed {
+            self.seen.generation = generation;
+        }
+        self.seen.waiting.clear();
+    }
+
+    fn quota(&self) -> Limit<Millicpu> {
+        let reading = self.seen.groups[&CgroupPath::new(JOB)].knob(KnobKind::CpuMax);
+        let Reading::Is(Knob::CpuMax(max)) = reading else { panic!("{reading:?}") };
+        max.rate()
+    }
+
+    fn waits(&mut self) {
+        self.seen.waiting.insert(Resource::Cpu);
+    }
+
+    fn until_released(&mut self) -> usize {
+        let capped = self.quota();
+        let mut seconds = 0;
+        while self.quota() == capped {
+            self.second(500);
+            seconds += 1;
+            assert!(seconds < 120);
+        }
+        seconds
+    }
+}
+
+#[test]
+fn the_job_gives_way_at_the_first_look_and_gets_everything_back() {
+    let mut story = Story::new(Limit::Max);
+    assert_eq!(story.quota(), Limit::Max);
+    story.waits();
+    story.second(500);
+    // 2000 less a fifth and what web uses.
+    assert_eq!(story.quota(), Limit::At(Millicpu(1100)));
+    assert!(matches!(story.actions.as_slice(), [Action::Write { .. }]), "{:?}", story.actions);
+    let quiet = story.until_released();
+    assert!((55..=65).contains(&quiet), "{quiet}");
+    while story.quota() != Limit::Max {
+        story.second(300);
+        let direct = |action: &Action| matches!(action, Action::Write { .. });
+        assert!(story.actions.iter().all(direct), "systemd is told nothing: {:?}", story.actions);
+    }
+    story.writes = 0;
+    (0..60).for_each(|_| story.second(300));
+    assert_eq!(story.writes, 0);
+}
+
+#[test]
+fn a_steady_load_under_a_cap_writes_nothing() {
+    let mut story = Story::new(Limit::Max);
+    story.waits();
+    for second in 0..40 {
+        story.second(500);
+        if second == 10 {
+            story.writes = 0;
+        }
+    }
+    assert_eq!(story.writes, 0);
+    assert_eq!(story.quota(), Limit::At(Millicpu(1100)));
+}
+
+#[test]
+fn a_ceiling_comes_back_as_systemd_holds_it() {
+    let mut story = Story::new(Limit::At(Millicpu(1500)));
+    assert_eq!(story.quota(), Limit::At(Millicpu(1500)));
+    story.waits();
+    story.second(500);
+    assert_eq!(story.quota(), Limit::At(Millicpu(1100)));
+    // A daemon-reload writes what systemd holds: that is nobody's override.
+    let held = crate::units::CpuMax {
+        quota: Limit::At(CpuTime(150_000)),
+        period: crate::units::CpuMax::DEFAULT_PERIOD,
+    };
+    set(&mut story.seen, JOB, Knob::CpuMax(held));
+    story.second(500);
+    story.second(500);
+    assert_eq!(story.quota(), Limit::At(Millicpu(1100)), "written again");
+    story.until_released();
+    while story.quota() != Limit::At(Millicpu(1500)) {
+        story.second(300);
+        assert!(!story.state.ownership.records().any(|(_, _, record)| record.fights > 0));
+    }
+}
+
+#[test]
+fn who_does_not_yield_is_left_alone() {
+    let mut story = Story::new(Limit::Max);
+    story.rules.components.values_mut().for_each(|component| component.yields = false);
+    story.waits();
+    story.second(500);
+    assert_eq!((story.quota(), story.writes), (Limit::Max, 0));
+}

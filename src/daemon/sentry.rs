@@ -1,0 +1,148 @@
+//! The sentry: notices within a tenth of a second that a protected component waits for CPU, and sleeps while none does.
+//!
+//! **Problem.** The tick sees a load step after up to a second. Reading everything ten times a second costs more than provost may.
+//!
+//! **Approach.** The kernel's pressure trigger on each protected home wakes the sentry; awake, it reads the homes' waiting time each
+//! [`POLL_EVERY`] until all was quiet for [`QUIET_POLLS`] polls. Where no trigger can be set it stays awake.
+//!
+//! **Properties.** Reads only; two `pread` a home and poll, no allocation; asleep it costs nothing. At most [`MOST_POSTS`] homes are watched,
+//! since each trigger costs the kernel a thread and ten milliseconds to close.
+
+use crate::config::Policy;
+use crate::kernel::poll::{Poller, Timer};
+use crate::kernel::sampler::Buffer;
+use crate::kernel::stall::{CpuWait, Trigger};
+use crate::kernel::{CgroupFs, ErrnoClass};
+use crate::model::Snapshot;
+use crate::units::{CgroupPath, CgroupRef, Span, Tick};
+use std::collections::BTreeMap;
+
+/// From the onset of waiting to knowing it takes about this long.
+const POLL_EVERY: Span = Span::millis(100);
+/// So many polls without waiting and the sentry sleeps.
+const QUIET_POLLS: u32 = 20;
+/// More homes than this are left to the tick.
+const MOST_POSTS: usize = 32;
+/// A protected component that waits a tenth of the time is slowed down by others.
+const WAITS_PERCENT: u64 = 10;
+/// Between polls that are closer, the reading itself would be the noise.
+const SHORTEST: Span = Span::millis(40);
+
+/// Watches the protected homes.
+#[derive(Debug)]
+pub(super) struct Sentry {
+    timer: Timer,
+    awake: bool,
+    quiet: u32,
+    posts: BTreeMap<CgroupPath, Post>,
+    buffer: Box<Buffer>,
+}
+
+/// One watched home.
+#[derive(Debug)]
+struct Post {
+    at: CgroupRef,
+    wait: CpuWait,
+    trigger: Option<Trigger>,
+    last: Option<(Tick, u64)>,
+}
+
+impl Sentry {
+    /// A sentry that watches nothing; its timer tells `poller` with `token`.
+    pub(super) fn new(poller: &Poller, token: u64) -> Result<Self, nix::errno::Errno> {
+        let timer = Timer::stopped()?;
+        poller.add(&timer, token)?;
+        let buffer = Box::new([0; size_of::<Buffer>()]);
+        Ok(Self { timer, awake: false, quiet: 0, posts: BTreeMap::new(), buffer })
+    }
+
+    /// Watches the homes of the protected components, if anybody yields to them.
+    pub(super) fn guard(
+        &mut self,
+        policy: &Policy,
+        seen: &Snapshot,
+        fs: &CgroupFs,
+        (poller, token): (&Poller, u64),
+    ) {
+        let wanted = protected_homes(policy, seen);
+        self.posts.retain(|path, post| wanted.get(path) == Some(&post.at));
+        for (path, at) in wanted {
+            if self.posts.len() >= MOST_POSTS || self.posts.contains_key(&path) {
+                continue;
+            }
+            let Ok(group) = fs.group(&path) else { continue };
+            let Ok(wait) = CpuWait::of(&group) else { continue };
+            let trigger = Trigger::cpu(&group)
+                .ok()
+                .filter(|trigger| poller.add_alarm(trigger, token).is_ok());
+            if group.at() == &at {
+                self.posts.insert(path, Post { at, wait, trigger, last: None });
+                self.wake();
+            }
+        }
+    }
+
+    /// A trigger or the timer spoke. Whether somebody waits now.
+    pub(super) fn poll(&mut self, now: Tick) -> bool {
+        self.timer.clear();
+        if !self.awake {
+            self.wake();
+        }
+        let buffer = &mut self.buffer;
+        let mut waits = false;
+        self.posts.retain(|_, post| match post.waits(now, buffer) {
+            Ok(this) => {
+                waits |= this;
+                true
+            }
+            Err(class) => class != ErrnoClass::Gone,
+        });
+        self.quiet = if waits { 0 } else { self.quiet.saturating_add(1) };
+        let may_sleep = self.posts.values().all(|post| post.trigger.is_some());
+        if self.quiet >= QUIET_POLLS && may_sleep || self.posts.is_empty() {
+            self.sleep();
+        }
+        waits
+    }
+
+    fn wake(&mut self) {
+        self.quiet = 0;
+        if !self.awake && !self.posts.is_empty() {
+            self.awake = self.timer.set(POLL_EVERY).is_ok();
+        }
+    }
+
+    /// The next alarm finds no earlier reading to compare with; the poll after it does.
+    fn sleep(&mut self) {
+        if self.awake {
+            self.awake = self.timer.stop().is_err();
+            self.posts.values_mut().for_each(|post| post.last = None);
+        }
+    }
+}
+
+impl Post {
+    fn waits(&mut self, now: Tick, buffer: &mut Buffer) -> Result<bool, ErrnoClass> {
+        if self.last.is_some_and(|(at, _)| now.since(at) < SHORTEST) {
+            return Ok(false);
+        }
+        let total = self.wait.total_usec(buffer)?;
+        let before = self.last.replace((now, total));
+        let waited = |(at, before): (Tick, u64)| {
+            let share = total.saturating_sub(before).saturating_mul(100);
+            share >= now.since(at).0.saturating_mul(WAITS_PERCENT)
+        };
+        Ok(before.is_some_and(waited))
+    }
+}
+
+/// None where nobody would yield.
+fn protected_homes(policy: &Policy, seen: &Snapshot) -> BTreeMap<CgroupPath, CgroupRef> {
+    if !policy.components.values().any(|component| component.yields) {
+        return BTreeMap::new();
+    }
+    let protected =
+        policy.components.values().filter(|component| component.priority.is_protected());
+    let homes = protected.filter_map(|component| seen.homes.get(&component.name)).flatten();
+    homes.map(|home| (home.path().clone(), home.at.clone())).collect()
+}

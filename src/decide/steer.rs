@@ -1,0 +1,94 @@
+//! What follows the load from look to look: decisions that must remember.
+//!
+//! Everything else that is decided follows from the configuration and the present look alone. This does not: a cap that came down at once
+//! must come back slowly.
+
+use super::pool::{Measured, Pool, Press};
+use super::strategy::parameters;
+use crate::config::Policy;
+use crate::estimate::{Estimator, Rates};
+use crate::model::{Level, Resource, Snapshot};
+use crate::units::{CgroupPath, Millicpu, Span, Tick};
+
+/// After the last sign of waiting the cap stays for so long.
+const RELEASE_AFTER: Span = Span::secs(60);
+/// Waiting that begins again within this time after the end of the last one makes the next release slower, twice each time.
+const AGAIN_WITHIN: Span = Span::secs(300);
+const SLOWEST: u64 = 8;
+
+/// What is remembered between two looks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Steering {
+    at: Tick,
+    pool: Pool,
+    cpu: Pressed,
+    moves: u64,
+}
+
+/// Whether somebody protected waits, or did not long ago.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Pressed {
+    last: Option<Tick>,
+    released: Option<Tick>,
+    /// By how much slower than usual it is released.
+    slower: u64,
+}
+
+impl Default for Pressed {
+    fn default() -> Self {
+        Self { last: None, released: None, slower: 1 }
+    }
+}
+
+impl Pressed {
+    fn update(&mut self, waits: bool, now: Tick) -> bool {
+        if waits {
+            if let Some(released) = self.released.take() {
+                let again = now.since(released) < AGAIN_WITHIN;
+                self.slower = if again { (self.slower * 2).min(SLOWEST) } else { 1 };
+            }
+            self.last = Some(now);
+        }
+        let release_after = Span(RELEASE_AFTER.0 * self.slower);
+        let pressed = self.last.is_some_and(|last| now.since(last) < release_after);
+        if !pressed && self.last.take().is_some() {
+            self.released = Some(now);
+        }
+        pressed
+    }
+}
+
+impl Steering {
+    /// Takes in one look. Allocates only when something that is wanted changes. A second call with the same look changes nothing.
+    pub fn update(
+        &mut self,
+        policy: &Policy,
+        estimator: &Estimator,
+        rates: &Rates,
+        seen: &Snapshot,
+    ) {
+        if seen.at == self.at {
+            return;
+        }
+        self.at = seen.at;
+        let levels = estimator.levels();
+        let waits = seen.waiting.contains(&Resource::Cpu);
+        let pressed = self.cpu.update(waits || levels.cpu >= Level::Warning, seen.at);
+        let headroom_percent = parameters(policy.strategy, levels).cpu_headroom_percent;
+        let press = Press { pressed, waits, headroom_percent };
+        if self.pool.update(policy, rates, seen, press) {
+            self.moves += 1;
+        }
+    }
+
+    /// Rises whenever something that is wanted changes.
+    #[must_use]
+    pub const fn moves(&self) -> u64 {
+        self.moves
+    }
+
+    /// What a home that yields may use now, and why; none while it need not yield.
+    pub(super) fn cpu(&self, home: &CgroupPath) -> Option<(Millicpu, Measured)> {
+        self.pool.part(home).zip(self.pool.measured())
+    }
+}

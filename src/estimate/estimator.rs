@@ -1,0 +1,401 @@
+//! The one entry to what the numbers mean: levels, and what each group and component uses, wants and waits for.
+//!
+//! **Problem.** Decisions need one answer per resource and per component, every second, at next to no cost while nothing changes.
+//!
+//! **Approach.** Windows per group, one machine per resource, and results that are kept in place and lent out. Nothing is allocated but
+//! for a group, a component or a disk that was not there before, and when a level or a bottleneck changes.
+//!
+//! **Terms.** *gap*: nobody looked for longer than three intervals and three seconds: the host slept. *alert*: what the configured
+//! thresholds say of how much of the host is in use, beside the levels, which say who waits.
+//!
+//! **Algorithm.** Groups by path, so that those above come first; then components as sums of their homes; then the host; then the levels,
+//! from the worst protected component of each resource and the host's own signals; then the bottlenecks. Where the host tells no
+//! pressure, levels rest on what is used up, on pages read back and on kills, and the view says so.
+//!
+//! **Properties**, each a test in `estimator/tests.rs`: the same look twice changes nothing; a missing signal never raises a level and
+//! never tightens; a group that was made anew begins anew; the same looks give the same estimate.
+
+use super::bottleneck::{Case, Risers, Rival, Trail, least, settle, verdict};
+use super::host::{Host, Part};
+use super::pressure::{Input, Machine, Moment, Signal, configured};
+use super::signals::{Around, Averages, Signals};
+use super::smooth::{Interval, Smooth};
+use crate::config::{Policy, Steps, Thresholds};
+use crate::model::{
+    Amounts, Bottleneck, ComponentEstimate, DiskRate, Each, Estimate, HostUse, LevelView, Levels,
+    Need, Resource, Snapshot, Wait, Waits,
+};
+use crate::units::{Bytes, CgroupPath, ComponentName, Millicpu, Ppm, Span, Tick};
+use std::collections::BTreeMap;
+
+/// The host slept, or the agent did, when nobody looked for longer than this and three intervals.
+const GAP: Span = Span::secs(3);
+/// Closer looks are no interval.
+const SHORTEST: Span = Span::millis(100);
+
+/// What is remembered between two looks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Estimator {
+    at: Option<Tick>,
+    host: Host,
+    levels: Each<Machine>,
+    alerts: Each<Machine>,
+    groups: BTreeMap<CgroupPath, Signals>,
+    components: BTreeMap<ComponentName, Component>,
+    bottlenecks: BTreeMap<ComponentName, Bottleneck>,
+    unmanaged: Trail,
+    moved: bool,
+}
+
+/// What is known of one component.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Component {
+    protected: bool,
+    need: Need,
+    trail: Trail,
+    waits: Waited,
+}
+
+/// The worst of a component's homes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Waited {
+    cpu: Part,
+    memory: Part,
+    io: Part,
+    refaults: Part,
+    killed: Part,
+    /// What the component waits for whatever the cause, for the verdict.
+    scores: Each<Option<Ppm>>,
+}
+
+impl Waited {
+    /// Takes in one home.
+    fn add(&mut self, averages: &Averages, need: &Need) {
+        self.cpu = self.cpu.worse(Part::of(averages.external_cpu));
+        self.memory = self.memory.worse(Part::of(averages.external_memory));
+        self.io = self.io.worse(Part::of(averages.external_io));
+        self.refaults = self.refaults.worse(Part::of(averages.refaults));
+        let psi = averages.memory_psi;
+        self.killed =
+            self.killed.worse(if psi { Part::default() } else { Part::of(averages.killed) });
+        let p10 = |average: Smooth| average.wait().map(|wait| wait.p10);
+        let or =
+            |bound: bool, all: Smooth, external: Smooth| p10(if bound { all } else { external });
+        let scores = &mut self.scores;
+        scores.cpu = scores.cpu.max(or(need.bound.cpu, averages.cpu, averages.external_cpu));
+        let memory = or(need.bound.memory, averages.memory, averages.external_memory);
+        scores.memory = scores.memory.max(memory).max(p10(averages.refaults));
+        scores.io = scores.io.max(p10(averages.io));
+    }
+}
+
+impl Estimator {
+    /// Takes in one look. A second call with the same look changes nothing. Allocates only for what was not there before, and when a level
+    /// or a bottleneck changes.
+    pub fn update(&mut self, policy: &Policy, seen: &Snapshot) {
+        let last = self.at;
+        if last == Some(seen.at) {
+            return;
+        }
+        let span = last.map_or(Span::ZERO, |last| seen.at.since(last));
+        let alarm = seen.alarms.contains(&Resource::Memory);
+        if last.is_some() && span < SHORTEST && !alarm {
+            self.moved = false;
+            return;
+        }
+        self.at = Some(seen.at);
+        let before = (self.levels(), self.alerts());
+        let longest = GAP.max(Span(policy.interval.0.saturating_mul(3)));
+        let gap = last.is_none() || span > longest || last.is_some_and(|last| last > seen.at);
+        let interval = Interval::of(span);
+        self.update_groups(seen, longest);
+        self.update_components(policy, seen, interval);
+        self.host.update(seen, interval, gap);
+        self.update_levels(&policy.thresholds, Moment { at: seen.at, gap, alarm });
+        self.update_bottlenecks(seen, interval);
+        self.moved = before != (self.levels(), self.alerts());
+    }
+
+    /// Whether the last look moved a level or an alert.
+    #[must_use]
+    pub const fn changed(&self) -> bool {
+        self.moved
+    }
+
+    /// How scarce each resource is for those who are protected.
+    #[must_use]
+    pub const fn levels(&self) -> Levels {
+        levels(&self.levels)
+    }
+
+    /// What the configured thresholds say of how much of the host is in use.
+    #[must_use]
+    pub const fn alerts(&self) -> Levels {
+        levels(&self.alerts)
+    }
+
+    /// Since when each resource is at its level.
+    #[must_use]
+    pub const fn since(&self, resource: Resource) -> Tick {
+        self.levels.of(resource).since()
+    }
+
+    /// How much of the host is in use.
+    #[must_use]
+    pub const fn host(&self) -> &HostUse {
+        &self.host.now
+    }
+
+    /// Whether the host tells how long tasks wait (PSI).
+    #[must_use]
+    pub const fn has_psi(&self) -> bool {
+        self.host.psi
+    }
+
+    /// What a component uses, wants and waits for, over all its homes; none while it has none.
+    #[must_use]
+    pub fn component(&self, name: &ComponentName) -> Option<&Need> {
+        self.components.get(name).map(|component| &component.need)
+    }
+
+    /// What holds a component back most; none while it has no home.
+    #[must_use]
+    pub fn bottleneck(&self, name: &ComponentName) -> Option<&Bottleneck> {
+        self.bottlenecks.get(name)
+    }
+
+    /// What one group uses, wants and waits for: a home, or a group above one.
+    #[must_use]
+    pub fn group(&self, path: &CgroupPath) -> Option<&Need> {
+        self.groups.get(path).map(|signals| &signals.need)
+    }
+
+    /// What a home moves over each disk that it uses.
+    #[must_use]
+    pub fn disks(&self, path: &CgroupPath) -> &[DiskRate] {
+        self.groups.get(path).map_or(&[], |signals| &signals.disks)
+    }
+
+    /// Everything, as it is recorded and shown.
+    #[must_use]
+    pub fn view(&self) -> Estimate {
+        let level = |resource: Resource| {
+            let (machine, alert) = (self.levels.of(resource), self.alerts.of(resource));
+            let view = LevelView {
+                level: machine.level(),
+                since: machine.since(),
+                cause: machine.cause(),
+                alert: alert.level(),
+            };
+            (resource, view)
+        };
+        let component = |(name, component): (&ComponentName, &Component)| {
+            let bottleneck = self.bottlenecks.get(name).cloned().unwrap_or_default();
+            (name.clone(), ComponentEstimate { need: component.need, bottleneck })
+        };
+        Estimate {
+            at: self.at.unwrap_or_default(),
+            psi: self.host.psi,
+            host: self.host.now,
+            levels: Resource::ALL.into_iter().map(level).collect(),
+            components: self.components.iter().map(component).collect(),
+        }
+    }
+
+    fn update_groups(&mut self, seen: &Snapshot, longest: Span) {
+        self.groups.retain(|path, _| seen.groups.contains_key(path));
+        for (path, view) in &seen.groups {
+            if !self.groups.contains_key(path) {
+                self.groups.insert(path.clone(), Signals::new(path, view.id));
+            }
+            let around = self.around(path, seen, longest);
+            if let Some(signals) = self.groups.get_mut(path) {
+                signals.update(view, around);
+            }
+        }
+    }
+
+    /// What the groups above have to do with it. They were updated before: a path comes before those below it.
+    fn around(&self, path: &CgroupPath, seen: &Snapshot, longest: Span) -> Around {
+        let above =
+            self.groups.get(path).map(|signals| signals.above.as_slice()).unwrap_or_default();
+        let mut around =
+            Around { at: seen.at, longest, throttled_above: Some(0), limited_above: None };
+        for above in above.iter().filter(|above| !above.is_root()) {
+            let usage = seen.groups.get(above).map(|view| &view.usage);
+            let throttled =
+                usage.and_then(|usage| usage.cpu.map(|_| usage.throttled.unwrap_or_default().0));
+            around.throttled_above =
+                around.throttled_above.zip(throttled).map(|(sum, one)| sum.saturating_add(one));
+            let limited = self.groups.get(above).and_then(Signals::limited_here_at);
+            around.limited_above = around.limited_above.max(limited);
+        }
+        around
+    }
+
+    fn update_components(&mut self, policy: &Policy, seen: &Snapshot, interval: Interval) {
+        let homes = |name: &ComponentName| {
+            seen.homes
+                .get(name)
+                .filter(|homes| !homes.is_empty() && policy.components.contains_key(name))
+        };
+        self.components.retain(|name, _| homes(name).is_some());
+        self.bottlenecks.retain(|name, _| homes(name).is_some());
+        for (name, registered) in &policy.components {
+            let Some(homes) = homes(name) else { continue };
+            if !self.components.contains_key(name) {
+                self.components.insert(name.clone(), Component::default());
+                self.bottlenecks.insert(name.clone(), Bottleneck::None);
+            }
+            let Some(component) = self.components.get_mut(name) else { continue };
+            component.protected = registered.priority.is_protected();
+            component.waits = Waited::default();
+            let mut parts = homes.iter().filter_map(|home| self.groups.get(home.path()));
+            let Some(first) = parts.next() else {
+                component.need = Need::default();
+                continue;
+            };
+            component.need = first.need;
+            component.waits.add(&first.averages, &first.need);
+            for part in parts {
+                component.need = both(&component.need, &part.need);
+                component.waits.add(&part.averages, &part.need);
+            }
+            component.trail.push(&component.need.usage, seen.at, interval);
+        }
+    }
+
+    fn update_levels(&mut self, thresholds: &Thresholds, moment: Moment) {
+        let protected = || self.components.iter().filter(|(_, component)| component.protected);
+        let worst = |signal: Signal, of: fn(&Waited) -> Part| {
+            let mut input =
+                Input { signal, steps: signal.steps(), who: None, value: None, missing: false };
+            for (name, component) in protected() {
+                let part = of(&component.waits);
+                input.missing |= part.missing;
+                if part.value > input.value {
+                    input.value = part.value;
+                    input.who = Some(name);
+                }
+            }
+            input
+        };
+        let host = |signal: Signal, part: Part| Input {
+            signal,
+            steps: signal.steps(),
+            who: None,
+            value: part.value,
+            missing: part.missing,
+        };
+        let Each { cpu: cpu_used, memory: memory_used, pids: pids_used, .. } = self.host.used_part;
+        // Only where nobody says how long tasks wait does a busy CPU mean anything: a full one may serve everybody well.
+        let busy = if self.host.psi { Part::default() } else { cpu_used };
+        let cpu = [worst(Signal::ProtectedCpu, |waits| waits.cpu), host(Signal::CpuUsed, busy)];
+        self.levels.cpu.step(&cpu, Moment { alarm: false, ..moment });
+        let memory = [
+            worst(Signal::ProtectedMemory, |waits| waits.memory),
+            host(Signal::HostMemory, Part::of(self.host.waits)),
+            host(Signal::MemoryUsed, memory_used),
+            host(Signal::SwapUsed, self.host.swap),
+            worst(Signal::ProtectedRefaults, |waits| waits.refaults),
+            worst(Signal::ProtectedKilled, |waits| waits.killed),
+        ];
+        self.levels.memory.step(&memory, moment);
+        let io = [worst(Signal::ProtectedIo, |waits| waits.io)];
+        self.levels.io.step(&io, Moment { alarm: false, ..moment });
+        let pids = [host(Signal::PidsUsed, pids_used)];
+        self.levels.pids.step(&pids, Moment { alarm: false, ..moment });
+        let alert = |signal: Signal, part: Part, steps: &Steps| {
+            let steps = configured(steps.warning, steps.critical, steps.emergency);
+            [Input { steps, ..host(signal, part) }]
+        };
+        let moment = Moment { alarm: false, ..moment };
+        self.alerts.cpu.step(&alert(Signal::CpuUsed, cpu_used, &thresholds.cpu), moment);
+        self.alerts
+            .memory
+            .step(&alert(Signal::MemoryUsed, memory_used, &thresholds.memory), moment);
+    }
+
+    fn update_bottlenecks(&mut self, seen: &Snapshot, interval: Interval) {
+        self.unmanaged.push(&self.unmanaged_use(), seen.at, interval);
+        let cores = u64::try_from(seen.host.online.len()).unwrap_or(u64::MAX);
+        let least = least(Millicpu::cores(cores), seen.host.memory);
+        let mut risers = Risers::default();
+        risers.consider(Rival::Unmanaged, &self.unmanaged, &least);
+        for (name, component) in &self.components {
+            risers.consider(Rival::Component(name), &component.trail, &least);
+        }
+        for ((name, component), bottleneck) in
+            self.components.iter().zip(self.bottlenecks.values_mut())
+        {
+            let case = Case { name, scores: component.waits.scores, bound: component.need.bound };
+            settle(bottleneck, verdict(&case, &risers, &self.host.now));
+        }
+    }
+
+    /// What the host uses beyond all components.
+    fn unmanaged_use(&self) -> Amounts {
+        let needs = || self.components.values().map(|component| &component.need.usage);
+        let cpu = needs().filter_map(|usage| usage.cpu).fold(Millicpu::ZERO, Millicpu::plus);
+        let memory = needs().filter_map(|usage| usage.memory).fold(Bytes::ZERO, Bytes::plus);
+        Amounts {
+            cpu: self.host.now.cpu.map(|busy| busy.minus(cpu)),
+            memory: self.host.now.memory.map(|used| used.minus(memory)),
+            io: None,
+            pids: None,
+        }
+    }
+}
+
+const fn levels(machines: &Each<Machine>) -> Levels {
+    Levels {
+        cpu: machines.cpu.level(),
+        memory: machines.memory.level(),
+        io: machines.io.level(),
+        pids: machines.pids.level(),
+    }
+}
+
+/// Two homes as one: amounts add up, and are unknown where one is; of the rest the worse counts.
+fn both(one: &Need, other: &Need) -> Need {
+    let waits = |one: Option<Wait>, other: Option<Wait>| match (one, other) {
+        (Some(one), Some(other)) => {
+            Some(Wait { p10: one.p10.max(other.p10), p60: one.p60.max(other.p60) })
+        }
+        (one, other) => one.or(other),
+    };
+    let soonest = |one: Option<Span>, other: Option<Span>| match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    };
+    Need {
+        usage: sum(&one.usage, &other.usage),
+        demand: sum(&one.demand, &other.demand),
+        waits: Waits {
+            cpu: waits(one.waits.cpu, other.waits.cpu),
+            memory: waits(one.waits.memory, other.waits.memory),
+            io: waits(one.waits.io, other.waits.io),
+        },
+        bound: Each {
+            cpu: one.bound.cpu || other.bound.cpu,
+            memory: one.bound.memory || other.bound.memory,
+            io: one.bound.io || other.bound.io,
+            pids: one.bound.pids || other.bound.pids,
+        },
+        throttled: one.throttled.max(other.throttled),
+        growth: one.growth.zip(other.growth).map(|(one, other)| one.saturating_add(other)),
+        until_limit: soonest(one.until_limit, other.until_limit),
+    }
+}
+
+fn sum(one: &Amounts, other: &Amounts) -> Amounts {
+    Amounts {
+        cpu: one.cpu.zip(other.cpu).map(|(one, other)| one.plus(other)),
+        memory: one.memory.zip(other.memory).map(|(one, other)| one.plus(other)),
+        io: one.io.zip(other.io).map(|(one, other)| one.plus(other)),
+        pids: one.pids.zip(other.pids).map(|(one, other)| one.saturating_add(other)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+//! How long a group's tasks have waited for a CPU that others had, and the kernel's alarm when they begin to.
+//!
+//! `total` of a pressure file is brought up to date at every read; `avg10` moves every two seconds only. Time in which the group's own
+//! quota stopped it counts as waiting too (`kernel/sched/psi.c`), and is taken out here.
+//!
+//! Source: `Documentation/accounting/psi.rst`; `full` for the CPU since Linux 5.13. Triggers since 5.2; without `CAP_SYS_RESOURCE` only
+//! windows that are multiples of two seconds. One that is closed costs ten milliseconds of waiting for RCU.
+
+use super::error::{ErrnoClass, ReadError};
+use super::group::Group;
+use super::parse;
+use super::sampler::{Buffer, pread_into};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
+use nix::unistd::write;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// A stall of a tenth of half a second wakes; the kernel looks ten times a window, so less gains nothing.
+const TRIGGER: &[u8] = b"full 50000 500000\0";
+
+/// The files that tell how long a group waited, held open.
+#[derive(Debug)]
+pub struct CpuWait {
+    pressure: OwnedFd,
+    stat: Option<OwnedFd>,
+}
+
+impl CpuWait {
+    /// Holds the files of `group`.
+    ///
+    /// # Errors
+    /// [`ReadError`] when it has no `cpu.pressure`: the kernel was built or started without PSI, or it is switched off for the group.
+    pub fn of(group: &Group) -> Result<Self, ReadError> {
+        let failed = |errno| ReadError::refused("open", group.name_of("cpu.pressure"), errno);
+        let pressure = group.open("cpu.pressure").map_err(failed)?;
+        Ok(Self { pressure, stat: group.open("cpu.stat").ok() })
+    }
+
+    /// Microseconds in which all of its tasks waited and its quota was not the reason, since it was made. Never falls by itself, but
+    /// throttling on several CPUs at once may outrun it.
+    ///
+    /// # Errors
+    /// The class of the kernel's answer; `Gone` when the group was removed.
+    pub fn total_usec(&self, buffer: &mut Buffer) -> Result<u64, ErrnoClass> {
+        let throttled = match pread_into(self.stat.as_ref(), buffer)? {
+            Some(text) => parse::flat_keyed(text, "throttled_usec").unwrap_or(0),
+            None => 0,
+        };
+        let text = pread_into(Some(&self.pressure), buffer)?.unwrap_or_default();
+        let waited = parse::psi(text).map_or(0, |psi| psi.full.total_usec);
+        Ok(waited.saturating_sub(throttled))
+    }
+}
+
+/// The kernel's alarm for one group: readable with priority when all of its tasks waited for a tenth of half a second.
+#[derive(Debug)]
+pub struct Trigger {
+    pressure: OwnedFd,
+}
+
+impl Trigger {
+    /// Sets the alarm.
+    ///
+    /// # Errors
+    /// EINVAL without `CAP_SYS_RESOURCE`; ENOENT or EOPNOTSUPP without PSI.
+    pub fn cpu(group: &Group) -> Result<Self, Errno> {
+        let flags = OFlag::O_RDWR | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let pressure = openat(group.folder(), "cpu.pressure", flags, Mode::empty())?;
+        write(&pressure, TRIGGER)?;
+        Ok(Self { pressure })
+    }
+}
+
+impl AsFd for Trigger {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pressure.as_fd()
+    }
+}

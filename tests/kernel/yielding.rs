@@ -1,0 +1,149 @@
+//! What yields gives way to what is protected, and gets everything back: with a phase without provost in the same boot.
+
+use crate::common::{Agent, World, eventually, keyed, text, within};
+use nix::sys::signal::Signal;
+use provost::kernel::{Group, write};
+use provost::model::{Controller, Knob};
+use provost::units::CpuSet;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+const SPIN: &str = "while :; do :; done";
+const JOBS: [&str; 3] = ["a", "b", "c"];
+
+/// A protected loop and three jobs that yield, all on the first CPU: weights alone leave the loop four sevenths of it.
+struct Stage {
+    world: World,
+    web: Group,
+    jobs: Vec<Group>,
+}
+
+impl Stage {
+    fn new(name: &str) -> Option<Self> {
+        let world = World::new(name, &[Controller::Cpu, Controller::Cpuset])?;
+        let web = world.group("web");
+        let jobs: Vec<Group> = JOBS.iter().map(|job| world.group(job)).collect();
+        for group in jobs.iter().chain([&web]) {
+            write::knob(group, &Knob::CpusetCpus(CpuSet::of([0]))).unwrap();
+        }
+        Some(Self { world, web, jobs })
+    }
+
+    fn components(&self) -> String {
+        let component = |name: &str, keys: &str, group: &Group| {
+            let path = &group.at().path;
+            format!("[component.{name}]\n{keys}\nmatch = {{ cgroup = \"/{path}\" }}\n")
+        };
+        let web = component("web", "priority = \"high\"", &self.web);
+        let job = |(name, group): (&&str, &Group)| component(name, "yields = true", group);
+        web + &JOBS.iter().zip(&self.jobs).map(job).collect::<String>()
+    }
+
+    fn start_web(&mut self) {
+        self.world.sh(&self.web, SPIN);
+    }
+
+    fn start_jobs(&mut self) {
+        for job in &self.jobs {
+            self.world.sh(job, SPIN);
+        }
+    }
+
+    fn stop_jobs(&self) {
+        for job in &self.jobs {
+            crate::common::put(&self.world.file(job, "cgroup.kill"), "1").unwrap();
+        }
+    }
+
+    /// What share of a CPU the loop gets.
+    fn share(&self, period: Duration) -> f64 {
+        let stat = self.world.file(&self.web, "cpu.stat");
+        let (began, before) = (Instant::now(), keyed(&stat, "usage_usec"));
+        std::thread::sleep(period);
+        (keyed(&stat, "usage_usec") - before) as f64 / began.elapsed().as_micros() as f64
+    }
+
+    fn quotas(&self) -> Vec<PathBuf> {
+        self.jobs.iter().map(|job| self.world.file(job, "cpu.max")).collect()
+    }
+
+    fn is_capped(&self) -> bool {
+        self.quotas().iter().any(|quota| !text(quota).starts_with("max"))
+    }
+}
+
+#[test]
+fn a_protected_loop_gets_its_cpu_back() {
+    let Some(mut stage) = Stage::new("yield") else { return };
+    stage.start_web();
+    let alone = stage.share(Duration::from_secs(4));
+    stage.start_jobs();
+    let beside = stage.share(Duration::from_secs(5));
+    let mut agent = Agent::new(&stage.world, "enforce", &stage.components());
+    agent.start();
+    eventually("the jobs are capped", || stage.is_capped());
+    // Some seconds, in which the cap falls until it helps.
+    let mut with = 0.0;
+    let helped = within(Duration::from_secs(40), || {
+        with = stage.share(Duration::from_secs(5));
+        // What yields keeps a twentieth of the host, which is a tenth of this CPU.
+        with >= 0.85 * alone
+    });
+    println!(
+        "FIGURE yield: {alone:.3} of a CPU alone, {beside:.3} beside 3 jobs, {with:.3} with provost"
+    );
+    let explained = agent.say(&["explain", "a"]).out;
+    assert!(helped, "{explained}\n{}", agent.log());
+    assert!(beside < 0.5 * alone, "{beside}");
+    assert!(explained.contains("gives way"), "{explained}");
+    assert_eq!(agent.end(Signal::SIGTERM), Some(0));
+    assert!(stage.quotas().iter().all(|quota| text(quota) == "max 100000"), "given back");
+}
+
+#[test]
+fn the_first_write_comes_soon_after_the_onset() {
+    let Some(mut stage) = Stage::new("onset") else { return };
+    stage.start_web();
+    let mut agent = Agent::new(&stage.world, "enforce", &stage.components());
+    let mut spans = Vec::new();
+    for _ in 0..8 {
+        agent.start();
+        agent.settle();
+        std::thread::sleep(Duration::from_secs(1));
+        assert!(!stage.is_capped(), "nobody waits");
+        // One is enough: it takes a fifth of the loop's CPU.
+        let job = stage.jobs[0].at().path.clone();
+        let job = stage.world.fs.group(&job).unwrap();
+        stage.world.sh(&job, SPIN);
+        let onset = Instant::now();
+        eventually("the first write", || stage.is_capped());
+        spans.push(onset.elapsed().as_millis());
+        stage.stop_jobs();
+        assert_eq!(agent.end(Signal::SIGTERM), Some(0));
+    }
+    spans.sort_unstable();
+    println!("FIGURE onset to first write: {spans:?} ms");
+    assert!(spans[spans.len() / 2] <= 500, "{spans:?}");
+    assert!(spans[spans.len() - 1] <= 1100, "{spans:?}");
+}
+
+#[test]
+fn limits_return_and_then_nothing_is_written() {
+    let Some(mut stage) = Stage::new("release") else { return };
+    stage.start_web();
+    let mut agent = Agent::new(&stage.world, "enforce", &stage.components());
+    agent.start();
+    agent.settle();
+    stage.start_jobs();
+    eventually("the jobs are capped", || stage.is_capped());
+    stage.stop_jobs();
+    let began = Instant::now();
+    assert!(within(Duration::from_secs(85), || !stage.is_capped()), "{}", agent.log());
+    println!("FIGURE release: {:?} after the jobs ended", began.elapsed());
+    assert!(began.elapsed() > Duration::from_secs(50), "not at once: it would pump");
+    let writes = |agent: &Agent| agent.status().actions.last().map(|action| action.at);
+    let last = writes(&agent);
+    std::thread::sleep(Duration::from_secs(10));
+    assert_eq!(writes(&agent), last, "a quiet host is left alone");
+    assert_eq!(agent.end(Signal::SIGTERM), Some(0));
+}
