@@ -3,7 +3,8 @@
 //! **Problem.** The tick sees a load step after up to a second. Reading everything ten times a second costs more than provost may.
 //!
 //! **Approach.** The kernel's pressure trigger on each protected home wakes the sentry; awake, it reads the homes' waiting time each
-//! [`POLL_EVERY`] until all was quiet for [`QUIET_POLLS`] polls. Where no trigger can be set it stays awake.
+//! [`POLL_EVERY`] until all was quiet for [`QUIET_POLLS`] polls; two in a row that found waiting count. Where no trigger can be set it
+//! stays awake.
 //!
 //! **Properties.** Reads only; two `pread` a home and poll, no allocation; asleep it costs nothing. At most [`MOST_POSTS`] homes are watched,
 //! since each trigger costs the kernel a thread and ten milliseconds to close.
@@ -45,6 +46,8 @@ struct Post {
     wait: CpuWait,
     trigger: Option<Trigger>,
     last: Option<(Tick, u64)>,
+    /// Whether it waited at the poll before: a single short wait is the scheduler's everyday business.
+    waited: bool,
 }
 
 impl Sentry {
@@ -76,7 +79,7 @@ impl Sentry {
                 .ok()
                 .filter(|trigger| poller.add_alarm(trigger, token).is_ok());
             if group.at() == &at {
-                self.posts.insert(path, Post { at, wait, trigger, last: None });
+                self.posts.insert(path, Post { at, wait, trigger, last: None, waited: false });
                 self.wake();
             }
         }
@@ -132,7 +135,8 @@ impl Post {
             let share = total.saturating_sub(before).saturating_mul(100);
             share >= now.since(at).0.saturating_mul(WAITS_PERCENT)
         };
-        Ok(before.is_some_and(waited))
+        let waits = before.is_some_and(waited);
+        Ok(std::mem::replace(&mut self.waited, waits) && waits)
     }
 }
 
