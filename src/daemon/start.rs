@@ -172,7 +172,7 @@ pub fn adopted(paths: &Paths, roots: &Roots) -> Result<Ownership, StartError> {
 
 fn adopt(ledger: &Ledger) -> Ownership {
     let mut ownership = Ownership::default();
-    for ((path, kind), (id, effective)) in &ledger.last {
+    for ((path, kind), (id, effective)) in ledger.last.iter().chain(&ledger.passing) {
         let original = ledger.originals.get(&(path.clone(), *kind));
         let original = original.and_then(|original| original.value.clone());
         ownership.adopt(path.clone(), *id, original, effective.clone());

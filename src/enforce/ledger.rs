@@ -43,6 +43,15 @@ pub enum Entry {
         /// The value as the kernel will keep it.
         value: Knob,
     },
+    /// A passing value that is about to be written; systemd, which was not told, may write the one before it again.
+    Passing {
+        /// The group.
+        path: CgroupPath,
+        /// Which group was there.
+        id: CgroupId,
+        /// The value as the kernel will keep it.
+        value: Knob,
+    },
     /// A process that is about to be moved.
     Moved(Moved),
     /// A group or scope that is about to be made.
@@ -113,6 +122,8 @@ pub struct Ledger {
     pub originals: BTreeMap<(CgroupPath, KnobKind), Original>,
     /// Values last written, with the group that held them.
     pub last: BTreeMap<(CgroupPath, KnobKind), (CgroupId, Knob)>,
+    /// Passing values written since.
+    pub passing: BTreeMap<(CgroupPath, KnobKind), (CgroupId, Knob)>,
     /// Processes moved, oldest first.
     pub moved: Vec<Moved>,
     /// Groups and scopes made.
@@ -151,7 +162,13 @@ impl Ledger {
                 self.originals.entry((path, kind)).or_insert(original);
             }
             Entry::Wrote { path, id, value } => {
+                self.passing.remove(&(path.clone(), value.kind()));
                 self.last.insert((path, value.kind()), (id, value));
+            }
+            Entry::Passing { path, id, value } => {
+                let key = (path, value.kind());
+                self.last.entry(key.clone()).or_insert_with(|| (id, value.clone()));
+                self.passing.insert(key, (id, value));
             }
             Entry::Moved(moved) => {
                 self.moved.retain(|earlier| earlier.process != moved.process);
@@ -166,6 +183,7 @@ impl Ledger {
             }
             Entry::Restored { path, kind } => {
                 self.originals.remove(&(path.clone(), kind));
+                self.passing.remove(&(path.clone(), kind));
                 self.last.remove(&(path, kind));
             }
             Entry::Clean => {
@@ -197,6 +215,12 @@ impl Ledger {
             id: *id,
             value: value.clone(),
         });
+        let passing = self.passing.iter().map(|((path, _), (id, value))| Entry::Passing {
+            path: path.clone(),
+            id: *id,
+            value: value.clone(),
+        });
+        let last = last.chain(passing);
         let moved = self.moved.iter().cloned().map(Entry::Moved);
         let made = self.made.iter().cloned().map(Entry::Made);
         let enabled = self.enabled.iter().map(|(path, controllers)| Entry::Enabled {

@@ -62,7 +62,12 @@ impl Executor {
             self.note_original(at, via, change, value);
         }
         let value = change.new.as_kernel_keeps(self.page);
-        self.journal.note(Entry::Wrote { path: at.path.clone(), id: at.id, value });
+        let (path, id) = (at.path.clone(), at.id);
+        self.journal.note(if change.reason.is_passing() {
+            Entry::Passing { path, id, value }
+        } else {
+            Entry::Wrote { path, id, value }
+        });
     }
 
     fn note_original(&mut self, at: &CgroupRef, via: &Via, change: &Change, value: Option<Knob>) {

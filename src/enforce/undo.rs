@@ -393,6 +393,8 @@ struct Due<'a> {
     kind: KnobKind,
     original: &'a Original,
     last: Option<&'a Knob>,
+    /// A passing value written since.
+    passing: Option<&'a Knob>,
 }
 
 const KEPT: &str = "on-exit = \"keep\"";
@@ -428,7 +430,9 @@ impl Due<'_> {
             return Judgement::Gone;
         };
         match group.knob(self.kind) {
-            Reading::Is(value) if Some(&value) == self.last => Judgement::Ours,
+            Reading::Is(value) if Some(&value) == self.last || Some(&value) == self.passing => {
+                Judgement::Ours
+            }
             Reading::Is(value) if Some(&value) == self.original.value.as_ref() => {
                 Judgement::AsBefore
             }
@@ -457,7 +461,8 @@ fn due<'a>(ledger: &'a Ledger, all: bool, account: &mut Vec<Returned>) -> Vec<Du
     let mut due = Vec::new();
     for ((path, kind), original) in &ledger.originals {
         let last = ledger.last.get(&(path.clone(), *kind)).map(|(_, knob)| knob);
-        let one = Due { path, kind: *kind, original, last };
+        let passing = ledger.passing.get(&(path.clone(), *kind)).map(|(_, knob)| knob);
+        let one = Due { path, kind: *kind, original, last, passing };
         if original.keep && !all {
             account.push(one.line(Giving::Left { why: KEPT.to_owned() }));
         } else {
