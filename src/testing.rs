@@ -5,15 +5,14 @@ use crate::config::{
     Reserve, Strategy, Thresholds,
 };
 use crate::model::{
-    Action, Change, Controller, Disk, GroupView, Home, HomeKind, HostLoad, HostView,
-    IoWeightBackend, Knob, KnobKind, Outcome, OutcomeOf, Priority, Reading, Snapshot, Stray, Usage,
-    Verdict, Via,
+    Action, Change, Controller, Disk, GroupView, Home, HomeKind, HostView, IoWeightBackend, Knob,
+    KnobKind, Outcome, OutcomeOf, Priority, Reading, Snapshot, Stray, Usage, Verdict, Via,
 };
 use crate::units::{
     Bytes, CgroupId, CgroupPath, CgroupRef, CpuMax, CpuSet, DeviceId, Limit, Millicpu, ProcId,
     Span, Tick,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 pub(crate) const PAGE: Bytes = Bytes(4096);
 pub(crate) const DISK: DeviceId = DeviceId { major: 8, minor: 0 };
@@ -71,10 +70,9 @@ pub(crate) fn component(name: &str, priority: Priority) -> Component {
 
 /// A host with two CPUs, 2 GiB and one disk without weights.
 pub(crate) fn host() -> Snapshot {
-    let mut seen = Snapshot {
-        at: Tick::default().plus(Span::secs(100)),
-        generation: 1,
-        host: HostView {
+    let mut seen = Snapshot::new(
+        Tick::default().plus(Span::secs(100)),
+        HostView {
             online: CpuSet::of([0, 1]),
             memory: Bytes::mebi(2048),
             swap: Bytes::ZERO,
@@ -87,17 +85,7 @@ pub(crate) fn host() -> Snapshot {
             }],
             systemd: true,
         },
-        load: HostLoad::default(),
-        alarms: BTreeSet::new(),
-        waiting: BTreeSet::new(),
-        groups: BTreeMap::new(),
-        homes: BTreeMap::new(),
-        strays: Vec::new(),
-        refused: Vec::new(),
-        outcomes: Vec::new(),
-        pending: BTreeSet::new(),
-        reloaded_at: None,
-    };
+    );
     add_group(&mut seen, CgroupPath::root());
     seen.groups.get_mut(&CgroupPath::root()).unwrap().unmanaged_weight = 300;
     seen

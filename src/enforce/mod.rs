@@ -9,6 +9,7 @@
 )]
 
 mod carry;
+mod due;
 mod journal;
 mod ledger;
 mod lifecycle;

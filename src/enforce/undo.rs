@@ -13,8 +13,9 @@
 //! journal.
 
 use super::carry::Executor;
+use super::due::{Due, Judgement, KEPT, due};
 use super::journal::JournalError;
-use super::ledger::{Entry, Ledger, Made, Moved, Original};
+use super::ledger::{Entry, Ledger, Made, Moved};
 use super::lifecycle;
 use crate::kernel::Group;
 use crate::kernel::systemd::{remove, runtime_dropins};
@@ -259,9 +260,10 @@ impl Executor {
             let (Some(original), Ok(group)) = (&due.original.value, self.fs.group(due.path)) else {
                 continue;
             };
-            let is_ours =
-                due.last.is_some_and(|last| group.knob(due.kind) == Reading::Is(last.clone()));
-            if is_ours && last_differs(due, original) {
+            let Reading::Is(held) = group.knob(due.kind) else {
+                continue;
+            };
+            if due.wrote(&held) && held != *original {
                 // A refusal shows in the account of the first pass already.
                 let _finished = write::knob(&group, original);
             }
@@ -384,111 +386,6 @@ impl Executor {
 
     fn note_restored(&mut self, due: &Due<'_>) {
         self.journal.note(Entry::Restored { path: due.path.clone(), kind: due.kind });
-    }
-}
-
-/// One knob to be given back.
-struct Due<'a> {
-    path: &'a CgroupPath,
-    kind: KnobKind,
-    original: &'a Original,
-    last: Option<&'a Knob>,
-    /// A passing value written since.
-    passing: Option<&'a Knob>,
-}
-
-const KEPT: &str = "on-exit = \"keep\"";
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Judgement {
-    /// It holds what provost wrote.
-    Ours,
-    /// It is as it was before.
-    AsBefore,
-    /// The group is gone. Its drop-in files, if any, are removed all the same.
-    Gone,
-    /// Another writer's value.
-    Foreign(String),
-}
-
-impl Judgement {
-    fn giving(self) -> Giving {
-        match self {
-            Self::Ours | Self::AsBefore => Giving::Nothing { why: "it is as before".to_owned() },
-            Self::Gone => Giving::Nothing { why: "the group is gone".to_owned() },
-            Self::Foreign(value) => {
-                Giving::Left { why: format!("somebody else set {value} since") }
-            }
-        }
-    }
-}
-
-impl Due<'_> {
-    /// Compares what the kernel holds with what provost last wrote.
-    fn judge(&self, executor: &Executor) -> Judgement {
-        let Ok(group) = executor.fs.group(self.path) else {
-            return Judgement::Gone;
-        };
-        match group.knob(self.kind) {
-            Reading::Is(value) if Some(&value) == self.last || Some(&value) == self.passing => {
-                Judgement::Ours
-            }
-            Reading::Is(value) if Some(&value) == self.original.value.as_ref() => {
-                Judgement::AsBefore
-            }
-            Reading::Is(value) => Judgement::Foreign(value.to_string()),
-            Reading::Absent => Judgement::AsBefore,
-            Reading::Gone => Judgement::Gone,
-            Reading::Failed(fault) => Judgement::Foreign(fault.what),
-        }
-    }
-
-    fn line(&self, how: Giving) -> Returned {
-        Returned { path: self.path.clone(), what: self.kind.to_string(), how }
-    }
-
-    fn last_text(&self) -> String {
-        self.last.map_or_else(|| "?".to_owned(), ToString::to_string)
-    }
-}
-
-fn last_differs(due: &Due<'_>, original: &Knob) -> bool {
-    due.last.is_some_and(|last| last != original)
-}
-
-/// What is to be given back, limits first.
-fn due<'a>(ledger: &'a Ledger, all: bool, account: &mut Vec<Returned>) -> Vec<Due<'a>> {
-    let mut due = Vec::new();
-    for ((path, kind), original) in &ledger.originals {
-        let last = ledger.last.get(&(path.clone(), *kind)).map(|(_, knob)| knob);
-        let passing = ledger.passing.get(&(path.clone(), *kind)).map(|(_, knob)| knob);
-        let one = Due { path, kind: *kind, original, last, passing };
-        if original.keep && !all {
-            account.push(one.line(Giving::Left { why: KEPT.to_owned() }));
-        } else {
-            due.push(one);
-        }
-    }
-    due.sort_by_key(|due| (rank(due.kind), std::cmp::Reverse(due.path.components().count())));
-    due
-}
-
-/// Limits are lifted before protection is.
-const fn rank(kind: KnobKind) -> u8 {
-    match kind {
-        KnobKind::CpuMaxBurst => 0,
-        KnobKind::MemoryMax
-        | KnobKind::MemoryHigh
-        | KnobKind::MemorySwapMax
-        | KnobKind::CpuMax
-        | KnobKind::IoMax(_)
-        | KnobKind::PidsMax
-        | KnobKind::CpusetCpus => 1,
-        KnobKind::MemoryOomGroup
-        | KnobKind::CpuWeight
-        | KnobKind::IoWeight
-        | KnobKind::IoBfqWeight => 2,
-        KnobKind::MemoryLow | KnobKind::MemoryMin => 3,
     }
 }
 

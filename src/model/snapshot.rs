@@ -283,3 +283,25 @@ pub struct Snapshot {
     /// When systemd last said that it reloads its configuration, if it did.
     pub reloaded_at: Option<Tick>,
 }
+
+impl Snapshot {
+    /// A look that found nothing yet.
+    #[must_use]
+    pub fn new(at: Tick, host: HostView) -> Self {
+        Self {
+            at,
+            generation: 0,
+            host,
+            load: HostLoad::default(),
+            alarms: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            groups: BTreeMap::new(),
+            homes: BTreeMap::new(),
+            strays: Vec::new(),
+            refused: Vec::new(),
+            outcomes: Vec::new(),
+            pending: BTreeSet::new(),
+            reloaded_at: None,
+        }
+    }
+}

@@ -22,7 +22,7 @@ use crate::kernel::probe::Roots;
 use crate::kernel::process::ProcFs;
 use crate::kernel::sampler::Buffer;
 use crate::kernel::{CgroupFs, ErrnoClass, Sampler, Scope};
-use crate::model::{Home, HostLoad, KnobKind, Outcome, OutcomeOf, Resource, Snapshot, Stray};
+use crate::model::{Home, KnobKind, Outcome, OutcomeOf, Resource, Snapshot, Stray};
 use crate::units::{CgroupPath, ComponentName, DeviceId, ProcId, Span, Tick};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -103,21 +103,7 @@ impl Collector {
         let proc = ProcFs::at(&roots.proc);
         let own = i32::try_from(std::process::id()).unwrap_or(0);
         let agent = proc.identity(own).unwrap_or(ProcId { pid: own, start: 0 });
-        let snapshot = Snapshot {
-            at: Tick::default(),
-            generation: 0,
-            host: host::view(roots),
-            load: HostLoad::default(),
-            alarms: BTreeSet::new(),
-            waiting: BTreeSet::new(),
-            groups: BTreeMap::new(),
-            homes: BTreeMap::new(),
-            strays: Vec::new(),
-            refused: Vec::new(),
-            outcomes: Vec::new(),
-            pending: BTreeSet::new(),
-            reloaded_at: None,
-        };
+        let snapshot = Snapshot::new(Tick::default(), host::view(roots));
         Self {
             fs,
             roots: roots.clone(),

@@ -44,21 +44,7 @@ pub(super) struct Looker {
 
 impl Looker {
     pub(super) fn new(plant: &Plant) -> Self {
-        let seen = Snapshot {
-            at: plant.now(),
-            generation: 0,
-            host: plant.host.clone(),
-            load: HostLoad::default(),
-            alarms: BTreeSet::new(),
-            waiting: BTreeSet::new(),
-            groups: BTreeMap::new(),
-            homes: BTreeMap::new(),
-            strays: Vec::new(),
-            refused: Vec::new(),
-            outcomes: Vec::new(),
-            pending: BTreeSet::new(),
-            reloaded_at: None,
-        };
+        let seen = Snapshot::new(plant.now(), plant.host.clone());
         Self { seen, looked: None, waited: BTreeMap::new() }
     }
 

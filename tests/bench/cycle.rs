@@ -9,13 +9,11 @@ use provost::estimate::Ownership;
 use provost::kernel::host;
 use provost::kernel::probe::Roots;
 use provost::model::{
-    Action, Controller, GroupView, Home, HomeKind, HostLoad, KnobKind, Reading, Snapshot, Usage,
-    Via,
+    Action, Controller, GroupView, Home, HomeKind, KnobKind, Reading, Snapshot, Usage, Via,
 };
 use provost::observe::{Collector, Happened};
 use provost::plan::plan;
 use provost::units::{Bytes, CgroupId, CgroupPath, CgroupRef, Span, Tick};
-use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) fn run(table: &mut Table) {
     for count in [10, 100, 1000] {
@@ -87,21 +85,7 @@ pub(crate) fn on_paper(table: &mut Table) {
     };
     let text: String = (0..1000).map(component).collect();
     let policy = policy(&text);
-    let mut seen = Snapshot {
-        at: Tick::default(),
-        generation: 1,
-        host: host::view(&Roots::host()),
-        load: HostLoad::default(),
-        alarms: BTreeSet::new(),
-        waiting: BTreeSet::new(),
-        groups: BTreeMap::new(),
-        homes: BTreeMap::new(),
-        strays: Vec::new(),
-        refused: Vec::new(),
-        outcomes: Vec::new(),
-        pending: BTreeSet::new(),
-        reloaded_at: None,
-    };
+    let mut seen = Snapshot::new(Tick::default(), host::view(&Roots::host()));
     add(&mut seen, CgroupPath::root());
     add(&mut seen, CgroupPath::new("system.slice"));
     for component in policy.components.values() {
