@@ -1,7 +1,9 @@
 //! What yields gives way to what is protected, and gets everything back: with a phase without provost in the same boot.
 
 use crate::common::{Agent, World, eventually, keyed, text, within};
+use nix::sched::{CpuSet as Affinity, sched_setaffinity};
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use provost::kernel::{Group, write};
 use provost::model::{Controller, Knob};
 use provost::units::CpuSet;
@@ -11,7 +13,8 @@ use std::time::{Duration, Instant};
 const SPIN: &str = "while :; do :; done";
 const JOBS: [&str; 3] = ["a", "b", "c"];
 
-/// A protected loop and three jobs that yield, all on the first CPU: weights alone leave the loop four sevenths of it.
+/// A protected loop and three jobs that yield, all on the second CPU: weights alone leave the loop four sevenths of it. The test and
+/// provost keep to the first, where the kernel does its own work too, so that the loop waits for nobody but the jobs.
 struct Stage {
     world: World,
     web: Group,
@@ -21,10 +24,14 @@ struct Stage {
 impl Stage {
     fn new(name: &str) -> Option<Self> {
         let world = World::new(name, &[Controller::Cpu, Controller::Cpuset])?;
+        let mut first = Affinity::new();
+        first.set(0).unwrap();
+        // Of the thread that starts everything; each test has a process of its own in the guest.
+        sched_setaffinity(Pid::from_raw(0), &first).unwrap();
         let web = world.group("web");
         let jobs: Vec<Group> = JOBS.iter().map(|job| world.group(job)).collect();
         for group in jobs.iter().chain([&web]) {
-            write::knob(group, &Knob::CpusetCpus(CpuSet::of([0]))).unwrap();
+            write::knob(group, &Knob::CpusetCpus(CpuSet::of([1]))).unwrap();
         }
         Some(Self { world, web, jobs })
     }
@@ -105,12 +112,19 @@ fn the_first_write_comes_soon_after_the_onset() {
     let Some(mut stage) = Stage::new("onset") else { return };
     stage.start_web();
     let mut agent = Agent::new(&stage.world, "enforce", &stage.components());
-    let mut spans = Vec::new();
-    for _ in 0..8 {
+    let (mut spans, mut void) = (Vec::new(), 0);
+    while spans.len() < 8 {
         agent.start();
-        agent.settle();
+        let weight = stage.world.file(&stage.web, "cpu.weight");
+        eventually("the weights are written", || text(&weight) != "100");
         std::thread::sleep(Duration::from_secs(1));
-        assert!(!stage.is_capped(), "nobody waits");
+        if stage.is_capped() {
+            // A guest whose own CPUs wait for the machine's: the loop waits before the job is there.
+            void += 1;
+            assert!(void <= 8, "the loop waits though nobody is beside it: {}", agent.log());
+            assert_eq!(agent.end(Signal::SIGTERM), Some(0));
+            continue;
+        }
         // One is enough: it takes a fifth of the loop's CPU.
         let job = stage.jobs[0].at().path.clone();
         let job = stage.world.fs.group(&job).unwrap();
@@ -122,7 +136,7 @@ fn the_first_write_comes_soon_after_the_onset() {
         assert_eq!(agent.end(Signal::SIGTERM), Some(0));
     }
     spans.sort_unstable();
-    println!("FIGURE onset to first write: {spans:?} ms");
+    println!("FIGURE onset to first write: {spans:?} ms, {void} rounds void");
     assert!(spans[spans.len() / 2] <= 500, "{spans:?}");
     assert!(spans[spans.len() - 1] <= 1100, "{spans:?}");
 }
@@ -133,7 +147,6 @@ fn limits_return_and_then_nothing_is_written() {
     stage.start_web();
     let mut agent = Agent::new(&stage.world, "enforce", &stage.components());
     agent.start();
-    agent.settle();
     stage.start_jobs();
     eventually("the jobs are capped", || stage.is_capped());
     stage.stop_jobs();
