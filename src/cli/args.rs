@@ -150,6 +150,9 @@ pub(super) struct RestoreArgs {
     /// Give back the limits of components with on-exit = "keep" too.
     #[arg(long)]
     pub(super) all: bool,
+    /// Lift only what follows the load, such as the caps on what gives way; limits that are to stay, stay.
+    #[arg(long, conflicts_with = "all")]
+    pub(super) temporary: bool,
     /// Show what the journal holds, and change nothing.
     #[arg(long)]
     pub(super) dry_run: bool,

@@ -4,16 +4,19 @@ use super::Printout;
 use super::args::{Cli, RestoreArgs};
 use super::fail::{EXIT_PARTLY, Failure};
 use crate::daemon::{account_text, restorer};
-use crate::enforce::{Giving, Journal, Returned};
+use crate::enforce::{Giving, Journal, Ledger, Returned};
+use crate::model::{Knob, KnobKind};
+use crate::units::{CgroupId, CgroupPath};
 use serde_json::json;
 
 pub(super) fn restore(cli: &Cli, args: &RestoreArgs) -> Result<Printout, Failure> {
     if args.dry_run {
-        return dry_run(cli);
+        return dry_run(cli, args);
     }
     let (_instance, mut executor) = restorer(&cli.paths())?;
     let account =
-        executor.give_back(args.all).map_err(|error| Failure::new(1, error.to_string()))?;
+        if args.temporary { executor.lift_passing() } else { executor.give_back(args.all) };
+    let account = account.map_err(|error| Failure::new(1, error.to_string()))?;
     let failed = account.iter().any(|line| matches!(line.how, Giving::Failed { .. }));
     let exit = if failed { EXIT_PARTLY } else { 0 };
     let stdout = if cli.json { document(&account) } else { account_text(&account) + "\n" };
@@ -36,18 +39,35 @@ fn document(account: &[Returned]) -> String {
     format!("{:#}\n", json!({ "schema": "provost/restore/v1", "account": lines }))
 }
 
-fn dry_run(cli: &Cli) -> Result<Printout, Failure> {
+fn dry_run(cli: &Cli, args: &RestoreArgs) -> Result<Printout, Failure> {
     let ledger =
         Journal::peek(&cli.state_dir).map_err(|error| Failure::new(1, error.to_string()))?;
+    let mut lines = if args.temporary { passing(&ledger) } else { everything(&ledger) };
+    if lines.is_empty() {
+        lines.push("nothing to give back".to_owned());
+    }
+    if cli.json {
+        let document = json!({ "schema": "provost/restore/v1", "dry_run": lines });
+        return Ok(Printout::text(format!("{document:#}\n")));
+    }
+    Ok(Printout::text(lines.join("\n") + "\n"))
+}
+
+fn passing(ledger: &Ledger) -> Vec<String> {
+    let line = |((path, kind), (_, value)): (&(CgroupPath, KnobKind), &(CgroupId, Knob))| {
+        format!("{path} {kind}: {value} -> {}", ledger.beneath(path, *kind))
+    };
+    ledger.passing.iter().map(line).collect()
+}
+
+fn everything(ledger: &Ledger) -> Vec<String> {
     let mut lines = Vec::new();
     for ((path, kind), original) in &ledger.originals {
-        let last = ledger
-            .last
-            .get(&(path.clone(), *kind))
-            .map_or_else(|| "?".to_owned(), |(_, knob)| knob.to_string());
+        let written =
+            ledger.written(path, *kind).map_or_else(|| "?".to_owned(), ToString::to_string);
         let before =
             original.value.as_ref().map_or_else(|| "unset".to_owned(), ToString::to_string);
-        lines.push(format!("{path} {kind}: {last} -> {before}"));
+        lines.push(format!("{path} {kind}: {written} -> {before}"));
     }
     lines.extend(
         ledger
@@ -58,12 +78,5 @@ fn dry_run(cli: &Cli) -> Result<Printout, Failure> {
     lines.extend(
         ledger.made.iter().map(|made| format!("{}: made for {}", made.path, made.component)),
     );
-    if lines.is_empty() {
-        lines.push("nothing to give back".to_owned());
-    }
-    if cli.json {
-        let document = json!({ "schema": "provost/restore/v1", "dry_run": lines });
-        return Ok(Printout::text(format!("{document:#}\n")));
-    }
-    Ok(Printout::text(lines.join("\n") + "\n"))
+    lines
 }

@@ -406,16 +406,17 @@ impl Daemon {
         notify(&[NotifyState::Stopping]);
         let moved = self.gate.shut();
         self.gated(moved);
-        if self.policy.on_stop == OnLeave::Restore {
-            self.worker.order(Order::GiveBack);
-            while let Some(result) = self.worker.wait() {
-                if let WorkerResult::GivenBack(account) = result {
-                    match account {
-                        Ok(account) => tracing::info!("{}", account_text(&account)),
-                        Err(error) => tracing::error!("{error}"),
-                    }
-                    break;
+        self.worker.order(match self.policy.on_stop {
+            OnLeave::Restore => Order::GiveBack,
+            OnLeave::Keep => Order::LiftPassing,
+        });
+        while let Some(result) = self.worker.wait() {
+            if let WorkerResult::GivenBack(account) = result {
+                match account {
+                    Ok(account) => tracing::info!("{}", account_text(&account)),
+                    Err(error) => tracing::error!("{error}"),
                 }
+                break;
             }
         }
         let _gone = std::fs::remove_file(self.options.paths.socket());

@@ -10,8 +10,8 @@ use crate::estimate::Ownership;
 use crate::kernel::probe::Roots;
 use crate::kernel::systemd::{BlockingSystemd, Deadlines, SystemdError};
 use crate::kernel::{CgroupFs, Hierarchy, ReadError, devices, host};
-use crate::model::HostView;
-use crate::units::{ComponentName, DeviceId, Span};
+use crate::model::{HostView, KnobKind};
+use crate::units::{CgroupPath, ComponentName, DeviceId, Span};
 use std::collections::BTreeSet;
 use std::path::Path;
 use thiserror::Error;
@@ -172,10 +172,14 @@ pub fn adopted(paths: &Paths, roots: &Roots) -> Result<Ownership, StartError> {
 
 fn adopt(ledger: &Ledger) -> Ownership {
     let mut ownership = Ownership::default();
-    for ((path, kind), (id, effective)) in ledger.last.iter().chain(&ledger.passing) {
-        let original = ledger.originals.get(&(path.clone(), *kind));
-        let original = original.and_then(|original| original.value.clone());
-        ownership.adopt(path.clone(), *id, original, effective.clone());
+    let original = |path: &CgroupPath, kind: KnobKind| {
+        ledger.originals.get(&(path.clone(), kind)).and_then(|original| original.value.clone())
+    };
+    for ((path, kind), (id, value)) in &ledger.last {
+        ownership.adopt(path, *id, original(path, *kind), (value, false));
+    }
+    for ((path, kind), (id, value)) in &ledger.passing {
+        ownership.adopt(path, *id, original(path, *kind), (value, true));
     }
     ownership
 }

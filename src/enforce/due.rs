@@ -17,6 +17,7 @@ pub(super) struct Due<'a> {
     pub(super) path: &'a CgroupPath,
     pub(super) kind: KnobKind,
     pub(super) original: &'a Original,
+    /// What was last written to stay.
     pub(super) last: Option<&'a Knob>,
     /// A passing value written since.
     pub(super) passing: Option<&'a Knob>,
@@ -76,18 +77,24 @@ impl Due<'_> {
     }
 
     pub(super) fn last_text(&self) -> String {
-        self.last.map_or_else(|| "?".to_owned(), ToString::to_string)
+        self.passing.or(self.last).map_or_else(|| "?".to_owned(), ToString::to_string)
     }
+}
+
+/// Every knob that the ledger has an original for.
+pub(super) fn every(ledger: &Ledger) -> impl Iterator<Item = Due<'_>> {
+    ledger.originals.iter().map(|((path, kind), original)| {
+        let last = ledger.last.get(&(path.clone(), *kind)).map(|(_, knob)| knob);
+        let passing = ledger.passing.get(&(path.clone(), *kind)).map(|(_, knob)| knob);
+        Due { path, kind: *kind, original, last, passing }
+    })
 }
 
 /// What is to be given back, limits first.
 pub(super) fn due<'a>(ledger: &'a Ledger, all: bool, account: &mut Vec<Returned>) -> Vec<Due<'a>> {
     let mut due = Vec::new();
-    for ((path, kind), original) in &ledger.originals {
-        let last = ledger.last.get(&(path.clone(), *kind)).map(|(_, knob)| knob);
-        let passing = ledger.passing.get(&(path.clone(), *kind)).map(|(_, knob)| knob);
-        let one = Due { path, kind: *kind, original, last, passing };
-        if original.keep && !all {
+    for one in every(ledger) {
+        if one.original.keep && !all {
             account.push(one.line(Giving::Left { why: KEPT.to_owned() }));
         } else {
             due.push(one);

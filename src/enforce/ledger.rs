@@ -7,7 +7,8 @@
 //! originals by group and knob (the first one counts), the last value written (the last one counts), moves, makes. A line that
 //! is torn or unknown is skipped and counted; it never hides the lines around it.
 //!
-//! **Terms.** *original*: a knob's value before provost first wrote it. *last*: what the kernel was last given.
+//! **Terms.** *original*: a knob's value before provost first wrote it. *last*: what the kernel was last given to stay. *passing*: what
+//! was written over it since, to be lifted when nobody waits any more. *beneath*: what a passing value covers.
 //!
 //! **Properties.** `Ledger::read` is total: any bytes give a ledger. Reading what `Ledger::lines` wrote gives the same ledger.
 
@@ -120,7 +121,7 @@ pub struct Ledger {
     pub boot: Option<String>,
     /// Values before provost.
     pub originals: BTreeMap<(CgroupPath, KnobKind), Original>,
-    /// Values last written, with the group that held them.
+    /// Values last written that are to stay, with the group that held them.
     pub last: BTreeMap<(CgroupPath, KnobKind), (CgroupId, Knob)>,
     /// Passing values written since.
     pub passing: BTreeMap<(CgroupPath, KnobKind), (CgroupId, Knob)>,
@@ -166,9 +167,7 @@ impl Ledger {
                 self.last.insert((path, value.kind()), (id, value));
             }
             Entry::Passing { path, id, value } => {
-                let key = (path, value.kind());
-                self.last.entry(key.clone()).or_insert_with(|| (id, value.clone()));
-                self.passing.insert(key, (id, value));
+                self.passing.insert((path, value.kind()), (id, value));
             }
             Entry::Moved(moved) => {
                 self.moved.retain(|earlier| earlier.process != moved.process);
@@ -190,6 +189,23 @@ impl Ledger {
                 *self = Self { boot: self.boot.take(), torn: self.torn, ..Self::default() }
             }
         }
+    }
+
+    /// What the kernel was last given, to stay or not.
+    #[must_use]
+    pub fn written(&self, path: &CgroupPath, kind: KnobKind) -> Option<&Knob> {
+        let key = (path.clone(), kind);
+        self.passing.get(&key).or_else(|| self.last.get(&key)).map(|(_, value)| value)
+    }
+
+    /// What a passing value covers: what was last written to stay, else the value before provost, else what the kernel gives a new
+    /// group.
+    #[must_use]
+    pub fn beneath(&self, path: &CgroupPath, kind: KnobKind) -> Knob {
+        let key = (path.clone(), kind);
+        let before = || self.originals.get(&key).and_then(|original| original.value.clone());
+        let standing = self.last.get(&key).map(|(_, value)| value.clone());
+        standing.or_else(before).unwrap_or_else(|| kind.kernel_default())
     }
 
     /// Whether there is nothing to give back.
@@ -321,6 +337,35 @@ mod tests {
     fn a_ledger_survives_its_own_writing() {
         let ledger = Ledger::read(&bytes(&entries()));
         assert_eq!(Ledger::read(&ledger.lines()), ledger);
+    }
+
+    fn passing(mebi: u64) -> Entry {
+        Entry::Passing { path: CgroupPath::new("a/b"), id: CgroupId(7), value: max(mebi) }
+    }
+
+    #[test]
+    fn beneath_a_passing_value_lies_the_one_that_is_to_stay() {
+        let mut ledger = Ledger::read(&bytes(&entries()));
+        ledger.take(passing(4));
+        ledger.take(passing(5));
+        let ledger = Ledger::read(&ledger.lines());
+        let path = CgroupPath::new("a/b");
+        assert_eq!(ledger.written(&path, KnobKind::MemoryMax), Some(&max(5)));
+        assert_eq!(ledger.beneath(&path, KnobKind::MemoryMax), max(3));
+    }
+
+    #[test]
+    fn beneath_passing_values_alone_lies_the_original() {
+        let mut ledger = Ledger::read(&bytes(&entries()[..2]));
+        ledger.take(passing(4));
+        // Shortened between two of them, as by a restart.
+        let mut ledger = Ledger::read(&ledger.lines());
+        ledger.take(passing(5));
+        let path = CgroupPath::new("a/b");
+        assert_eq!(ledger.beneath(&path, KnobKind::MemoryMax), max(1));
+        ledger.take(Entry::Wrote { path: path.clone(), id: CgroupId(7), value: max(6) });
+        assert_eq!(ledger.passing.len(), 0);
+        assert_eq!(ledger.beneath(&path, KnobKind::MemoryMax), max(6));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod due;
 mod journal;
 mod ledger;
 mod lifecycle;
+mod lift;
 mod remember;
 mod undo;
 mod unrecorded;

@@ -70,8 +70,9 @@ impl Executor {
     /// [`JournalError`] when the journal cannot be written in the end; what was given back is given back nevertheless.
     pub fn give_back(&mut self, all: bool) -> Result<Vec<Returned>, JournalError> {
         self.journal.refresh()?;
+        // Limits that stay, stay without what was written over them for a while.
+        let mut account = self.lift(|original| original.keep && !all);
         let ledger = self.journal.ledger().clone();
-        let mut account = Vec::new();
         let due: Vec<Due<'_>> = due(&ledger, all, &mut account);
         let reload = self.return_units(&due, &mut account);
         self.return_files(&due, &mut account);
@@ -193,7 +194,7 @@ impl Executor {
     }
 
     /// Writes an original. Up to Linux 6.12 a populated group may not lose its CPU list (ENOSPC): its parent's CPUs mean the same.
-    fn put_back(&self, group: &Group, due: &Due<'_>, original: &Knob) -> Giving {
+    pub(super) fn put_back(&self, group: &Group, due: &Due<'_>, original: &Knob) -> Giving {
         let done = |to: &Knob| Giving::Done { from: due.last_text(), to: to.to_string() };
         match write::knob(group, original) {
             Ok(()) => done(original),

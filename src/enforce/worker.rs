@@ -23,6 +23,8 @@ pub enum Order {
     Keep(BTreeSet<ComponentName>),
     /// Give everything back.
     GiveBack,
+    /// Give back what is passing.
+    LiftPassing,
 }
 
 /// What came of an order.
@@ -32,7 +34,7 @@ pub enum Result {
     Outcome(Box<Outcome>),
     /// The plan is done.
     PlanDone,
-    /// Everything was given back, or as much as could be.
+    /// What was ordered to be given back was, or as much as could be.
     GivenBack(std::result::Result<Vec<Returned>, JournalError>),
 }
 
@@ -73,6 +75,7 @@ impl Worker {
                     Order::Moved(moved) => executor.moved(moved),
                     Order::Keep(components) => executor.keep(components),
                     Order::GiveBack => send(Result::GivenBack(executor.give_back(false))),
+                    Order::LiftPassing => send(Result::GivenBack(executor.lift_passing())),
                 }
             }
         };

@@ -112,17 +112,23 @@ pub enum Standing {
 }
 
 impl Ownership {
-    /// Takes up what an earlier life of the daemon wrote, from its journal.
+    /// Takes up what an earlier life of the daemon wrote, from its journal, in the order in which it was written; a passing value covers
+    /// the one before it.
     pub fn adopt(
         &mut self,
-        path: CgroupPath,
+        path: &CgroupPath,
         id: CgroupId,
         original: Option<Knob>,
-        effective: Knob,
+        (effective, passing): (&Knob, bool),
     ) {
-        let kind = effective.kind();
-        let record = Record { effective: Some(effective), ..Record::new(id, original) };
-        self.records.insert((path, kind), record);
+        let record = self.records.entry((path.clone(), effective.kind()));
+        let record = record.or_insert_with(|| Record::new(id, original.clone()));
+        if record.id != id {
+            *record = Record::new(id, original);
+        }
+        record.beneath = if passing { record.held() } else { None };
+        record.passing = passing;
+        record.effective = Some(effective.clone());
     }
 
     /// Forgets overrides, contests and refusals: the configuration was reloaded or enforcement switched on, which is an

@@ -1,5 +1,6 @@
 //! The service as it is shipped: installed by its script, run by systemd in its sandbox, reloaded, killed, stopped, removed.
 
+use crate::common::contend::{COMPONENTS, Contenders, STANDING};
 use crate::common::login::{HOG, PROGRAM, Program, SCOPE, Session};
 use crate::common::unit::{cgroup_of, knobs, path, pids_of, reaches};
 use crate::common::world::binary;
@@ -183,6 +184,57 @@ fn a_killed_daemon_comes_back_and_adopts() {
     assert_eq!(show("NRestarts"), "1");
     systemctl(&["stop", "provost"]).ok();
     assert_eq!(unit.knob("memory.max").as_deref(), Some("max"), "by the first daemon's journal");
+}
+
+/// Keeps the service off the CPU for which others contend.
+struct OffTheContended;
+
+impl OffTheContended {
+    const FOLDER: &str = "/run/systemd/system/provost.service.d";
+
+    fn new() -> Self {
+        std::fs::create_dir_all(Self::FOLDER).unwrap();
+        std::fs::write(format!("{}/test.conf", Self::FOLDER), "[Service]\nCPUAffinity=0\n")
+            .unwrap();
+        systemctl(&["daemon-reload"]).ok();
+        Self
+    }
+}
+
+impl Drop for OffTheContended {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_dir_all(Self::FOLDER);
+        systemctl(&["daemon-reload"]);
+    }
+}
+
+#[test]
+fn a_killed_daemon_leaves_no_cap_and_every_limit() {
+    let both = Contenders::start();
+    let _off = OffTheContended::new();
+    let installed = Installed::new(&enforcing(COMPONENTS));
+    installed.start();
+    both.job.reaches("memory.max", STANDING);
+    both.cap();
+    let before = show("MainPID");
+    // Nobody is to write it again: whether it is lifted does not depend on a new daemon.
+    std::fs::write(CONFIG, "mode = \"perhaps\"\n").unwrap();
+    run("kill", &["-KILL", &before]).ok();
+    let began = Instant::now();
+    both.job.reaches("cpu.max", "max 100000");
+    figure("kill_to_lifted_ms", began.elapsed().as_millis());
+    assert!(began.elapsed() < Duration::from_secs(5), "{}", journal());
+    assert_eq!(both.job.knob("memory.max").as_deref(), Some(STANDING));
+    until("it is not started again", || (show("ActiveState") == "failed").then_some(()));
+    assert_eq!(both.quota(), "max 100000");
+    std::fs::write(CONFIG, enforcing(COMPONENTS)).unwrap();
+    installed.start();
+    both.cap();
+    let status = provost(&["status", "--json"]).json();
+    assert_eq!(status["drift"]["seen"], 0, "{status:#}");
+    systemctl(&["stop", "provost"]).ok();
+    assert_eq!(both.quota(), "max 100000");
+    assert_eq!(both.job.knob("memory.max").as_deref(), Some("max"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Stories of yielding, second by second: somebody protected waits, others give way, get back, and nothing is left behind.
 
 use crate::cycle::{State, step};
+use crate::estimate::Ownership;
 use crate::model::{Action, Knob, KnobKind, Priority, Reading, Resource, Snapshot};
 use crate::testing::{add_home, carry_out, component, host, policy, set};
 use crate::units::{CgroupPath, CpuTime, Limit, Millicpu};
@@ -137,6 +138,52 @@ fn a_ceiling_comes_back_as_systemd_holds_it() {
         story.second(300);
         assert!(!story.state.ownership.records().any(|(_, _, record)| record.fights > 0));
     }
+}
+
+/// A daemon was killed and another started, with nothing but the journal.
+fn adopted(story: &Story, standing: Option<&Knob>) -> State {
+    let path = CgroupPath::new(JOB);
+    let group = &story.seen.groups[&path];
+    let capped = group.knob(KnobKind::CpuMax).value().unwrap();
+    let original = Some(KnobKind::CpuMax.kernel_default());
+    let mut ownership = Ownership::default();
+    if let Some(standing) = standing {
+        ownership.adopt(&path, group.id, original.clone(), (standing, false));
+    }
+    ownership.adopt(&path, group.id, original, (capped, true));
+    State { ownership, ..State::default() }
+}
+
+#[test]
+fn an_adopted_cap_still_covers_what_systemd_holds() {
+    let mut story = Story::new(Limit::At(Millicpu(1500)));
+    let held = story.seen.groups[&CgroupPath::new(JOB)].knob(KnobKind::CpuMax).value().cloned();
+    story.waits();
+    story.second(500);
+    story.state = adopted(&story, held.as_ref());
+    set(&mut story.seen, JOB, held.unwrap());
+    story.waits();
+    story.second(500);
+    let fights = |story: &Story| {
+        story.state.ownership.records().map(|(.., record)| record.fights).sum::<u32>()
+    };
+    assert_eq!(fights(&story), 0, "a reload is nobody's override");
+}
+
+#[test]
+fn an_adopted_cap_is_given_back_by_the_file() {
+    let mut story = Story::new(Limit::Max);
+    story.waits();
+    story.second(500);
+    assert_eq!(story.quota(), Limit::At(Millicpu(1100)));
+    story.state = adopted(&story, None);
+    story.second(500);
+    let quota = |action: &Action| {
+        action.changes().iter().any(|change| change.new.kind() == KnobKind::CpuMax)
+    };
+    let wrote: Vec<&Action> = story.actions.iter().filter(|action| quota(action)).collect();
+    assert!(matches!(wrote.as_slice(), [Action::Write { .. }]), "{:?}", story.actions);
+    assert_eq!(story.quota(), Limit::Max);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What the tests stand on: running commands and waiting, units and their cgroups, a daemon with scratch folders.
 
 pub(crate) mod command;
+pub(crate) mod contend;
 pub(crate) mod login;
 pub(crate) mod unit;
 pub(crate) mod world;
