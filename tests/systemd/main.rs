@@ -20,3 +20,4 @@ mod loose;
 mod shipped;
 mod units;
 mod verbs;
+mod yielding;
