@@ -1,7 +1,7 @@
 //! The daemon: owns the loop, the threads, signals, reload and the watchdog.
 //!
-//! Three threads: the control loop (this one, on plain epoll), the worker (`enforce`), and the talking thread (tokio: control socket and
-//! systemd's signals). Nothing the others do can stall the loop.
+//! Four threads: the control loop (this one, on plain epoll), the worker and its failsafe (`enforce`), and the talking thread (tokio:
+//! control socket and systemd's signals). Nothing the others do can stall the loop.
 #![allow(clippy::disallowed_methods, reason = "room daemon/ owns its run and state folders")]
 
 mod enter;

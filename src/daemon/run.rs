@@ -14,7 +14,8 @@ use super::sentry::Sentry;
 use super::start::{Options, Setup, StartError};
 use super::talk::{self, Heard};
 use super::wait::{
-    CHANGED, Changed, RELOAD, SENTRY, STOP, Waiting, drain, listen_to_executions, what_changed,
+    CHANGED, Changed, RELOAD, SENTRY, STOP, Waiting, drain, listen_to_executions,
+    what_changed,
 };
 use super::words::{account_text, log_outcome};
 use crate::config::{Mode, OnLeave, Policy};
@@ -38,6 +39,8 @@ use std::sync::mpsc::Receiver;
 /// So many panics in a row and a fresh start is the better way.
 const MOST_PANICS: u32 = 3;
 const METRICS_EVERY: Span = Span::secs(10);
+/// A stall is told in the status for so long.
+const TOLD_FOR: Span = Span::secs(600);
 
 /// Runs the daemon until it is told to stop.
 ///
@@ -81,6 +84,8 @@ struct Daemon {
     sentry: Sentry,
     /// When somebody protected was last seen waiting.
     waited_at: Option<Tick>,
+    /// When the failsafe last lifted what follows the load.
+    lifted_at: Option<Tick>,
     started: Tick,
     metrics_at: Option<Tick>,
     panics: u32,
@@ -132,6 +137,7 @@ impl Daemon {
             gate: ExecGate::new(sources.waker.clone()),
             sentry,
             waited_at: None,
+            lifted_at: None,
             sources,
             executions,
             started: clock::now(),
@@ -267,9 +273,16 @@ impl Daemon {
                     self.history.plan_done();
                     self.state.replan();
                 }
+                WorkerResult::Lifted(outcomes) => self.lifted(outcomes),
                 WorkerResult::GivenBack(account) => self.given_back(account),
             }
         }
+    }
+
+    /// Takes note of what was lifted while this loop stood still.
+    fn lifted(&mut self, outcomes: Vec<Outcome>) {
+        self.lifted_at = Some(clock::now());
+        self.took_place(outcomes);
     }
 
     /// Takes note of what the gate moved.
@@ -278,6 +291,11 @@ impl Daemon {
             return;
         }
         self.worker.order(Order::Moved(gate::done(&outcomes)));
+        self.took_place(outcomes);
+    }
+
+    /// Takes note of what others than the worker's plan did.
+    fn took_place(&mut self, outcomes: Vec<Outcome>) {
         for outcome in outcomes {
             self.history.happened(&outcome, None);
             log_outcome(&outcome);
@@ -300,7 +318,9 @@ impl Daemon {
             self.sources.follow(fs.mount(), &self.collector.watched());
             self.sentry.guard(&self.policy, seen, fs, (&self.sources.poller, SENTRY));
         }
-        if !rest(&self.policy, &mut self.state, seen) {
+        if rest(&self.policy, &mut self.state, seen) {
+            self.worker.decided(self.policy.interval);
+        } else {
             self.step(now);
         }
         if self.metrics_at.is_none_or(|at| now.since(at) >= METRICS_EVERY) {
@@ -318,6 +338,7 @@ impl Daemon {
             return;
         };
         self.panics = 0;
+        self.worker.decided(self.policy.interval);
         let lost = news.as_ref().map_or(0, |news| lost(&news.plan, &state.ownership, seen));
         self.state = state;
         if let Some(news) = news {
@@ -371,6 +392,8 @@ impl Daemon {
     fn report(&self) -> Report {
         let mut beside = self.gate.findings();
         beside.extend(self.outdated.then(asked::outdated));
+        let recent = |at: &Tick| clock::now().since(*at) < TOLD_FOR;
+        beside.extend(self.lifted_at.filter(recent).map(|_| stalled()));
         report(ReportInput {
             policy: &self.policy,
             state: &self.state,
@@ -433,6 +456,19 @@ fn pending_knobs(
         action.changes().iter().map(|change| (action.path().clone(), change.new.kind()))
     });
     keys.collect()
+}
+
+/// Told for a while after the loop stood still.
+fn stalled() -> Finding {
+    Finding {
+        severity: Severity::Warning,
+        kind: FindingKind::Stalled,
+        component: None,
+        at: None,
+        text: "the control loop stood still for several intervals, so what follows the load was lifted and decided anew; see \
+               what the log says, and whether the host was starved"
+            .to_owned(),
+    }
 }
 
 /// Tells systemd; without one nobody listens.

@@ -9,6 +9,7 @@
 //! **Properties.** Every value that is replaced is in the journal before the write. A failed action never keeps the others from being
 //! done. Nothing is written to a group whose identity is not the one that was planned for.
 
+use super::failsafe::{Cap, Caps};
 use super::journal::Journal;
 use super::ledger::{Entry, Moved};
 use super::lifecycle;
@@ -23,6 +24,7 @@ use crate::model::{
 use crate::units::{Bytes, CgroupPath, CgroupRef, ComponentName, Span, Tick};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// systemd answers before it has written: it realises cgroups from a queue. A value that is not there after this was not taken.
@@ -39,6 +41,7 @@ pub struct Executor {
     pub(super) page: Bytes,
     pub(super) root: PathBuf,
     pub(super) keep: BTreeSet<ComponentName>,
+    pub(super) caps: Arc<Caps>,
 }
 
 impl Executor {
@@ -50,8 +53,8 @@ impl Executor {
         journal: Journal,
         page: Bytes,
     ) -> Self {
-        let root = PathBuf::from("/");
-        Self { fs, proc: ProcFs::default(), systemd, journal, page, root, keep: BTreeSet::new() }
+        let (root, keep, caps) = (PathBuf::from("/"), BTreeSet::new(), Arc::new(Caps::new()));
+        Self { fs, proc: ProcFs::default(), systemd, journal, page, root, keep, caps }
     }
 
     /// The components whose limits stay when provost leaves, from the configuration.
@@ -107,11 +110,46 @@ impl Executor {
 
     fn write(&self, at: &CgroupRef, change: &Change, tell: &mut dyn FnMut(Outcome)) {
         let started = clock::now();
+        let kind = change.new.kind();
+        let covers = change.reason.is_passing()
+            && change.new.as_kernel_keeps(self.page)
+                != self.journal.ledger().beneath(&at.path, kind);
+        if covers {
+            self.hand_over(&at.path, kind);
+        }
         let verdict = match self.same_group(at) {
             None => Verdict::Gone,
             Some(group) => self.write_knob(&group, &change.new),
         };
+        if !covers {
+            self.caps.forget(&at.path, kind);
+        }
         tell(self.knob_outcome(at, change, verdict, started));
+    }
+
+    /// Hands the passing value that the journal holds to the failsafe.
+    fn hand_over(&self, path: &CgroupPath, kind: KnobKind) {
+        let (ledger, key) = (self.journal.ledger(), (path.clone(), kind));
+        let (Some((id, passing)), Ok(group)) = (ledger.passing.get(&key), self.fs.group(path))
+        else {
+            return;
+        };
+        if group.id() != *id {
+            return;
+        }
+        let original = ledger.originals.get(&key);
+        self.caps.hold(Cap {
+            component: original.and_then(|original| original.component.clone()),
+            original: original.and_then(|original| original.value.clone()),
+            ..Cap::new(group, passing.clone(), ledger.beneath(path, kind))
+        });
+    }
+
+    /// Hands over what an earlier life of the daemon left.
+    pub(super) fn hand_over_adopted(&self) {
+        for (path, kind) in self.journal.ledger().passing.keys() {
+            self.hand_over(path, *kind);
+        }
     }
 
     /// Writes one knob and reads it back.
@@ -169,6 +207,7 @@ impl Executor {
         self.await_realised(&group, &knobs);
         for change in changes {
             let verdict = self.read_back(&group, &change.new);
+            self.caps.forget(&at.path, change.new.kind());
             tell(self.knob_outcome(at, change, verdict, started));
         }
     }

@@ -38,6 +38,7 @@ impl Executor {
             if matches!(giving, Giving::Done { .. }) {
                 self.note_lifted(&ledger, &due);
             }
+            self.caps.forget(due.path, due.kind);
             account.push(due.line(giving));
         }
         account

@@ -10,6 +10,7 @@
 
 mod carry;
 mod due;
+mod failsafe;
 mod journal;
 mod ledger;
 mod lifecycle;

@@ -91,6 +91,7 @@ impl Executor {
         if !kept {
             self.journal.note(Entry::Clean);
         }
+        self.caps.forget_all();
         self.journal.sync()?;
         Ok(account)
     }

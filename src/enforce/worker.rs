@@ -1,16 +1,23 @@
-//! The thread on which everything that may wait is done: writes that reclaim, moves that wait for the kernel, calls to systemd.
+//! The thread on which everything that may wait is done: writes that reclaim, moves that wait for the kernel, calls to systemd. Beside
+//! it, the one that lifts passing values when the loop stalls.
 //!
 //! It takes one order after the other and tells each outcome through a channel, waking the control loop. The loop never waits for it.
 
 use super::carry::Executor;
+use super::failsafe::Failsafe;
 use super::journal::JournalError;
 use super::ledger::Moved;
 use super::undo::Returned;
 use crate::model::{Outcome, Plan};
-use crate::units::ComponentName;
+use crate::units::{ComponentName, Span};
 use std::collections::BTreeSet;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Whoever waits for a result looks so often whether the thread is still there.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What the worker is to do.
 #[derive(Debug)]
@@ -34,6 +41,8 @@ pub enum Result {
     Outcome(Box<Outcome>),
     /// The plan is done.
     PlanDone,
+    /// What was lifted because the loop did not decide in time.
+    Lifted(Vec<Outcome>),
     /// What was ordered to be given back was, or as much as could be.
     GivenBack(std::result::Result<Vec<Returned>, JournalError>),
 }
@@ -44,19 +53,32 @@ pub struct Worker {
     orders: Option<Sender<Order>>,
     results: Receiver<Result>,
     thread: Option<JoinHandle<()>>,
+    failsafe: Failsafe,
 }
 
 impl Worker {
-    /// Starts the thread; `wake` is called after each result.
+    /// Starts the threads; `wake` is called after each result.
     ///
     /// # Errors
     /// The kernel's answer when no thread can be made.
     pub fn start(
         mut executor: Executor,
-        wake: impl Fn() + Send + 'static,
+        wake: impl Fn() + Clone + Send + 'static,
     ) -> std::io::Result<Self> {
         let (orders, received) = channel::<Order>();
         let (tell, results) = channel::<Result>();
+        executor.hand_over_adopted();
+        let failsafe = Failsafe::start(Arc::clone(&executor.caps), {
+            let (tell, wake) = (tell.clone(), wake.clone());
+            move |lifted| {
+                tracing::error!(
+                    knobs = lifted.len(),
+                    "the control loop decides nothing: what follows the load is lifted"
+                );
+                let _heard = tell.send(Result::Lifted(lifted));
+                wake();
+            }
+        })?;
         let work = move || {
             // Ends when the handle is dropped.
             while let Ok(order) = received.recv() {
@@ -80,7 +102,12 @@ impl Worker {
             }
         };
         let thread = std::thread::Builder::new().name("enforce".to_owned()).spawn(work)?;
-        Ok(Self { orders: Some(orders), results, thread: Some(thread) })
+        Ok(Self { orders: Some(orders), results, thread: Some(thread), failsafe })
+    }
+
+    /// The loop has decided, and does so every `interval`. When it stops to, passing values are lifted.
+    pub fn decided(&self, interval: Span) {
+        self.failsafe.decided(interval);
     }
 
     /// Gives an order. A worker that died takes none; that shows as a plan that is never done.
@@ -96,10 +123,22 @@ impl Worker {
         self.results.try_iter().collect()
     }
 
-    /// The next result, waiting for it.
+    /// The next result, waiting for it; none when the thread ended.
     #[must_use]
     pub fn wait(&self) -> Option<Result> {
-        self.results.recv().ok()
+        loop {
+            match self.results.recv_timeout(LOOK_AGAIN) {
+                Ok(result) => return Some(result),
+                Err(RecvTimeoutError::Timeout) if self.is_alive() => {}
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                    return self.results.try_recv().ok();
+                }
+            }
+        }
+    }
+
+    fn is_alive(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 }
 

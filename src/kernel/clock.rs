@@ -9,6 +9,12 @@ pub fn now() -> Tick {
     Tick(micros(ClockId::CLOCK_BOOTTIME))
 }
 
+/// Now on `CLOCK_MONOTONIC`, which stands still while the host sleeps: for how long somebody had time.
+#[must_use]
+pub fn awake() -> Tick {
+    Tick(micros(ClockId::CLOCK_MONOTONIC))
+}
+
 /// Seconds since 1970, for people only: it may step.
 #[must_use]
 pub fn wall_secs() -> u64 {

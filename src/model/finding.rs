@@ -50,6 +50,8 @@ pub enum FindingKind {
     AboveCeiling,
     /// Something could not be read.
     Unreadable,
+    /// The control loop stood still.
+    Stalled,
     /// A defect in provost itself.
     Bug,
 }

@@ -2,10 +2,12 @@
 
 use crate::common::{Agent, World, eventually, keyed, text, within};
 use nix::sched::{CpuSet as Affinity, sched_setaffinity};
+use nix::sys::ptrace;
 use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use provost::kernel::{Group, write};
-use provost::model::{Controller, Knob};
+use provost::model::{Controller, FindingKind, Knob};
 use provost::units::CpuSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -159,4 +161,51 @@ fn limits_return_and_then_nothing_is_written() {
     std::thread::sleep(Duration::from_secs(10));
     assert_eq!(writes(&agent), last, "a quiet host is left alone");
     assert_eq!(agent.end(Signal::SIGTERM), Some(0));
+}
+
+/// One thread that stands still while all others of its process run.
+struct Stopped(Pid);
+
+impl Stopped {
+    fn new(thread: i32) -> Self {
+        let thread = Pid::from_raw(thread);
+        ptrace::seize(thread, ptrace::Options::empty()).unwrap();
+        ptrace::interrupt(thread).unwrap();
+        waitpid(thread, Some(WaitPidFlag::__WALL)).unwrap();
+        Self(thread)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        ptrace::detach(self.0, None).unwrap();
+    }
+}
+
+#[test]
+fn a_loop_that_stands_still_caps_nobody() {
+    let Some(mut stage) = Stage::new("still") else { return };
+    stage.start_web();
+    let mut agent = Agent::new(&stage.world, "enforce", &stage.components());
+    agent.start();
+    stage.start_jobs();
+    eventually("the jobs are capped", || stage.is_capped());
+    // The loop is the main thread.
+    let still = Stopped::new(agent.pid());
+    let began = Instant::now();
+    eventually("the caps are lifted", || !stage.is_capped());
+    println!("FIGURE failsafe: lifted {:?} after the loop stood still", began.elapsed());
+    assert!(began.elapsed() > Duration::from_secs(3), "the loop had time until then");
+    assert!(began.elapsed() < Duration::from_secs(10), "{}", agent.log());
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(!stage.is_capped(), "and nobody writes them again");
+    assert!(agent.log().contains("the control loop decides nothing"), "{}", agent.log());
+    drop(still);
+    eventually("it decides anew", || stage.is_capped());
+    let status = agent.status();
+    let told = status.findings.iter().any(|finding| finding.kind == FindingKind::Stalled);
+    assert!(told, "{:?}", status.findings);
+    assert_eq!(status.drift.seen, 0, "nobody took anything from provost");
+    assert_eq!(agent.end(Signal::SIGTERM), Some(0));
+    assert!(stage.quotas().iter().all(|quota| text(quota) == "max 100000"), "given back");
 }
