@@ -14,7 +14,7 @@ use super::sentry::Sentry;
 use super::start::{Options, Setup, StartError};
 use super::talk::{self, Heard};
 use super::wait::{
-    CHANGED, Changed, RELOAD, SENTRY, STOP, Waiting, drain, listen_to_executions,
+    ALARM, CHANGED, Changed, RELOAD, SENTRY, STOP, Waiting, drain, listen_to_executions,
     what_changed,
 };
 use super::words::{account_text, log_outcome};
@@ -103,7 +103,7 @@ impl Daemon {
         if let Some(strategy) = options.strategy {
             policy.strategy = strategy;
         }
-        let sources = Waiting::new(policy.interval)?;
+        let sources = Waiting::new(policy.interval, &setup.roots.proc)?;
         let sentry = Sentry::new(&sources.poller, SENTRY).map_err(|errno| StartError::System {
             what: "make the sentry's timer",
             why: errno.desc().to_owned(),
@@ -206,6 +206,9 @@ impl Daemon {
             if let Err(text) = self.reload() {
                 tracing::error!("{text}");
             }
+        }
+        if woken.contains(&ALARM) {
+            self.happened.alarms.insert(Resource::Memory);
         }
         // Also when something else woke the loop: a program that the scan finds first would be placed without its time.
         self.executed();

@@ -4,6 +4,7 @@ use super::start::StartError;
 use crate::config::{Policy, Rule};
 use crate::kernel::poll::{Poller, Timer, Waker, Watch};
 use crate::kernel::proc_events::{ProcEvents, Wanted};
+use crate::kernel::stall::Trigger;
 use crate::units::{CgroupPath, Span};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::collections::BTreeSet;
@@ -25,6 +26,8 @@ pub(super) const RELOAD: u64 = 4;
 const EXECUTED: u64 = 5;
 /// The sentry's timer or one of its triggers.
 pub(super) const SENTRY: u64 = 6;
+/// The host stands still for memory.
+pub(super) const ALARM: u64 = 7;
 
 /// What the loop waits on.
 pub(super) struct Waiting {
@@ -34,10 +37,12 @@ pub(super) struct Waiting {
     pub(super) watch: Watch,
     pub(super) stop: UnixStream,
     pub(super) reload: UnixStream,
+    /// Only held open: the poller tells when it rings.
+    _alarm: Option<Trigger>,
 }
 
 impl Waiting {
-    pub(super) fn new(interval: Span) -> Result<Self, StartError> {
+    pub(super) fn new(interval: Span, proc: &Path) -> Result<Self, StartError> {
         let system = |what| {
             move |errno: nix::errno::Errno| StartError::System {
                 what,
@@ -57,7 +62,8 @@ impl Waiting {
         poller.add(&stop, STOP).map_err(add)?;
         poller.add(&reload, RELOAD).map_err(add)?;
         waker.wake();
-        Ok(Self { poller, timer, waker, watch, stop, reload })
+        let alarm = memory_alarm(&poller, proc);
+        Ok(Self { poller, timer, waker, watch, stop, reload, _alarm: alarm })
     }
 
     pub(super) fn follow(&mut self, mount: &Path, groups: &BTreeSet<CgroupPath>) {
@@ -66,6 +72,19 @@ impl Waiting {
             self.watch.add(mount, path);
         }
     }
+}
+
+/// Without it, the levels follow the averages alone.
+fn memory_alarm(poller: &Poller, proc: &Path) -> Option<Trigger> {
+    let set = Trigger::host_memory(proc)
+        .and_then(|trigger| poller.add_alarm(&trigger, ALARM).map(|()| trigger));
+    set.inspect_err(|errno| {
+        tracing::info!(
+            "no alarm for want of memory ({}): levels follow the averages alone",
+            errno.desc()
+        );
+    })
+    .ok()
 }
 
 /// A stream that becomes readable when one of the signals comes.

@@ -1,4 +1,5 @@
-//! How long a group's tasks have waited for a CPU that others had, and the kernel's alarm when they begin to.
+//! How long a group's tasks have waited for a CPU that others had, and the kernel's alarm when they begin to, or when the whole host
+//! stands still for memory.
 //!
 //! `total` of a pressure file is brought up to date at every read; `avg10` moves every two seconds only. Time in which the group's own
 //! quota stopped it counts as waiting too (`kernel/sched/psi.c`), and is taken out here.
@@ -11,13 +12,20 @@ use super::group::Group;
 use super::parse;
 use super::sampler::{Buffer, pread_into};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat};
+use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+const FLAGS: OFlag = OFlag::O_RDWR.union(OFlag::O_NONBLOCK).union(OFlag::O_CLOEXEC);
 
 /// A stall of a tenth of half a second wakes; the kernel looks ten times a window, so less gains nothing.
-const TRIGGER: &[u8] = b"full 50000 500000\0";
+const CPU: &[u8] = b"full 50000 500000\0";
+/// Nobody got on for three tenths of the time, for want of memory.
+const MEMORY: &[u8] = b"full 300000 1000000\0";
+/// The same share of a window that needs no capability.
+const MEMORY_UNPRIVILEGED: &[u8] = b"full 600000 2000000\0";
 
 /// The files that tell how long a group waited, held open.
 #[derive(Debug)]
@@ -53,21 +61,37 @@ impl CpuWait {
     }
 }
 
-/// The kernel's alarm for one group: readable with priority when all of its tasks waited for a tenth of half a second.
+/// The kernel's alarm: readable with priority, at most once a window, when all tasks waited for the set part of it.
 #[derive(Debug)]
 pub struct Trigger {
     pressure: OwnedFd,
 }
 
 impl Trigger {
-    /// Sets the alarm.
+    /// An alarm for one group: all of its tasks waited for a CPU for a tenth of half a second.
     ///
     /// # Errors
     /// EINVAL without `CAP_SYS_RESOURCE`; ENOENT or EOPNOTSUPP without PSI.
     pub fn cpu(group: &Group) -> Result<Self, Errno> {
-        let flags = OFlag::O_RDWR | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let pressure = openat(group.folder(), "cpu.pressure", flags, Mode::empty())?;
-        write(&pressure, TRIGGER)?;
+        Self::set(openat(group.folder(), "cpu.pressure", FLAGS, Mode::empty())?, CPU)
+    }
+
+    /// An alarm for the whole host: all of its tasks waited for memory for three tenths of a second, or of two seconds where the kernel
+    /// lets provost set no shorter window. `proc` is where procfs is mounted.
+    ///
+    /// # Errors
+    /// ENOENT or EOPNOTSUPP without PSI.
+    pub fn host_memory(proc: &Path) -> Result<Self, Errno> {
+        let path = proc.join("pressure/memory");
+        let opened = || open(&path, FLAGS, Mode::empty());
+        match Self::set(opened()?, MEMORY) {
+            Err(Errno::EINVAL | Errno::EPERM) => Self::set(opened()?, MEMORY_UNPRIVILEGED),
+            other => other,
+        }
+    }
+
+    fn set(pressure: OwnedFd, threshold: &[u8]) -> Result<Self, Errno> {
+        write(&pressure, threshold)?;
         Ok(Self { pressure })
     }
 }

@@ -4,7 +4,7 @@ use crate::common::{Agent, World, disk, disk_id, eventually, keyed, put, text, w
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::signal::Signal;
 use provost::kernel::{Group, write};
-use provost::model::{Controller, Knob};
+use provost::model::{Controller, Knob, Level, Resource};
 use provost::units::{Bytes, CpuMax, CpuSet, CpuTime, Limit};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -86,6 +86,34 @@ fn a_tiny_high_is_a_freeze() {
     write::knob(&tiny, &Knob::MemoryHigh(Limit::Max)).unwrap();
     eventually("it goes on", || text(&usage).parse::<u64>().unwrap() > 24 << 20);
     assert!(world.proc.stat(pid).is_some());
+}
+
+#[test]
+fn the_alarm_for_memory_is_heard() {
+    let Some(mut world) = World::new("alarm", &[Controller::Memory]) else { return };
+    let mut agent = Agent::new(&world, "observe", "");
+    agent.start();
+    if crate::common::cell() == "k61-nopsi" {
+        assert!(agent.log().contains("no alarm for want of memory"), "{}", agent.log());
+        return;
+    }
+    assert!(!agent.log().contains("no alarm"), "the kernel took it: {}", agent.log());
+    // It stands still at its limit, and nobody else has anything to do: all wait for memory.
+    let tiny = world.group("tiny");
+    write::knob(&tiny, &Knob::MemorySwapMax(Limit::At(Bytes::ZERO))).unwrap();
+    write::knob(&tiny, &Knob::MemoryHigh(Limit::At(Bytes::mebi(8)))).unwrap();
+    world.sh(&tiny, &format!("{TAKE}; sleep 1000; :"));
+    let mut cause = String::new();
+    let rang = within(Duration::from_secs(60), || {
+        // Asking is work too: not all wait meanwhile.
+        std::thread::sleep(Duration::from_secs(3));
+        let memory = agent.status().estimate.levels[&Resource::Memory].clone();
+        cause = format!("{:?}: {}", memory.level, memory.cause);
+        memory.level == Level::Emergency && memory.cause.contains("stood still")
+    });
+    let pressure = text(Path::new("/proc/pressure/memory"));
+    assert!(rang, "{cause}\n{pressure}\n{}", agent.log());
+    assert_eq!(agent.end(Signal::SIGTERM), Some(0));
 }
 
 /// The scratch disk's file system, unmounted when the test ends.
