@@ -233,4 +233,45 @@ mod tests {
         assert!(CgroupFs::open(&root).is_err(), "not a cgroup v2 file system");
         std::fs::remove_dir_all(&root).unwrap();
     }
+
+    /// Every folder below, by listing all of them.
+    fn listed(folder: &Path, above: &CgroupPath, found: &mut Vec<CgroupPath>) {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_dir() {
+                let path = above.child(&entry.file_name().to_string_lossy());
+                listed(&entry.path(), &path, found);
+                found.push(path);
+            }
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(32))]
+
+        /// The number of links decides which groups are listed; a group has files, which are no links of its own.
+        #[test]
+        fn a_walk_that_lists_no_leaves_misses_nobody(
+            paths in proptest::collection::vec("[ab](/[ab]){0,4}", 0..8),
+        ) {
+            let root = std::env::temp_dir().join(format!("provost-walk-{}", std::process::id()));
+            std::fs::create_dir_all(&root).unwrap();
+            for path in &paths {
+                std::fs::create_dir_all(root.join(path)).unwrap();
+                std::fs::write(root.join(path).join("cgroup.procs"), "").unwrap();
+            }
+            let walked = CgroupFs::open_unchecked(&root).unwrap().walk().unwrap();
+            let mut expected = vec![CgroupPath::root()];
+            listed(&root, &CgroupPath::root(), &mut expected);
+            std::fs::remove_dir_all(&root).unwrap();
+            let mut walked: Vec<CgroupPath> = walked.into_iter().map(|(path, _)| path).collect();
+            let position = |path: &CgroupPath| walked.iter().position(|walked| walked == path);
+            for path in &walked {
+                let parents_first = path.parent().is_none_or(|parent| position(&parent) < position(path));
+                proptest::prop_assert!(parents_first, "{path}");
+            }
+            walked.sort_unstable();
+            expected.sort_unstable();
+            proptest::prop_assert_eq!(walked, expected);
+        }
+    }
 }

@@ -135,3 +135,6 @@ fn read(proc: &ProcFs, pid: i32, exec_at: Option<Tick>) -> Option<ProcessFacts> 
         exec_at,
     })
 }
+
+#[cfg(test)]
+mod tests;
