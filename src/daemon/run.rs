@@ -114,6 +114,7 @@ impl Daemon {
         let worker = Worker::start(setup.executor, move || waker.wake()).map_err(|error| {
             StartError::System { what: "start the worker", why: error.to_string() }
         })?;
+        worker.decided(policy.interval);
         let executions = listen_to_executions(&policy, &sources);
         let enforcing = options.paths.enforce_switch().unwrap_or(policy.mode == Mode::Enforce);
         let mut state = State::default();
