@@ -15,6 +15,7 @@
 //! **Properties.** Deterministic; independent of the order of components; a component that spans several cgroups divides its
 //! ceilings among them, rounded down, so that together they never exceed them (unless a part would be so small that it were a freeze); no limit is ever put on an ancestor.
 
+mod cap;
 mod cpu;
 pub mod fair;
 mod io;
