@@ -17,6 +17,7 @@
 
 mod cap;
 mod cpu;
+mod disk;
 pub mod fair;
 mod io;
 mod memory;
