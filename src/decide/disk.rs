@@ -7,11 +7,12 @@
 //! there is to divide. The members get what the others and the headroom leave of it.
 //!
 //! **Terms.** *member*: a component that yields. *lane*: bytes read, bytes written, reads, or writes per second. *able*: what the
-//! disk can do in a lane. *helped*: the wait fell by a fifth since the limits were lowered.
+//! disk can do in a lane. *gain*: the wait fell by a fifth, or the protected do an eighth more operations, since the limits were lowered.
 //!
 //! **Algorithm.** A lane in which the members move a trifle is left alone. In the others `room = able - headroom - others`, by [`Cap`].
-//! Where the wait has not fallen by a fifth [`HELPS_WITHIN`] after the limits were lowered, they fall by another fifth; after
-//! [`TRIALS`] of these in a row they are given up for [`GIVEN_UP_FOR`]. That must be: a limit on a writer can hold up the journal of a file
+//! While somebody waits they fall by another fifth each [`TRIAL`], as long as that is a gain: who does nothing but read waits for the
+//! disk all the time, however well it is served, and only what it gets tells. After [`FRUITLESS`] without a gain they fall no further, and
+//! where there never was one they are lifted for [`GIVEN_UP_FOR`]. That must be: a limit on a writer can hold up the journal of a file
 //! system that others wait for.
 //!
 //! **Properties.** Parts sum to at most the cap; without a rate of every member nothing changes; a disk that no protected component uses is left alone.
@@ -21,14 +22,14 @@ use super::fair::{Claim, divide_all};
 use crate::config::{Component, Policy};
 use crate::estimate::Estimator;
 use crate::model::{IoMax, IoRate, Snapshot};
-use crate::units::{Bytes, CgroupPath, DeviceId, Limit, Ppm, Span, Tick};
+use crate::units::{Bytes, CgroupPath, DeviceId, Limit, Span, Tick};
 use std::collections::BTreeMap;
 
-/// Somebody waits for a disk when all its tasks do for this part of the time: where level warning ends.
-const WAITS: Ppm = Ppm::percent(2);
-/// The wait is an average over ten seconds: if it ended now, it would be down by a quarter after this.
-const HELPS_WITHIN: Span = Span::secs(3);
-const TRIALS: u32 = 10;
+/// Somebody waits for a disk when all its tasks do for so many millionths of the time: where level warning ends.
+const WAITS: u64 = 20_000;
+/// So long a change is given to show itself: a full queue takes a while to drain.
+const TRIAL: Span = Span::secs(3);
+const FRUITLESS: u32 = 3;
 const GIVEN_UP_FOR: Span = Span::secs(300);
 /// Nobody is limited for the sake of less than this part of what the disk can do.
 const TRIFLE_PERCENT: u64 = 5;
@@ -64,14 +65,27 @@ struct Lane {
     cap: Option<Cap>,
 }
 
-/// Whether the limits help.
+/// What lowering the limits brings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Trial {
     began: Tick,
-    /// The wait at that time.
-    wait: Ppm,
-    /// How many before it, in a row, did not help.
-    failed: u32,
+    before: Plight,
+    /// The sum over the looks since it began, and their number.
+    sum: Plight,
+    looks: u64,
+    /// How many before it, in a row, were no gain.
+    fruitless: u32,
+    /// Whether any was.
+    gained: bool,
+}
+
+/// How those fare who are protected.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Plight {
+    /// How long the one waits that waits most, in millionths of the time.
+    wait: u64,
+    /// Operations on the disk per second.
+    operations: u64,
 }
 
 /// What moves the limits in one look.
@@ -94,8 +108,8 @@ struct Member<'a> {
 struct Moved {
     all: Lanes,
     members: Lanes,
-    /// Whether a protected component uses it.
-    protects: bool,
+    /// By protected components; none where none of them uses it.
+    protected: Option<u64>,
 }
 
 impl Disks {
@@ -115,9 +129,10 @@ impl Disks {
             let Some(moved) = moved(policy, estimator, seen, device) else { continue };
             let disk = self.0.entry(device).or_default();
             disk.remember(&moved);
-            let press = Press { pressed: press.pressed && moved.protects, ..press };
-            let able = lanes(estimator.able(device).unwrap_or_default());
-            if disk.step(press, wait, able, seen.at) {
+            let plight = Plight { wait, operations: moved.protected.unwrap_or_default() };
+            let press = Press { pressed: press.pressed && moved.protected.is_some(), ..press };
+            disk.learn(lanes(estimator.able(device).unwrap_or_default()));
+            if disk.step(press, plight, seen.at) {
                 let members: Vec<Member<'_>> = members(policy, estimator, seen, device).collect();
                 changed |= disk.divide(&members);
             }
@@ -142,30 +157,42 @@ impl Disk {
         }
     }
 
-    /// Moves the limits. Whether they are to be divided anew.
-    fn step(&mut self, press: Press, wait: Ppm, able: Lanes, now: Tick) -> bool {
-        let rests = self.given_up.is_some_and(|at| now.since(at) < GIVEN_UP_FOR);
-        let press = Press { pressed: press.pressed && !rests, ..press };
-        let Some(trial) = self.trial.or_else(|| press.pressed.then_some(Trial::new(wait, now)))
-        else {
-            return false;
-        };
+    /// Takes in what the disk could do, as long as nothing is limited.
+    fn learn(&mut self, able: Lanes) {
         if self.trial.is_none() {
             for (lane, able) in self.lanes.iter_mut().zip(able) {
                 lane.able = able.max(lane.all.worst());
             }
         }
-        let next = if press.pressed { trial.next(wait, now) } else { trial };
-        if next.failed > TRIALS {
+    }
+
+    /// Moves the limits. Whether they are to be divided anew.
+    fn step(&mut self, press: Press, plight: Plight, now: Tick) -> bool {
+        let rests = self.given_up.is_some_and(|at| now.since(at) < GIVEN_UP_FOR);
+        let press = Press { pressed: press.pressed && !rests, ..press };
+        let Some(mut trial) = self.trial.or_else(|| press.pressed.then(|| Trial::new(plight, now)))
+        else {
+            return false;
+        };
+        let mut lower = false;
+        if press.pressed {
+            trial.add(plight);
+            if now.since(trial.began) >= TRIAL {
+                let (next, waits) = trial.next(now);
+                lower = waits && next.fruitless < FRUITLESS;
+                trial = next;
+            }
+        }
+        if trial.fruitless >= FRUITLESS && !trial.gained {
             self.given_up = Some(now);
             return self.lift();
         }
         let mut moved = false;
         for lane in &mut self.lanes {
-            moved |= lane.step(press, next.failed > trial.failed, now);
+            moved |= lane.step(press, lower, now);
         }
         let limited = self.lanes.iter().any(|lane| lane.cap.is_some());
-        self.trial = limited.then_some(next);
+        self.trial = limited.then_some(trial);
         moved
     }
 
@@ -201,7 +228,7 @@ impl Disk {
 
 impl Lane {
     /// Moves the cap. Whether it is to be divided anew.
-    fn step(&mut self, press: Press, failed: bool, now: Tick) -> bool {
+    fn step(&mut self, press: Press, lower: bool, now: Tick) -> bool {
         let others = self.others.worst();
         let trifle = self.able / 100 * TRIFLE_PERCENT;
         let is_used = self.all.worst().saturating_sub(others) > trifle;
@@ -210,25 +237,39 @@ impl Lane {
         }
         let had = self.cap.unwrap_or(Cap::none(self.able, now));
         let room = press.pressed.then(|| room(self.able, press.headroom_percent, others));
-        let cap = had.step(room, failed, self.able, now);
+        let cap = had.step(room, lower, self.able, now);
         self.cap = (press.pressed || cap.is_lower(self.able)).then_some(cap);
         cap.given != had.given || self.cap.is_none()
     }
 }
 
 impl Trial {
-    const fn new(wait: Ppm, now: Tick) -> Self {
-        Self { began: now, wait, failed: 0 }
+    const fn new(before: Plight, now: Tick) -> Self {
+        let sum = Plight { wait: 0, operations: 0 };
+        Self { began: now, before, sum, looks: 0, fruitless: 0, gained: false }
     }
 
-    /// The same, or the next one when its time is over.
-    fn next(self, wait: Ppm, now: Tick) -> Self {
-        if now.since(self.began) < HELPS_WITHIN {
-            return self;
-        }
-        let helped = wait < WAITS || u64::from(wait.get()) * 5 < u64::from(self.wait.get()) * 4;
-        let failed = if helped { 0 } else { self.failed + 1 };
-        Self { began: now, wait, failed }
+    const fn add(&mut self, plight: Plight) {
+        self.sum.wait = self.sum.wait.saturating_add(plight.wait);
+        self.sum.operations = self.sum.operations.saturating_add(plight.operations);
+        self.looks += 1;
+    }
+
+    /// The one after it, and whether somebody still waits.
+    fn next(self, now: Tick) -> (Self, bool) {
+        let looks = self.looks.max(1);
+        let mean = Plight { wait: self.sum.wait / looks, operations: self.sum.operations / looks };
+        let (gains, waits) = (mean.is_better_than(self.before), mean.wait >= WAITS);
+        let fruitless = if gains || !waits { 0 } else { FRUITLESS.min(self.fruitless + 1) };
+        let gained = self.gained || gains;
+        (Self { fruitless, gained, ..Self::new(mean, now) }, waits)
+    }
+}
+
+impl Plight {
+    const fn is_better_than(self, before: Self) -> bool {
+        self.wait.saturating_mul(5) <= before.wait.saturating_mul(4)
+            || self.operations > before.operations.saturating_add(before.operations / 8)
     }
 }
 
@@ -267,11 +308,14 @@ fn io_max([rbps, wbps, riops, wiops]: Lanes) -> IoMax {
     }
 }
 
-/// How long the protected component waits that waits most.
-fn wait(policy: &Policy, estimator: &Estimator) -> Ppm {
+/// How long the protected component waits that waits most, of now: an average would still tell of it when it is over, and the limits
+/// would fall on.
+fn wait(policy: &Policy, estimator: &Estimator) -> u64 {
     let protected = policy.components.values().filter(|one| one.priority.is_protected());
-    let waits = protected.filter_map(|one| estimator.component(&one.name)?.waits.io);
-    waits.map(|wait| wait.p10).max().unwrap_or_default()
+    protected
+        .filter_map(|one| estimator.disk_wait(&one.name))
+        .max()
+        .map_or(0, |wait| u64::from(wait.get()))
 }
 
 /// What goes over a disk; none where what all move over it is not known.
@@ -288,9 +332,13 @@ fn moved(
             *sum = sum.saturating_add(moved);
         }
     }
-    let mut protected = homes(policy, seen).filter(|(one, _)| one.priority.is_protected());
-    let protects = protected.any(|(_, home)| over(estimator, home, device).is_some());
-    Some(Moved { all, members: sum, protects })
+    let protected = homes(policy, seen).filter(|(one, _)| one.priority.is_protected());
+    let operations = protected.filter_map(|(_, home)| {
+        let [_, _, reads, writes] = over(estimator, home, device)?;
+        Some(reads.saturating_add(writes))
+    });
+    let protected = operations.reduce(u64::saturating_add);
+    Some(Moved { all, members: sum, protected })
 }
 
 fn over(estimator: &Estimator, group: &CgroupPath, device: DeviceId) -> Option<Lanes> {
@@ -325,4 +373,3 @@ fn members<'a>(
 
 #[cfg(test)]
 mod tests;
-

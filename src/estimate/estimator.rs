@@ -19,7 +19,7 @@ use super::bottleneck::{Case, Risers, Rival, Trail, least, settle, verdict};
 use super::disks::Disks;
 use super::host::{Host, Part};
 use super::pressure::{Input, Machine, Moment, Signal, configured};
-use super::signals::{Around, Averages, Signals};
+use super::signals::{Around, Signals};
 use super::smooth::{Interval, Smooth};
 use crate::config::{Policy, Steps, Thresholds};
 use crate::model::{
@@ -66,13 +66,17 @@ struct Waited {
     io: Part,
     refaults: Part,
     killed: Part,
+    /// For a disk, in the last interval alone.
+    disk_now: Option<Ppm>,
     /// What the component waits for whatever the cause, for the verdict.
     scores: Each<Option<Ppm>>,
 }
 
 impl Waited {
     /// Takes in one home.
-    fn add(&mut self, averages: &Averages, need: &Need) {
+    fn add(&mut self, signals: &Signals) {
+        let (averages, need) = (&signals.averages, &signals.need);
+        self.disk_now = self.disk_now.max(signals.disk_wait());
         self.cpu = self.cpu.worse(Part::of(averages.external_cpu));
         self.memory = self.memory.worse(Part::of(averages.external_memory));
         self.io = self.io.worse(Part::of(averages.external_io));
@@ -180,6 +184,12 @@ impl Estimator {
         self.groups.get(path).map_or(&[], |signals| &signals.disks)
     }
 
+    /// How much of the last interval a component waited for a disk through no limit of its own.
+    #[must_use]
+    pub fn disk_wait(&self, name: &ComponentName) -> Option<Ppm> {
+        self.components.get(name)?.waits.disk_now
+    }
+
     /// What the disk could do when somebody waited for it; none before that was seen.
     #[must_use]
     pub fn able(&self, device: DeviceId) -> Option<IoRate> {
@@ -267,10 +277,10 @@ impl Estimator {
                 continue;
             };
             component.need = first.need;
-            component.waits.add(&first.averages, &first.need);
+            component.waits.add(first);
             for part in parts {
                 component.need = both(&component.need, &part.need);
-                component.waits.add(&part.averages, &part.need);
+                component.waits.add(part);
             }
             component.trail.push(&component.need.usage, seen.at, interval);
         }

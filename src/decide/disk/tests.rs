@@ -98,15 +98,16 @@ fn who_yields_leaves_the_headroom_free() {
 #[test]
 fn limits_that_do_not_help_fall_on_and_are_given_up_in_the_end() {
     let mut stage = Stage::new();
-    for _ in 0..5 {
+    // The wait is an average: it rises at first, whatever is done.
+    for _ in 0..35 {
         stage.greedy(QUIET, 90);
     }
     let mut least = u64::MAX;
-    for _ in 0..60 {
+    for _ in 0..20 {
         stage.greedy(PRESSED, 90);
         least = least.min(stage.part("a").unwrap_or(u64::MAX));
     }
-    assert!(least <= 7, "{least}");
+    assert_eq!(least, 22, "35, and four fifths of it twice");
     assert_eq!(stage.part("a"), None, "they help nobody");
     stage.greedy(PRESSED, 90);
     assert_eq!(stage.part("a"), None, "and are not tried again at once");
