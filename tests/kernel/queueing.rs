@@ -1,6 +1,6 @@
 //! What yields leaves room on a disk: with a phase without provost in the same boot.
 
-use crate::common::{Agent, World, disk, disk_id, eventually, text, within};
+use crate::common::{Agent, World, disk, disk_id, text, within};
 use nix::sys::signal::Signal;
 use provost::kernel::{Group, write};
 use provost::model::{Controller, IoMax, Knob};
@@ -55,7 +55,9 @@ fn a_protected_reader_gets_its_disk_back() {
     let mut agent = Agent::new(&world, "enforce", &components);
     agent.start();
     let limits = world.file(&scan, "io.max");
-    eventually("the scan is limited", || text(&limits).contains("rbps="));
+    let limited = within(Duration::from_secs(40), || text(&limits).contains("rbps="));
+    let told = agent.say(&["status"]).out + &agent.say(&["explain", "db"]).out;
+    assert!(limited, "{told}\n{}", agent.log());
     let mut with = 0.0;
     let helped = within(Duration::from_secs(60), || {
         with = reads(&world, &db, five);
