@@ -78,6 +78,25 @@ pub fn allocate(amount: u64, claims: &[Claim], mode: Mode) -> Vec<u64> {
     given
 }
 
+/// Divides all of `amount`: what nobody wants goes to all by weight, up to each one's ceiling.
+#[must_use]
+pub fn divide_all(amount: u64, claims: &[Claim]) -> Vec<u64> {
+    let mut given = allocate(amount, claims, Mode::Weighted);
+    let left = amount.saturating_sub(given.iter().sum());
+    let rest: Vec<Claim> = claims
+        .iter()
+        .zip(&given)
+        .map(|(claim, had)| {
+            let room = claim.max.saturating_sub(*had);
+            Claim { floor: 0, want: room, max: room, ..*claim }
+        })
+        .collect();
+    for (has, more) in given.iter_mut().zip(allocate(left, &rest, Mode::Weighted)) {
+        *has += more;
+    }
+    given
+}
+
 /// When even the floors do not fit (a CPU was unplugged, memory was taken back): tier by tier from the top, and inside the tier that
 /// does not fit in proportion to the floors.
 fn floors_by_tier(amount: u64, claims: &[Claim], floors: &[u64]) -> Vec<u64> {

@@ -3,9 +3,9 @@
 
 use super::{Case, Housed};
 use crate::config::{IoDevice, IoPolicy};
-use crate::model::{IoMax, IoWeightBackend, Knob, Target, Via};
+use crate::model::{Home, IoMax, IoWeightBackend, Knob, Reason, Target, Via};
 use crate::units::{Bytes, CgroupPath, DeviceId, Limit, Weight};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// `block/blk-throttle.c` before 7.2 refuses a limit of one; below this a limit is a hang.
 const LEAST_RATE: u64 = 2;
@@ -16,11 +16,13 @@ const MOST_OF_BFQ: u64 = 1000;
 /// Limits and an explicit weight of each home. Weights by priority come with the tree.
 pub(super) fn targets(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
     let limits = per_disk(case, &housed.component.io);
+    let devices: BTreeSet<DeviceId> =
+        case.seen.host.disks.iter().map(|disk| disk.device).chain(limits.keys().copied()).collect();
     let mut targets = Vec::new();
     for home in housed.homes {
-        for (device, max) in &limits {
-            let knob = Knob::IoMax(*device, divided(*max, housed.parts()));
-            targets.push(housed.configured(home, knob, "io.limits"));
+        for device in &devices {
+            let configured = limits.get(device).map(|max| divided(*max, housed.parts()));
+            targets.extend(limit(case, housed, home, (*device, configured)));
         }
         if let Some(weight) = housed.component.io_weight {
             let share = Share {
@@ -36,6 +38,21 @@ pub(super) fn targets(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
         }
     }
     targets
+}
+
+/// What is configured, or less while the component yields.
+fn limit(
+    case: &Case<'_>,
+    housed: &Housed<'_>,
+    home: &Home,
+    (device, configured): (DeviceId, Option<IoMax>),
+) -> Option<Target> {
+    let standing = configured.unwrap_or(IoMax::UNLIMITED);
+    let passing = case.steering.disk(home.path(), device).map(|part| part.least(standing));
+    if let Some(max) = passing.filter(|max| *max != standing) {
+        return Some(housed.target(home, Knob::IoMax(device, max), Reason::YieldsDisk));
+    }
+    configured.map(|max| housed.configured(home, Knob::IoMax(device, max), "io.limits"))
 }
 
 /// A weight in the ranges of both files.

@@ -15,7 +15,9 @@
 //! **Properties.** Deterministic; independent of the order of components; a component that spans several cgroups divides its
 //! ceilings among them, rounded down, so that together they never exceed them (unless a part would be so small that it were a freeze); no limit is ever put on an ancestor.
 
+mod cap;
 mod cpu;
+mod disk;
 pub mod fair;
 mod io;
 mod memory;

@@ -3,12 +3,13 @@
 //! Everything else that is decided follows from the configuration and the present look alone. This does not: a cap that came down at once
 //! must come back slowly.
 
-use super::pool::{Measured, Pool, Press};
+use super::disk::{self, Disks};
+use super::pool::{self, Measured, Pool};
 use super::strategy::parameters;
 use crate::config::Policy;
 use crate::estimate::{Estimator, Rates};
-use crate::model::{Level, Resource, Snapshot};
-use crate::units::{CgroupPath, Millicpu, Span, Tick};
+use crate::model::{IoMax, Level, Resource, Snapshot};
+use crate::units::{CgroupPath, DeviceId, Millicpu, Span, Tick};
 
 /// After the last sign of waiting the cap stays for so long.
 const RELEASE_AFTER: Span = Span::secs(60);
@@ -22,6 +23,8 @@ pub struct Steering {
     at: Tick,
     pool: Pool,
     cpu: Pressed,
+    disks: Disks,
+    io: Pressed,
     moves: u64,
 }
 
@@ -74,11 +77,15 @@ impl Steering {
         let levels = estimator.levels();
         let waits = seen.waiting.contains(&Resource::Cpu);
         let pressed = self.cpu.update(waits || levels.cpu >= Level::Warning, seen.at);
-        let headroom_percent = parameters(policy.strategy, levels).cpu_headroom_percent;
-        let press = Press { pressed, waits, headroom_percent };
-        if self.pool.update(policy, rates, seen, press) {
-            self.moves += 1;
-        }
+        let parameters = parameters(policy.strategy, levels);
+        let headroom_percent = parameters.cpu_headroom_percent;
+        let press = pool::Press { pressed, waits, headroom_percent };
+        let mut moved = self.pool.update(policy, rates, seen, press);
+        let pressed = self.io.update(levels.io >= Level::Warning, seen.at);
+        let headroom_percent = parameters.disk_headroom_percent;
+        let press = disk::Press { pressed, headroom_percent };
+        moved |= self.disks.update(policy, estimator, seen, press);
+        self.moves += u64::from(moved);
     }
 
     /// Rises whenever something that is wanted changes.
@@ -90,5 +97,10 @@ impl Steering {
     /// What a home that yields may use now, and why; none while it need not yield.
     pub(super) fn cpu(&self, home: &CgroupPath) -> Option<(Millicpu, Measured)> {
         self.pool.part(home).zip(self.pool.measured())
+    }
+
+    /// What a home that yields may move over a disk now; none while it need not yield.
+    pub(super) fn disk(&self, home: &CgroupPath, device: DeviceId) -> Option<IoMax> {
+        self.disks.part(home, device)
     }
 }

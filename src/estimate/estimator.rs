@@ -16,16 +16,17 @@
 //! never tightens; a group that was made anew begins anew; the same looks give the same estimate.
 
 use super::bottleneck::{Case, Risers, Rival, Trail, least, settle, verdict};
+use super::disks::Disks;
 use super::host::{Host, Part};
 use super::pressure::{Input, Machine, Moment, Signal, configured};
-use super::signals::{Around, Averages, Signals};
+use super::signals::{Around, Signals};
 use super::smooth::{Interval, Smooth};
 use crate::config::{Policy, Steps, Thresholds};
 use crate::model::{
-    Amounts, Bottleneck, ComponentEstimate, DiskRate, Each, Estimate, HostUse, LevelView, Levels,
-    Need, Resource, Snapshot, Wait, Waits,
+    Amounts, Bottleneck, ComponentEstimate, DiskRate, Each, Estimate, HostUse, IoRate, LevelView,
+    Levels, Need, Resource, Snapshot, Wait, Waits,
 };
-use crate::units::{Bytes, CgroupPath, ComponentName, Millicpu, Ppm, Span, Tick};
+use crate::units::{Bytes, CgroupPath, ComponentName, DeviceId, Millicpu, Ppm, Span, Tick};
 use std::collections::BTreeMap;
 
 /// The host slept, or the agent did, when nobody looked for longer than this and three intervals.
@@ -43,6 +44,7 @@ pub struct Estimator {
     groups: BTreeMap<CgroupPath, Signals>,
     components: BTreeMap<ComponentName, Component>,
     bottlenecks: BTreeMap<ComponentName, Bottleneck>,
+    disks: Disks,
     unmanaged: Trail,
     moved: bool,
 }
@@ -64,13 +66,17 @@ struct Waited {
     io: Part,
     refaults: Part,
     killed: Part,
+    /// For a disk, in the last interval alone.
+    disk_now: Option<Ppm>,
     /// What the component waits for whatever the cause, for the verdict.
     scores: Each<Option<Ppm>>,
 }
 
 impl Waited {
     /// Takes in one home.
-    fn add(&mut self, averages: &Averages, need: &Need) {
+    fn add(&mut self, signals: &Signals) {
+        let (averages, need) = (&signals.averages, &signals.need);
+        self.disk_now = self.disk_now.max(signals.disk_wait());
         self.cpu = self.cpu.worse(Part::of(averages.external_cpu));
         self.memory = self.memory.worse(Part::of(averages.external_memory));
         self.io = self.io.worse(Part::of(averages.external_io));
@@ -111,6 +117,8 @@ impl Estimator {
         self.update_groups(seen, longest);
         self.update_components(policy, seen, interval);
         self.host.update(seen, interval, gap);
+        let moved = self.groups.get(&CgroupPath::root()).map(|root| root.disks.as_slice());
+        self.disks.update(seen, moved.unwrap_or_default(), interval);
         self.update_levels(&policy.thresholds, Moment { at: seen.at, gap, alarm });
         self.update_bottlenecks(seen, interval);
         self.moved = before != (self.levels(), self.alerts());
@@ -176,6 +184,18 @@ impl Estimator {
         self.groups.get(path).map_or(&[], |signals| &signals.disks)
     }
 
+    /// How much of the last interval a component waited for a disk through no limit of its own.
+    #[must_use]
+    pub fn disk_wait(&self, name: &ComponentName) -> Option<Ppm> {
+        self.components.get(name)?.waits.disk_now
+    }
+
+    /// What the disk could do when somebody waited for it; none before that was seen.
+    #[must_use]
+    pub fn able(&self, device: DeviceId) -> Option<IoRate> {
+        self.disks.able(device)
+    }
+
     /// Everything, as it is recorded and shown.
     #[must_use]
     pub fn view(&self) -> Estimate {
@@ -199,6 +219,7 @@ impl Estimator {
             host: self.host.now,
             levels: Resource::ALL.into_iter().map(level).collect(),
             components: self.components.iter().map(component).collect(),
+            disks: self.disks.all(),
         }
     }
 
@@ -256,10 +277,10 @@ impl Estimator {
                 continue;
             };
             component.need = first.need;
-            component.waits.add(&first.averages, &first.need);
+            component.waits.add(first);
             for part in parts {
                 component.need = both(&component.need, &part.need);
-                component.waits.add(&part.averages, &part.need);
+                component.waits.add(part);
             }
             component.trail.push(&component.need.usage, seen.at, interval);
         }

@@ -4,6 +4,7 @@
 
 mod bottleneck;
 mod demand;
+mod disks;
 mod estimator;
 mod host;
 mod ownership;

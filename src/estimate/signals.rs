@@ -354,6 +354,11 @@ impl Signals {
         self.averages.io.push(alone, interval);
     }
 
+    /// How much of the last interval all tasks waited for a disk, unless the group's own limits explain it.
+    pub(super) fn disk_wait(&self) -> Option<Ppm> {
+        self.stress_io.map(|wait| if self.need.bound.io { Ppm::ZERO } else { wait })
+    }
+
     /// Usage, demand and the rest from what is known now.
     fn conclude(&mut self, view: &GroupView, around: Around) {
         let usage = &view.usage;

@@ -24,6 +24,8 @@ pub struct Scope {
     pub home: bool,
     /// A home lies below it.
     pub above: bool,
+    /// It is the root, whose `io.stat` counts what all move over each disk.
+    pub root: bool,
 }
 
 /// The files of the waiting tier.
@@ -73,12 +75,12 @@ impl Waiting {
     const fn concerns(self, scope: Scope) -> bool {
         match self {
             Self::MemoryEventsLocal => scope.above,
+            Self::IoStat => scope.home || scope.root,
             Self::CpuPressure
             | Self::MemoryPressure
             | Self::IoPressure
             | Self::MemoryEvents
             | Self::MemoryStat
-            | Self::IoStat
             | Self::Pids
             | Self::PidsEvents
             | Self::Swap => scope.home,

@@ -44,6 +44,8 @@ pub enum Reason {
         /// What everybody else uses.
         others: Millicpu,
     },
+    /// It gives way: a protected component waits for a disk, so all that yield share what is left of it.
+    YieldsDisk,
     /// Nobody waits any more: back to what was there before.
     YieldsNoMore,
     /// The priority's share.
@@ -56,7 +58,7 @@ impl Reason {
     /// Whether the value follows the load. Such a value is written to the file only: systemd would keep it after provost.
     #[must_use]
     pub const fn is_passing(&self) -> bool {
-        matches!(self, Self::Yields { .. } | Self::YieldsNoMore)
+        matches!(self, Self::Yields { .. } | Self::YieldsDisk | Self::YieldsNoMore)
     }
 
     /// Whether what was there before provost comes back.
@@ -82,6 +84,9 @@ impl fmt::Display for Reason {
             Self::Yields { cap, others } => write!(
                 f,
                 "gives way: a protected component waits; all that yield may use {cap} cores, others use {others}"
+            ),
+            Self::YieldsDisk => f.write_str(
+                "gives way: a protected component waits for the disk; all that yield share what others leave",
             ),
             Self::YieldsNoMore => f.write_str("nobody waits any more: back to the original"),
             Self::PriorityShare => f.write_str("share of its priority"),

@@ -186,6 +186,17 @@ impl IoMax {
     /// No limit in any direction; the kernel then drops the device's line.
     pub const UNLIMITED: Self =
         Self { rbps: Limit::Max, wbps: Limit::Max, riops: Limit::Max, wiops: Limit::Max };
+
+    /// The lower of both in each direction.
+    #[must_use]
+    pub fn least(self, other: Self) -> Self {
+        Self {
+            rbps: self.rbps.min(other.rbps),
+            wbps: self.wbps.min(other.wbps),
+            riops: self.riops.min(other.riops),
+            wiops: self.wiops.min(other.wiops),
+        }
+    }
 }
 
 impl fmt::Display for IoMax {

@@ -380,4 +380,7 @@ pub struct Estimate {
     pub levels: BTreeMap<Resource, LevelView>,
     /// Every component that has a home.
     pub components: BTreeMap<ComponentName, ComponentEstimate>,
+    /// What each disk could do when somebody waited for it; a disk for which nobody waited yet is not among them.
+    #[serde(default)]
+    pub disks: Vec<DiskRate>,
 }

@@ -385,7 +385,11 @@ impl Collector {
         }
         let few = self.samplers.len() <= WAITING_PER_LOOK;
         for (path, sampler) in &mut self.samplers {
-            let scope = Scope { home: paths.contains(path), above: above.contains(path) };
+            let scope = Scope {
+                home: paths.contains(path),
+                above: above.contains(path),
+                root: path.is_root(),
+            };
             sampler.concern(scope, few || self.urgent.contains(path));
         }
     }
@@ -430,12 +434,17 @@ fn pidfiles(policy: &Policy) -> BTreeMap<PathBuf, i32> {
     files.filter_map(|file| Some((file.clone(), crate::kernel::process::pid_in(file)?))).collect()
 }
 
-/// Disks whose line in `io.max` is looked at though nobody limits them yet.
+/// Disks whose line in `io.max` is looked at though nobody limits them yet: those that the configuration names, and all where somebody
+/// may have to yield.
 fn limited_disks(policy: &Policy, seen: &Snapshot) -> Vec<DeviceId> {
+    let all = || seen.host.disks.iter().map(|disk| disk.device);
     let mut devices = BTreeSet::new();
+    if policy.components.values().any(|component| component.yields) {
+        devices.extend(all());
+    }
     for entry in policy.components.values().flat_map(|component| &component.io) {
         match &entry.device {
-            IoDevice::All => devices.extend(seen.host.disks.iter().map(|disk| disk.device)),
+            IoDevice::All => devices.extend(all()),
             IoDevice::Path { disks, .. } => devices.extend(disks.iter().copied()),
         }
     }

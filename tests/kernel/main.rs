@@ -21,6 +21,7 @@ mod gate;
 mod knobs;
 mod moving;
 mod pressing;
+mod queueing;
 mod second_reader;
 mod tree;
 mod yielding;
