@@ -17,6 +17,7 @@
 
 mod cpu;
 pub mod fair;
+mod high;
 mod io;
 mod memory;
 mod place;

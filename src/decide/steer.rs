@@ -3,6 +3,7 @@
 //! Everything else that is decided follows from the configuration and the present look alone. This does not: a cap that came down at once
 //! must come back slowly.
 
+use super::high::{self, High, Holding};
 use super::pool::{Measured, Pool, Press};
 use super::strategy::parameters;
 use crate::config::Policy;
@@ -22,6 +23,11 @@ pub struct Steering {
     at: Tick,
     pool: Pool,
     cpu: Pressed,
+    high: High,
+    memory: Pressed,
+    /// Memory's level at the last look, and what brought it there when it rose last.
+    memory_level: Level,
+    because: String,
     moves: u64,
 }
 
@@ -79,6 +85,22 @@ impl Steering {
         if self.pool.update(policy, rates, seen, press) {
             self.moves += 1;
         }
+        self.update_memory(policy, estimator, seen);
+    }
+
+    fn update_memory(&mut self, policy: &Policy, estimator: &Estimator, seen: &Snapshot) {
+        let levels = estimator.levels();
+        let level = levels.memory;
+        if level > self.memory_level {
+            self.because = estimator.cause(Resource::Memory);
+        }
+        self.memory_level = level;
+        let pressed = self.memory.update(level >= Level::Warning, seen.at);
+        let buffer_percent = parameters(policy.strategy, levels).memory_buffer_percent;
+        if self.high.update(policy, estimator, seen, high::Press { pressed, level, buffer_percent })
+        {
+            self.moves += 1;
+        }
     }
 
     /// Rises whenever something that is wanted changes.
@@ -90,5 +112,10 @@ impl Steering {
     /// What a home that yields may use now, and why; none while it need not yield.
     pub(super) fn cpu(&self, home: &CgroupPath) -> Option<(Millicpu, Measured)> {
         self.pool.part(home).zip(self.pool.measured())
+    }
+
+    /// What a home that yields may hold now, and because of what; none while it need not yield.
+    pub(super) fn memory(&self, home: &CgroupPath) -> Option<(Holding, &str)> {
+        self.high.holding(home).map(|holding| (holding, self.because.as_str()))
     }
 }

@@ -8,11 +8,13 @@ use crate::model::{Level, Levels};
 pub(super) struct Parameters {
     /// The part of the host's CPUs that stays free while protected components wait, in percent.
     pub(super) cpu_headroom_percent: u64,
+    /// What is kept for protected components while memory is short, beyond what they used at most lately, in percent of that.
+    pub(super) memory_buffer_percent: u64,
 }
 
-const CONSERVATIVE: Parameters = Parameters { cpu_headroom_percent: 15 };
-const BALANCED: Parameters = Parameters { cpu_headroom_percent: 20 };
-const AGGRESSIVE: Parameters = Parameters { cpu_headroom_percent: 30 };
+const CONSERVATIVE: Parameters = Parameters { cpu_headroom_percent: 15, memory_buffer_percent: 20 };
+const BALANCED: Parameters = Parameters { cpu_headroom_percent: 20, memory_buffer_percent: 30 };
+const AGGRESSIVE: Parameters = Parameters { cpu_headroom_percent: 30, memory_buffer_percent: 50 };
 
 /// From level warning on, so many points of headroom more.
 const PRESSED_POINTS: u64 = 5;
@@ -29,5 +31,5 @@ pub(super) fn parameters(strategy: Strategy, levels: Levels) -> Parameters {
         },
     };
     let points = if levels.cpu >= Level::Warning { PRESSED_POINTS } else { 0 };
-    Parameters { cpu_headroom_percent: base.cpu_headroom_percent + points }
+    Parameters { cpu_headroom_percent: base.cpu_headroom_percent + points, ..base }
 }
