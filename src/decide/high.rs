@@ -17,7 +17,8 @@
 //! [`fair::allocate`], strictly by priority in an emergency. Who does not yield wants its peak, protected ones with a buffer; who yields
 //! wants a quarter more than it uses, and what nobody wants goes to those who yield by weight. A limit is at least the part, the
 //! guarantee, [`LEAST`], and 1.05 times what is stuck; it falls by [`STEP`] or a tenth of the usage a look, and only once the usage has
-//! followed.
+//! followed. Where protected components wait as much as before [`HELPS_WITHIN`] after the last change, they get another tenth of their peak, as long as
+//! somebody uses nine tenths of a limit.
 //!
 //! **Properties**, each a test in `high/tests.rs`: parts sum to at most what is divided; a home's limit is never lowered below its
 //! guarantee nor below 1.05 times what is stuck, and stays a sixth and 32 MiB below its `memory.max`; a look that lacks what was known
@@ -27,7 +28,7 @@ use super::fair::{Claim, Mode, allocate};
 use crate::config::{Component, Policy};
 use crate::estimate::Estimator;
 use crate::model::{GroupView, Home, Knob, KnobKind, Level, Snapshot};
-use crate::units::{Bytes, CgroupPath, Limit, Span, Tick};
+use crate::units::{Bytes, CgroupPath, Limit, Ppm, Span, Tick};
 use std::collections::BTreeMap;
 
 /// No home is held at less: below it programs misbehave.
@@ -47,6 +48,13 @@ const PATIENCE: Span = Span::secs(30);
 const SWAP_KEPT_PERCENT: u64 = 40;
 /// A peak loses this part in a second: half of it in three quarters of an hour.
 const PEAK_FADES: u64 = 4096;
+/// Limits that have not helped after this are too high.
+const HELPS_WITHIN: Span = Span::secs(10);
+/// Whoever waits for less than this part of the time does not wait: below it level critical ends.
+const WAITS: Ppm = Ppm::percent(5);
+/// What protected components get beyond their buffer, in percent of their peak, when limits have not helped; each time, and at most.
+const MORE_PERCENT: u64 = 10;
+const MOST_MORE_PERCENT: u64 = 100;
 /// Closer looks change nothing.
 const SHORTEST: Span = Span::millis(500);
 
@@ -61,6 +69,10 @@ pub(super) struct High {
     /// What each home that yields may hold.
     limits: BTreeMap<CgroupPath, Held>,
     measured: Measured,
+    /// When a limit changed last or it was last judged whether that helped, and what part of the time was waited then.
+    judged: (Tick, Ppm),
+    /// What protected components get beyond their buffer because limits did not help.
+    more_percent: u64,
 }
 
 /// The limit of one home.
@@ -111,6 +123,8 @@ struct User<'a> {
     peak: Bytes,
     /// Whether its memory limit was reached lately.
     slowed: bool,
+    /// What part of the time it waits for memory through no doing of its own; nothing unless it is protected.
+    waits: Ppm,
 }
 
 impl High {
@@ -130,23 +144,45 @@ impl High {
         self.host = seen.host.memory;
         let all_known = self.remember(policy, seen, span);
         if !press.pressed {
+            self.more_percent = 0;
             return self.release(seen, span);
         }
         let Some(available) = seen.load.memory_available.filter(|_| all_known) else {
             return false;
         };
         let users: Vec<User<'_>> = self.users(policy, estimator, seen).collect();
+        let press = Press { buffer_percent: press.buffer_percent + self.more_percent, ..press };
         let parts = divide(policy, seen, available, (&users, press));
         let (limits, measured) = self.limits(seen, &users, &parts, press.level);
         let what_is_written =
             |(path, held): (&CgroupPath, &Held)| (path.clone(), held.at, held.let_go);
         let changed =
             !limits.iter().map(what_is_written).eq(self.limits.iter().map(what_is_written));
+        let waited = users.iter().map(|user| user.waits).max().unwrap_or_default();
+        let can_give = users.iter().any(|user| {
+            let limit = limits.get(user.home.path());
+            limit.is_some_and(|held| !held.let_go && user.usage >= held.at.scaled(90, 100))
+        });
         self.limits = limits;
         if changed {
             self.measured = measured;
         }
+        self.judge((waited, can_give), press.level, changed);
         changed
+    }
+
+    /// Where protected components wait as much as before some time after the last change, they need more than they ever used, if somebody
+    /// is left who has it.
+    fn judge(&mut self, (waited, can_give): (Ppm, bool), level: Level, changed: bool) {
+        let (since, before) = self.judged;
+        if !changed && self.at.since(since) < HELPS_WITHIN {
+            return;
+        }
+        self.judged = (self.at, waited);
+        let helped = waited < WAITS || waited.get() * 5 < before.get() * 4;
+        if !changed && !helped && can_give && level >= Level::Critical {
+            self.more_percent = (self.more_percent + MORE_PERCENT).min(MOST_MORE_PERCENT);
+        }
     }
 
     /// The limits after a look in which memory is pressed, and what they came from.
@@ -210,8 +246,11 @@ impl High {
             let (_, anon) = used(group)?;
             let peak = self.peaks.get(home.path()).copied()?;
             let usage = group.usage.memory?;
-            let slowed = estimator.group(home.path()).is_some_and(|need| need.bound.memory);
-            Some(User { component, home, group, homes, usage, anon, peak, slowed })
+            let need = estimator.group(home.path());
+            let slowed = need.is_some_and(|need| need.bound.memory);
+            let waits = need.and_then(|need| need.waits.memory).map(|wait| wait.p10);
+            let waits = waits.filter(|_| component.priority.is_protected()).unwrap_or_default();
+            Some(User { component, home, group, homes, usage, anon, peak, slowed, waits })
         })
     }
 

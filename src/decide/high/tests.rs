@@ -1,7 +1,7 @@
 //! The limits over time: a host whose use of memory is given look by look.
 
 use super::*;
-use crate::model::{MemoryEvents, MemoryStat, Priority, Reading};
+use crate::model::{MemoryEvents, MemoryStat, Priority, Psi, PsiLine, Reading};
 use crate::testing::{add_home, component, host, policy};
 use proptest::prelude::*;
 
@@ -232,6 +232,27 @@ fn a_peak_is_kept_while_the_component_is_evicted() {
     stage.holds("web", 120, 100);
     stage.second(CRITICAL);
     assert!(stage.at("a") + stage.at("b") <= LEFT + 1, "{} {}", stage.at("a"), stage.at("b"));
+}
+
+#[test]
+fn limits_that_do_not_help_fall_on() {
+    let mut stage = Stage::new();
+    let mut sums = Vec::new();
+    for second in 1..=60 {
+        for name in ["a", "b"] {
+            let limit = stage.limit(name).and_then(Limit::value).unwrap_or(LEFT / 2);
+            stage.holds(name, limit, 0);
+        }
+        let wait = PsiLine { total_usec: second * 300_000, avg10_centi: 0 };
+        let usage = &mut stage.seen.groups.get_mut(&path("web")).unwrap().usage;
+        usage.memory_psi = Some(Psi { some: wait, full: PsiLine::default() });
+        stage.second(CRITICAL);
+        sums.push(stage.at("a") + stage.at("b"));
+    }
+    assert_eq!((sums[0], sums[8]), (LEFT, LEFT), "they have ten seconds");
+    assert!(sums.is_sorted_by(|a, b| a >= b), "{sums:?}");
+    // A tenth of 500 every ten seconds.
+    assert!((LEFT - 260..=LEFT - 190).contains(&sums[59]), "{sums:?}");
 }
 
 #[derive(Debug, Clone)]
