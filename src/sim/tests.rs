@@ -203,6 +203,20 @@ fn a_steady_load_comes_to_rest() {
     }
 }
 
+/// Memory that yields: the service keeps more of its memory, and the hog lives longer, though it cannot be swapped out.
+#[test]
+fn a_hog_that_yields_leaves_the_service_its_memory() {
+    let hog = BUILT_IN.iter().find(|built_in| built_in.name == "memory-hog").unwrap();
+    let scenario = Scenario::built_in(hog).unwrap();
+    let without = scenario.play(Arm::Static).score;
+    for strategy in [Strategy::Conservative, Strategy::Adaptive] {
+        let with = scenario.play(Arm::With(strategy)).score;
+        assert!(with.memory_stall.0 * 2 < without.memory_stall.0, "{with:?}");
+        assert!(with.served >= without.served.map(|served| served + 1500), "{with:?}");
+        assert!(with.kills * 2 <= without.kills, "{with:?}");
+    }
+}
+
 #[test]
 fn a_thousand_components_are_written_once() {
     let thousand = BUILT_IN.iter().find(|built_in| built_in.name == "thousand").unwrap();

@@ -1,6 +1,6 @@
 //! Memory that yields gives way to what is protected, and is given back: with a phase without provost in the same boot.
 
-use crate::common::{Agent, World, disk, eventually, put, text, within};
+use crate::common::{Agent, World, disk, eventually, keyed, put, text, within};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::signal::Signal;
 use provost::kernel::Group;
@@ -14,6 +14,8 @@ const AVAILABLE: u64 = 260;
 /// What the protected reader reads again and again, and what the job reads.
 const KEPT: u64 = 80;
 const READ: u64 = 240;
+/// What the job takes that cannot be reclaimed.
+const TAKEN: u64 = 200;
 
 /// A protected reader of a file that it needs again and again, and a job that reads all of a disk: both in page cache.
 struct Stage {
@@ -66,11 +68,18 @@ impl Stage {
         eventually("the file is read twice", || self.passes() >= 2);
     }
 
+    /// Reads all of the disk, again and again.
     fn start_job(&mut self) {
         let script = format!(
             "while :; do dd if={} of=/dev/null bs=1M count={READ} 2>/dev/null; done",
             disk().display()
         );
+        self.world.sh(&self.job, &script);
+    }
+
+    /// Holds so much anonymous memory and touches all of it, again and again.
+    fn start_hog(&mut self) {
+        let script = format!("exec dd if=/dev/zero of=/dev/null bs={TAKEN}M");
         self.world.sh(&self.job, &script);
     }
 
@@ -163,6 +172,30 @@ fn a_protected_reader_keeps_its_page_cache() {
     assert!(held && helped, "{explained}\n{}", agent.log());
     assert!(beside < 0.8 * with, "{beside}");
     assert!(explained.contains("gives way") && explained.contains("memory"), "{explained}");
+    assert_eq!(agent.end(Signal::SIGTERM), Some(0));
+    assert_eq!(stage.high(), "max", "given back");
+}
+
+#[test]
+fn memory_that_cannot_be_swapped_out_is_not_squeezed() {
+    let Some(mut stage) = Stage::new("stuck") else { return };
+    stage.start_web();
+    let mut agent = Agent::new(&stage.world, "enforce", &stage.components());
+    agent.start();
+    stage.serves(Duration::from_secs(4));
+    stage.start_hog();
+    let held = within(Duration::from_secs(60), || stage.high() != "max");
+    let (_, waits) = stage.serves(Duration::from_secs(10));
+    let anon = keyed(&stage.world.file(&stage.job, "memory.stat"), "anon");
+    let slowed = keyed(&stage.world.file(&stage.job, "memory.events"), "high");
+    let high = stage.high();
+    println!(
+        "FIGURE stuck: {anon} bytes taken, memory.high {high}, slowed {slowed} times; the reader waits {waits:.2} of the time"
+    );
+    assert!(held, "{}", agent.log());
+    assert!(anon >= TAKEN << 20, "it was not taken: {anon}");
+    assert!(high == "max" || high.parse::<u64>().unwrap() >= anon, "{high}");
+    assert_eq!(slowed, 0, "{}", agent.log());
     assert_eq!(agent.end(Signal::SIGTERM), Some(0));
     assert_eq!(stage.high(), "max", "given back");
 }
