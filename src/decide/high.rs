@@ -17,8 +17,8 @@
 //! [`fair::allocate`], strictly by priority in an emergency. Who does not yield wants its peak, protected ones with a buffer; who yields
 //! wants a quarter more than it uses, and what nobody wants goes to those who yield by weight. A limit is at least the part, the
 //! guarantee, [`LEAST`], and 1.05 times what is stuck; it falls by [`STEP`] or a tenth of the usage a look, and only once the usage has
-//! followed. Where protected components wait as much as before [`HELPS_WITHIN`] after the last change, they get another tenth of their peak, as long as
-//! somebody uses nine tenths of a limit.
+//! followed. Where protected components wait as much as before [`HELPS_WITHIN`] after the last change, homes come down at level warning too, and at
+//! critical they get another tenth of their peak, as long as somebody uses nine tenths of a limit.
 //!
 //! **Properties**, each a test in `high/tests.rs`: parts sum to at most what is divided; a home's limit is never lowered below its
 //! guarantee nor below 1.05 times what is stuck, and stays a sixth and 32 MiB below its `memory.max`; a look that lacks what was known
@@ -50,8 +50,9 @@ const SWAP_KEPT_PERCENT: u64 = 40;
 const PEAK_FADES: u64 = 4096;
 /// Limits that have not helped after this are too high.
 const HELPS_WITHIN: Span = Span::secs(10);
-/// Whoever waits for less than this part of the time does not wait: below it level critical ends.
+/// Whoever waits for less than this part of the time does not wait: below it level critical ends, and level warning.
 const WAITS: Ppm = Ppm::percent(5);
+const WAITS_A_LITTLE: Ppm = Ppm::percent(1);
 /// What protected components get beyond their buffer, in percent of their peak, when limits have not helped; each time, and at most.
 const MORE_PERCENT: u64 = 10;
 const MOST_MORE_PERCENT: u64 = 100;
@@ -73,6 +74,8 @@ pub(super) struct High {
     judged: (Tick, Ppm),
     /// What protected components get beyond their buffer because limits did not help.
     more_percent: u64,
+    /// Whether not to grow did not help, so that homes come down at level warning already.
+    down: bool,
 }
 
 /// The limit of one home.
@@ -144,7 +147,7 @@ impl High {
         self.host = seen.host.memory;
         let all_known = self.remember(policy, seen, span);
         if !press.pressed {
-            self.more_percent = 0;
+            (self.more_percent, self.down) = (0, false);
             return self.release(seen, span);
         }
         let Some(available) = seen.load.memory_available.filter(|_| all_known) else {
@@ -153,7 +156,8 @@ impl High {
         let users: Vec<User<'_>> = self.users(policy, estimator, seen).collect();
         let press = Press { buffer_percent: press.buffer_percent + self.more_percent, ..press };
         let parts = divide(policy, seen, available, (&users, press));
-        let (limits, measured) = self.limits(seen, &users, &parts, press.level);
+        let tighten = self.down || press.level >= Level::Critical;
+        let (limits, measured) = self.limits(seen, &users, &parts, tighten);
         let what_is_written =
             |(path, held): (&CgroupPath, &Held)| (path.clone(), held.at, held.let_go);
         let changed =
@@ -171,17 +175,24 @@ impl High {
         changed
     }
 
-    /// Where protected components wait as much as before some time after the last change, they need more than they ever used, if somebody
-    /// is left who has it.
+    /// Where protected components wait as much as before some time after the last change, and somebody is left who has what they need: not to
+    /// grow is not enough, or they need more than they ever used.
     fn judge(&mut self, (waited, can_give): (Ppm, bool), level: Level, changed: bool) {
         let (since, before) = self.judged;
         if !changed && self.at.since(since) < HELPS_WITHIN {
             return;
         }
         self.judged = (self.at, waited);
-        let helped = waited < WAITS || waited.get() * 5 < before.get() * 4;
-        if !changed && !helped && can_give && level >= Level::Critical {
+        let is_critical = level >= Level::Critical;
+        let little = if is_critical { WAITS } else { WAITS_A_LITTLE };
+        let helped = waited < little || waited.get() * 5 < before.get() * 4;
+        if changed || helped || !can_give {
+            return;
+        }
+        if is_critical {
             self.more_percent = (self.more_percent + MORE_PERCENT).min(MOST_MORE_PERCENT);
+        } else {
+            self.down = true;
         }
     }
 
@@ -191,14 +202,14 @@ impl High {
         seen: &Snapshot,
         users: &[User<'_>],
         parts: &[Bytes],
-        level: Level,
+        tighten: bool,
     ) -> (BTreeMap<CgroupPath, Held>, Measured) {
         let yielding = || users.iter().zip(parts).filter(|(user, _)| user.component.yields);
         let swap = swap_room(seen, yielding().count());
         let left = yielding().fold(Bytes::ZERO, |sum, (user, part)| sum.plus(user.least(*part)));
         let limit = |(user, part): (&User<'_>, &Bytes)| {
             let path = user.home.path();
-            let held = self.next(self.limits.get(path), (user, *part), swap, level)?;
+            let held = self.next(self.limits.get(path), (user, *part), swap, tighten)?;
             Some((path.clone(), Held { at: held.at.page_floor(seen.host.page), ..held }))
         };
         let limits = yielding().filter(|(user, _)| !user.group.holds_protected).filter_map(limit);
@@ -260,7 +271,7 @@ impl High {
         had: Option<&Held>,
         (user, part): (&User<'_>, Bytes),
         swap: Bytes,
-        level: Level,
+        tighten: bool,
     ) -> Option<Held> {
         let stuck = user.anon.minus(user.swap_room(swap));
         let least = stuck.scaled(105, 100);
@@ -271,7 +282,6 @@ impl High {
         }
         let within = |bytes: Bytes| most.value().map_or(bytes, |most| bytes.min(most));
         let part = within(part);
-        let tighten = level >= Level::Critical;
         let step = STEP.max(user.usage.scaled(10, 100));
         let had = match had {
             Some(had) if had.let_go && least > part => return Some(*had),

@@ -153,11 +153,11 @@ fn a_protected_reader_keeps_its_page_cache() {
     let (_, _) = stage.serves(Duration::from_secs(6));
     stage.start_job();
     let onset = Instant::now();
-    let held = within(Duration::from_secs(60), || stage.high() != "max");
+    let held = within(Duration::from_secs(40), || stage.high() != "max");
     let first = onset.elapsed();
     let (mut with, mut waits) = (0.0, 0.0);
     let helped = held
-        && within(Duration::from_secs(20), || {
+        && within(Duration::from_secs(35), || {
             (with, waits) = stage.serves(Duration::from_secs(8));
             with >= 0.8 * alone
         });
@@ -184,7 +184,7 @@ fn memory_that_cannot_be_swapped_out_is_not_squeezed() {
     agent.start();
     stage.serves(Duration::from_secs(4));
     stage.start_hog();
-    let held = within(Duration::from_secs(60), || stage.high() != "max");
+    let held = within(Duration::from_secs(40), || stage.high() != "max");
     let (_, waits) = stage.serves(Duration::from_secs(10));
     let anon = keyed(&stage.world.file(&stage.job, "memory.stat"), "anon");
     let slowed = keyed(&stage.world.file(&stage.job, "memory.events"), "high");

@@ -255,6 +255,25 @@ fn limits_that_do_not_help_fall_on() {
     assert!((LEFT - 260..=LEFT - 190).contains(&sums[59]), "{sums:?}");
 }
 
+#[test]
+fn where_not_to_grow_is_not_enough_homes_come_down_at_warning_too() {
+    let mut stage = Stage::new();
+    let mut limits = Vec::new();
+    for second in 1..=40 {
+        for name in ["a", "b"] {
+            let limit = stage.limit(name).and_then(Limit::value).unwrap_or(1000);
+            stage.holds(name, limit, 0);
+        }
+        let wait = PsiLine { total_usec: second * 50_000, avg10_centi: 0 };
+        let usage = &mut stage.seen.groups.get_mut(&path("web")).unwrap().usage;
+        usage.memory_psi = Some(Psi { some: wait, full: PsiLine::default() });
+        stage.second(WARNING);
+        limits.push(stage.at("a"));
+    }
+    assert_eq!((limits[0], limits[9]), (1024, 1024), "they have ten seconds");
+    assert!((LEFT / 2..LEFT / 2 + 20).contains(&limits[39]), "down to the part: {limits:?}");
+}
+
 #[derive(Debug, Clone)]
 struct Holds {
     usage: u64,
