@@ -14,6 +14,7 @@
 //! **Properties.** `memory.max` is never set below 1.02 times the usage without `hard`; never above the present limit while it
 //! follows; the sum of all `memory.min` is at most half of RAM.
 
+use super::high::Measured;
 use super::{Case, Housed};
 use crate::config::{OomPolicy, Policy};
 use crate::model::{Home, Knob, KnobKind, Priority, Reason, Target};
@@ -40,12 +41,8 @@ pub(super) fn targets(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
                 targets.push(housed.configured(home, Knob::MemoryMin(least), "memory.guarantee"));
             }
         }
-        if let Limit::At(_) = memory.high {
-            targets.push(housed.configured(
-                home,
-                Knob::MemoryHigh(part_of(memory.high)),
-                "memory.high",
-            ));
+        if let Some((high, reason)) = high(case, housed, home, part_of(memory.high)) {
+            targets.push(housed.target(home, Knob::MemoryHigh(high), reason));
         }
         if let Limit::At(ceiling) = memory.ceiling {
             targets.push(max_target(case, housed, home, part(ceiling).max(LEAST_PART)));
@@ -79,6 +76,39 @@ fn least_protection(case: &Case<'_>, guarantee: Bytes) -> Bytes {
     let sum = case.critical;
     let half = Bytes(case.seen.host.memory.0 / 2);
     if sum <= half { guarantee } else { guarantee.scaled(half.0, sum.0) }
+}
+
+/// The configured limit, or less while the component yields.
+fn high(
+    case: &Case<'_>,
+    housed: &Housed<'_>,
+    home: &Home,
+    configured: Limit<Bytes>,
+) -> Option<(Limit<Bytes>, Reason)> {
+    let by_key = |_| (configured, Reason::Configured { key: "memory.high".into() });
+    let configured_target = configured.value().map(by_key);
+    let holding = case.steering.memory(home.path()).filter(|_| housed.component.yields);
+    let Some((holding, because)) = holding else {
+        return configured_target;
+    };
+    let own = if configured == Limit::Max { original_high(case, home) } else { configured };
+    match holding.limit {
+        Limit::At(_) if holding.limit < own => {
+            let because = because.to_owned();
+            let Measured { left, others } = holding.measured;
+            Some((holding.limit, Reason::YieldsMemory { because, left, others }))
+        }
+        Limit::At(_) => configured_target,
+        Limit::Max => configured_target.or(Some((own, Reason::LetGo))),
+    }
+}
+
+/// What the group's `memory.high` was before provost.
+fn original_high(case: &Case<'_>, home: &Home) -> Limit<Bytes> {
+    match case.ownership.original(case.seen, home.path(), KnobKind::MemoryHigh) {
+        Some(Knob::MemoryHigh(limit)) => *limit,
+        Some(_) | None => Limit::Max,
+    }
 }
 
 fn max_target(case: &Case<'_>, housed: &Housed<'_>, home: &Home, ceiling: Bytes) -> Target {

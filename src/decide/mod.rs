@@ -19,6 +19,7 @@ mod cap;
 mod cpu;
 mod disk;
 pub mod fair;
+mod high;
 mod io;
 mod memory;
 mod place;

@@ -4,8 +4,9 @@
 //! must come back slowly.
 
 use super::disk::{self, Disks};
+use super::high::{self, High, Holding};
 use super::pool::{self, Measured, Pool};
-use super::strategy::parameters;
+use super::strategy::{Parameters, parameters};
 use crate::config::Policy;
 use crate::estimate::{Estimator, Rates};
 use crate::model::{IoMax, Level, Resource, Snapshot};
@@ -25,6 +26,11 @@ pub struct Steering {
     cpu: Pressed,
     disks: Disks,
     io: Pressed,
+    high: High,
+    memory: Pressed,
+    /// Memory's level at the last look, and what brought it there when it rose last.
+    memory_level: Level,
+    because: String,
     moves: u64,
 }
 
@@ -81,11 +87,29 @@ impl Steering {
         let headroom_percent = parameters.cpu_headroom_percent;
         let press = pool::Press { pressed, waits, headroom_percent };
         let mut moved = self.pool.update(policy, rates, seen, press);
+        moved |= self.update_memory(policy, estimator, seen, parameters);
         let pressed = self.io.update(levels.io >= Level::Warning, seen.at);
         let headroom_percent = parameters.disk_headroom_percent;
         let press = disk::Press { pressed, headroom_percent };
         moved |= self.disks.update(policy, estimator, seen, press);
         self.moves += u64::from(moved);
+    }
+
+    fn update_memory(
+        &mut self,
+        policy: &Policy,
+        estimator: &Estimator,
+        seen: &Snapshot,
+        parameters: Parameters,
+    ) -> bool {
+        let level = estimator.levels().memory;
+        if level > self.memory_level {
+            self.because = estimator.cause(Resource::Memory);
+        }
+        self.memory_level = level;
+        let pressed = self.memory.update(level >= Level::Warning, seen.at);
+        let buffer_percent = parameters.memory_buffer_percent;
+        self.high.update(policy, estimator, seen, high::Press { pressed, level, buffer_percent })
     }
 
     /// Rises whenever something that is wanted changes.
@@ -102,5 +126,10 @@ impl Steering {
     /// What a home that yields may move over a disk now; none while it need not yield.
     pub(super) fn disk(&self, home: &CgroupPath, device: DeviceId) -> Option<IoMax> {
         self.disks.part(home, device)
+    }
+
+    /// What a home that yields may hold now, and because of what; none while it need not yield.
+    pub(super) fn memory(&self, home: &CgroupPath) -> Option<(Holding, &str)> {
+        self.high.holding(home).map(|holding| (holding, self.because.as_str()))
     }
 }

@@ -10,11 +10,16 @@ pub(super) struct Parameters {
     pub(super) cpu_headroom_percent: u64,
     /// The part of a disk that stays free while protected components wait for it, in percent.
     pub(super) disk_headroom_percent: u64,
+    /// What is kept for protected components while memory is short, beyond what they used at most lately, in percent of that.
+    pub(super) memory_buffer_percent: u64,
 }
 
-const CONSERVATIVE: Parameters = Parameters { cpu_headroom_percent: 15, disk_headroom_percent: 20 };
-const BALANCED: Parameters = Parameters { cpu_headroom_percent: 20, disk_headroom_percent: 30 };
-const AGGRESSIVE: Parameters = Parameters { cpu_headroom_percent: 30, disk_headroom_percent: 40 };
+const CONSERVATIVE: Parameters =
+    Parameters { cpu_headroom_percent: 15, disk_headroom_percent: 20, memory_buffer_percent: 20 };
+const BALANCED: Parameters =
+    Parameters { cpu_headroom_percent: 20, disk_headroom_percent: 30, memory_buffer_percent: 30 };
+const AGGRESSIVE: Parameters =
+    Parameters { cpu_headroom_percent: 30, disk_headroom_percent: 40, memory_buffer_percent: 50 };
 
 /// From level warning on, so many points of headroom more.
 const PRESSED_POINTS: u64 = 5;

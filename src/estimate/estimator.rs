@@ -116,7 +116,8 @@ impl Estimator {
         let interval = Interval::of(span);
         self.update_groups(seen, longest);
         self.update_components(policy, seen, interval);
-        self.host.update(seen, interval, gap);
+        let slowed = self.is_anybody_slowed(policy);
+        self.host.update(seen, (interval, gap), slowed);
         let moved = self.groups.get(&CgroupPath::root()).map(|root| root.disks.as_slice());
         self.disks.update(seen, moved.unwrap_or_default(), interval);
         self.update_levels(&policy.thresholds, Moment { at: seen.at, gap, alarm });
@@ -146,6 +147,12 @@ impl Estimator {
     #[must_use]
     pub const fn since(&self, resource: Resource) -> Tick {
         self.levels.of(resource).since()
+    }
+
+    /// What brought a resource to its level, as a clause; empty while nothing has happened.
+    #[must_use]
+    pub fn cause(&self, resource: Resource) -> String {
+        self.levels.of(resource).cause()
     }
 
     /// How much of the host is in use.
@@ -284,6 +291,12 @@ impl Estimator {
             }
             component.trail.push(&component.need.usage, seen.at, interval);
         }
+    }
+
+    /// Whether a component that yields reached a memory limit lately. What it waits for then is in the host's own pressure as well.
+    fn is_anybody_slowed(&self, policy: &Policy) -> bool {
+        let slowed = |name| self.component(name).is_some_and(|need| need.bound.memory);
+        policy.components.iter().any(|(name, component)| component.yields && slowed(name))
     }
 
     fn update_levels(&mut self, thresholds: &Thresholds, moment: Moment) {

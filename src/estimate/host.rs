@@ -66,12 +66,18 @@ pub(super) struct Host {
 }
 
 impl Host {
-    /// Takes in one look.
-    pub(super) fn update(&mut self, seen: &Snapshot, interval: Interval, gap: bool) {
+    /// Takes in one look, with the time since the last one and whether nobody looked for too long. While somebody who yields is `slowed` by
+    /// a memory limit, the host's waiting for memory is not counted: it cannot be told from that one's.
+    pub(super) fn update(
+        &mut self,
+        seen: &Snapshot,
+        (interval, gap): (Interval, bool),
+        slowed: bool,
+    ) {
         let load = &seen.load;
         self.psi = has_psi(load);
         self.update_cpu(seen, interval, gap);
-        self.update_memory(seen, interval, gap);
+        self.update_memory(seen, (interval, gap), slowed);
         self.now.pids = load.tasks;
         self.now.share.pids = load.tasks.and_then(|tasks| Ppm::of(tasks, seen.host.pid_max));
         let free = load.swap_free.and_then(|free| Ppm::of(free.0, seen.host.swap.0));
@@ -100,7 +106,7 @@ impl Host {
         self.now.cpu = share.map(|share| Millicpu(share.times(Millicpu::cores(cores).0)));
     }
 
-    fn update_memory(&mut self, seen: &Snapshot, interval: Interval, gap: bool) {
+    fn update_memory(&mut self, seen: &Snapshot, (interval, gap): (Interval, bool), slowed: bool) {
         let load = &seen.load;
         let fresh = load.memory_psi.map(|psi| psi.full.total_usec);
         let last = std::mem::replace(&mut self.memory_full, fresh);
@@ -108,6 +114,7 @@ impl Host {
         let before = std::mem::replace(&mut self.used, used);
         if !gap {
             let waited = grown(last, fresh).map(|usec| interval.share(usec));
+            let waited = if slowed { waited.map(|_| Ppm::ZERO) } else { waited };
             self.waits.push(waited, interval);
             let grown = before.zip(used).map(|(old, new)| difference(old.0, new.0));
             self.now.growth = grown.map(|grown| {

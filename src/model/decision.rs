@@ -46,6 +46,17 @@ pub enum Reason {
     },
     /// It gives way: a protected component waits for a disk, so all that yield share what is left of it.
     YieldsDisk,
+    /// Its memory gives way: memory is short, so all that yield share what others leave.
+    YieldsMemory {
+        /// Who waits, or what is short, as a clause.
+        because: String,
+        /// What all of them may hold together.
+        left: Bytes,
+        /// What is kept for everybody else.
+        others: Bytes,
+    },
+    /// Without room in swap its memory cannot be taken back, and it was slowed down for as long as that is of use.
+    LetGo,
     /// Nobody waits any more: back to what was there before.
     YieldsNoMore,
     /// The priority's share.
@@ -58,13 +69,20 @@ impl Reason {
     /// Whether the value follows the load. Such a value is written to the file only: systemd would keep it after provost.
     #[must_use]
     pub const fn is_passing(&self) -> bool {
-        matches!(self, Self::Yields { .. } | Self::YieldsDisk | Self::YieldsNoMore)
+        matches!(
+            self,
+            Self::Yields { .. }
+                | Self::YieldsDisk
+                | Self::YieldsMemory { .. }
+                | Self::LetGo
+                | Self::YieldsNoMore
+        )
     }
 
     /// Whether what was there before provost comes back.
     #[must_use]
     pub const fn gives_back(&self) -> bool {
-        matches!(self, Self::NoLongerConfigured | Self::YieldsNoMore)
+        matches!(self, Self::NoLongerConfigured | Self::LetGo | Self::YieldsNoMore)
     }
 }
 
@@ -87,6 +105,13 @@ impl fmt::Display for Reason {
             ),
             Self::YieldsDisk => f.write_str(
                 "gives way: a protected component waits for the disk; all that yield share what others leave",
+            ),
+            Self::YieldsMemory { because, left, others } => write!(
+                f,
+                "gives way: {because}; all that yield may hold {left}, {others} are kept for others, until memory is at level normal for a minute"
+            ),
+            Self::LetGo => f.write_str(
+                "let go: its memory cannot be swapped out, and slowing it down for half a minute did not make it give any back",
             ),
             Self::YieldsNoMore => f.write_str("nobody waits any more: back to the original"),
             Self::PriorityShare => f.write_str("share of its priority"),

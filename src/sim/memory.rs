@@ -217,43 +217,51 @@ fn take_up(tree: &Tree, groups: &mut [Group], number: usize, room: u64) {
     add(tree, groups, number, new);
 }
 
-/// What `memory.high` of one group above leaves of a charge in this tick.
+/// What `memory.high` of one group above leaves of a charge in this tick: all that stays below it, and above it one batch after the other,
+/// each with its sleep, as long as the tick lasts.
 fn slowed(
     tree: &Tree,
     groups: &mut [Group],
     host: &mut Host,
     (number, above, room): (usize, usize, u64),
 ) -> u64 {
-    let over = |groups: &[Group]| {
-        groups.get(above).map_or((0, 1), |group| {
-            let high = group.knobs.set.high;
-            ((group.memory + room).saturating_sub(high), high.max(4096))
-        })
-    };
-    let (before, _) = over(groups);
-    if before == 0 {
+    let Some(group) = groups.get_mut(above) else { return 0 };
+    let high = group.knobs.set.high;
+    let over = (group.memory + room).saturating_sub(high);
+    if over == 0 {
         return room;
     }
-    if let Some(group) = groups.get_mut(above) {
-        group.counters.memory_high += 1;
-    }
-    reclaim(tree, groups, host, (Pool::Group(above), before));
-    let (left, high) = over(groups);
-    let ratio = scaled(left, 1_000_000, high);
-    // 64 s times the square of the ratio, in microseconds.
-    let delay = scaled(ratio.saturating_mul(ratio), 64, 1_000_000).min(LONGEST_DELAY);
+    group.counters.memory_high += 1;
+    reclaim(tree, groups, host, (Pool::Group(above), over));
+    let memory = groups.get(above).map_or(0, |group| group.memory);
     let Some(leaf) = groups.get_mut(number).and_then(|group| group.leaf.as_mut()) else {
         return 0;
     };
-    if delay < SHORTEST_DELAY {
-        return room;
-    }
     let threads = leaf.demand.threads.max(1);
-    let batches = (TICK * threads / delay).max(1).min(room.div_ceil(BATCH));
-    let asleep = batches * delay / threads;
+    let (mut charged, mut asleep) = (high.saturating_sub(memory).min(room), 0);
+    while charged < room && asleep < TICK * threads {
+        let delay = delay((memory + charged).saturating_sub(high), high);
+        if delay < SHORTEST_DELAY {
+            charged += shortest_delay_at(high).saturating_sub(memory + charged).max(BATCH);
+        } else {
+            (charged, asleep) = (charged + BATCH, asleep + delay);
+        }
+    }
+    let asleep = asleep / threads;
     leaf.delay += asleep;
     leaf.lived.memory_stall = leaf.lived.memory_stall.max(asleep.min(TICK));
-    room.min(batches * BATCH)
+    charged.min(room)
+}
+
+/// The sleep of one batch: 64 s times the square of the overage ratio, in microseconds.
+fn delay(over: u64, high: u64) -> u64 {
+    let ratio = scaled(over, 1_000_000, high.max(4096));
+    scaled(ratio.saturating_mul(ratio), 64, 1_000_000).min(LONGEST_DELAY)
+}
+
+/// The usage below which no batch sleeps: an eightieth above `memory.high`, where the square comes to 10 ms.
+const fn shortest_delay_at(high: u64) -> u64 {
+    high.saturating_add(high / 80)
 }
 
 fn stall(groups: &mut [Group], number: usize, usec: u64) {

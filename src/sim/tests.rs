@@ -179,7 +179,8 @@ fn the_same_seed_gives_the_same_bytes_and_another_one_does_not() {
     assert!(play(1) != play(2), "the seed means nothing");
 }
 
-/// A steady load ends in rest, whatever the scenario.
+/// A steady load ends in rest, whatever the scenario. One that the host cannot hold is not steady: it is killed and comes back for ever, and
+/// then no more is written in a quarter of the time than there are kills.
 #[test]
 fn a_steady_load_comes_to_rest() {
     for built_in in BUILT_IN.iter().filter(|one| one.name != "thousand") {
@@ -188,9 +189,10 @@ fn a_steady_load_comes_to_rest() {
             scenario.duration = Span::secs(1200);
             for arm in Arm::ALL {
                 let played = scenario.play(arm);
-                assert_eq!(
-                    played.score.writes_last_quarter,
-                    0,
+                let kills = played.score.kills;
+                let restless = if kills >= 20 { kills } else { 0 };
+                assert!(
+                    played.score.writes_last_quarter <= restless,
                     "{} as at {at} with {}: {:?}",
                     built_in.name,
                     arm.word(),
@@ -198,6 +200,20 @@ fn a_steady_load_comes_to_rest() {
                 );
             }
         }
+    }
+}
+
+/// Memory that yields: the service keeps more of its memory, and the hog lives longer, though it cannot be swapped out.
+#[test]
+fn a_hog_that_yields_leaves_the_service_its_memory() {
+    let hog = BUILT_IN.iter().find(|built_in| built_in.name == "memory-hog").unwrap();
+    let scenario = Scenario::built_in(hog).unwrap();
+    let without = scenario.play(Arm::Static).score;
+    for strategy in [Strategy::Conservative, Strategy::Adaptive] {
+        let with = scenario.play(Arm::With(strategy)).score;
+        assert!(with.memory_stall.0 * 2 < without.memory_stall.0, "{with:?}");
+        assert!(with.served >= without.served.map(|served| served + 1500), "{with:?}");
+        assert!(with.kills * 2 <= without.kills, "{with:?}");
     }
 }
 

@@ -15,6 +15,7 @@
 
 mod bite;
 mod common;
+mod crowding;
 mod daemon;
 mod faults;
 mod gate;

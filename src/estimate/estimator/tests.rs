@@ -251,6 +251,21 @@ fn a_limit_above_explains_the_pressure_below() {
 }
 
 #[test]
+fn what_a_limit_slows_down_is_no_pressure_of_the_host() {
+    let level = |is_slowed: bool| {
+        let mut world = World::new();
+        world.run(60, |world, second| {
+            world.seen.load.memory_psi = psi(second * 500_000, second * 500_000);
+            let high = if is_slowed { second } else { 0 };
+            world.usage(JOBS).memory_events =
+                Some(MemoryEvents { high, ..MemoryEvents::default() });
+        });
+        world.levels().memory
+    };
+    assert_eq!((level(false), level(true)), (Level::Emergency, Level::Normal));
+}
+
+#[test]
 fn the_alarm_is_an_emergency_of_memory_alone() {
     let mut world = World::new();
     world.run(5, |_, _| {});
