@@ -4,7 +4,7 @@ use super::Printout;
 use super::args::{Cli, RestoreArgs};
 use super::fail::{EXIT_PARTLY, Failure};
 use crate::daemon::{account_text, restorer};
-use crate::enforce::{Giving, Journal, Ledger, Returned};
+use crate::enforce::{Giving, Journal, JournalError, Ledger, Returned};
 use crate::model::{Knob, KnobKind};
 use crate::units::{CgroupId, CgroupPath};
 use serde_json::json;
@@ -13,14 +13,22 @@ pub(super) fn restore(cli: &Cli, args: &RestoreArgs) -> Result<Printout, Failure
     if args.dry_run {
         return dry_run(cli, args);
     }
-    let (_instance, mut executor) = restorer(&cli.paths())?;
-    let account =
-        if args.temporary { executor.lift_passing() } else { executor.give_back(args.all) };
-    let account = account.map_err(|error| Failure::new(1, error.to_string()))?;
+    let account = give_back(cli, args)?;
     let failed = account.iter().any(|line| matches!(line.how, Giving::Failed { .. }));
     let exit = if failed { EXIT_PARTLY } else { 0 };
     let stdout = if cli.json { document(&account) } else { account_text(&account) + "\n" };
     Ok(Printout { stdout, stderr: String::new(), exit })
+}
+
+fn give_back(cli: &Cli, args: &RestoreArgs) -> Result<Vec<Returned>, Failure> {
+    let failed = |error: JournalError| Failure::new(1, error.to_string());
+    // As a rule there is none when a daemon ends, and its successor waits for this.
+    if args.temporary && Journal::peek(&cli.state_dir).map_err(failed)?.passing.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (_instance, mut executor) = restorer(&cli.paths())?;
+    if args.temporary { executor.lift_passing() } else { executor.give_back(args.all) }
+        .map_err(failed)
 }
 
 fn document(account: &[Returned]) -> String {
