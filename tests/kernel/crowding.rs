@@ -159,7 +159,8 @@ fn a_protected_reader_keeps_its_page_cache() {
     let helped = held
         && within(Duration::from_secs(35), || {
             (with, waits) = stage.serves(Duration::from_secs(8));
-            with >= 0.8 * alone
+            // Not how often it reads: that is as much the machine's doing as the job's.
+            waits <= waited / 4.0
         });
     println!(
         "FIGURE crowding: {alone:.2} passes a second alone, {beside:.2} beside the job (waits {waited:.2} of the time), \
@@ -170,7 +171,7 @@ fn a_protected_reader_keeps_its_page_cache() {
     println!("FIGURE crowding: the job has {events}");
     let explained = agent.say(&["explain", "job"]).out;
     assert!(held && helped, "{explained}\n{}", agent.log());
-    assert!(beside < 0.8 * with, "{beside}");
+    assert!(waited >= 0.02, "the job takes nothing from it: {waited}");
     assert!(explained.contains("gives way") && explained.contains("memory"), "{explained}");
     assert_eq!(agent.end(Signal::SIGTERM), Some(0));
     assert_eq!(stage.high(), "max", "given back");
