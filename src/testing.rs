@@ -1,8 +1,8 @@
 //! Builders of policies and looks at a host, and a kernel small enough to carry a plan out on: for unit and property tests only.
 
 use crate::config::{
-    Affinity, Backend, Catch, Component, CpuPolicy, MemoryPolicy, Mode, OnLeave, OomPolicy, Policy,
-    Reserve, Strategy, Thresholds,
+    Affinity, Backend, Catch, Component, CpuPolicy, Division, MemoryPolicy, Mode, OnLeave,
+    OomPolicy, Policy, Reserve, Strategy, Thresholds,
 };
 use crate::model::{
     Action, Change, Controller, Disk, GroupView, Home, HomeKind, HostView, IoWeightBackend, Knob,
@@ -22,6 +22,7 @@ pub(crate) fn policy(components: impl IntoIterator<Item = Component>) -> Policy 
     Policy {
         mode: Mode::Enforce,
         strategy: Strategy::Balanced,
+        division: Division::Weighted,
         interval: Span::secs(1),
         on_stop: OnLeave::Restore,
         override_for: Span::secs(600),

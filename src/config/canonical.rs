@@ -27,6 +27,7 @@ pub fn entries(policy: &Policy) -> Vec<Entry> {
     let mut list = List { component: None, entries: Vec::new() };
     list.text("mode", mode(policy.mode));
     list.text("strategy", strategy(policy.strategy));
+    list.text("division", policy.division.word());
     list.text("interval", policy.interval);
     list.text("on-stop", on_leave(policy.on_stop));
     list.text("override-for", policy.override_for);

@@ -15,7 +15,7 @@ use super::accounts::Accounts;
 use super::defaults::{default_component, default_policy};
 use super::issue::{Code, ConfigIssue};
 use super::merged::{Content, Key, Merged};
-use super::policy::{Backend, Component, Glob, Mode, OnLeave, Policy, Reserve, Strategy};
+use super::policy::{Backend, Component, Division, Glob, Mode, OnLeave, Policy, Reserve, Strategy};
 use super::raw;
 use super::suggest::shorten;
 use crate::model::Priority;
@@ -153,14 +153,8 @@ impl Check<'_> {
                 raw::Mode::Enforce => Mode::Enforce,
             };
         }
-        if let Some(strategy) = raw.strategy {
-            policy.strategy = match strategy {
-                raw::Strategy::Conservative => Strategy::Conservative,
-                raw::Strategy::Balanced => Strategy::Balanced,
-                raw::Strategy::Aggressive => Strategy::Aggressive,
-                raw::Strategy::Adaptive => Strategy::Adaptive,
-            };
-        }
+        policy.strategy = raw.strategy.map_or(policy.strategy, strategy);
+        policy.division = raw.division.map_or(policy.division, division);
         if let Some(backend) = raw.backend {
             policy.backend = match backend {
                 raw::Backend::Auto => Backend::Auto,
@@ -280,6 +274,24 @@ impl Check<'_> {
                 None
             }
         }
+    }
+}
+
+fn strategy(raw: raw::Strategy) -> Strategy {
+    match raw {
+        raw::Strategy::Conservative => Strategy::Conservative,
+        raw::Strategy::Balanced => Strategy::Balanced,
+        raw::Strategy::Aggressive => Strategy::Aggressive,
+        raw::Strategy::Adaptive => Strategy::Adaptive,
+    }
+}
+
+fn division(raw: raw::Division) -> Division {
+    match raw {
+        raw::Division::Weighted => Division::Weighted,
+        raw::Division::Priority => Division::Priority,
+        raw::Division::Fair => Division::Fair,
+        raw::Division::Quota => Division::Quota,
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Policy {
     pub mode: Mode,
     /// How eagerly limits follow demand.
     pub strategy: Strategy,
+    /// How what is short is divided among components.
+    pub division: Division,
     /// The time between two looks at the host.
     pub interval: Span,
     /// What happens to limits when the daemon stops.
@@ -64,6 +66,32 @@ pub enum Strategy {
     Aggressive,
     /// Chosen by pressure and forecast confidence.
     Adaptive,
+}
+
+/// How what is short is divided among components, beyond their guarantees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Division {
+    /// By priority and share; guarantees come before.
+    Weighted,
+    /// Nothing for a priority before the one above it has all it wants.
+    Priority,
+    /// By share alone: priorities do not count.
+    Fair,
+    /// By fixed shares of the whole, guarantees counted in; what somebody does not use of its own is lent.
+    Quota,
+}
+
+impl Division {
+    /// The word in the configuration.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Weighted => "weighted",
+            Self::Priority => "priority",
+            Self::Fair => "fair",
+            Self::Quota => "quota",
+        }
+    }
 }
 
 /// What happens to a component's limits when provost leaves.

@@ -22,6 +22,8 @@ pub(super) struct Config {
     pub(super) mode: Option<Mode>,
     /// How eagerly limits follow demand. Default: "balanced".
     pub(super) strategy: Option<Strategy>,
+    /// How what is short is divided among components. Default: "weighted".
+    pub(super) division: Option<Division>,
     /// The time between two looks at the host, "200ms" to "5s". Default: "1s".
     pub(super) interval: Option<Duration>,
     /// What happens to limits when the daemon stops. Default: "restore".
@@ -62,6 +64,20 @@ pub(super) enum Strategy {
     Aggressive,
     /// Chosen by pressure and by the confidence of the forecast.
     Adaptive,
+}
+
+/// How what is short is divided among components, beyond their guarantees.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Division {
+    /// By priority and share.
+    Weighted,
+    /// Nothing for a priority before the one above it has all it wants.
+    Priority,
+    /// By share alone: priorities do not count.
+    Fair,
+    /// By fixed shares of the whole, guarantees counted in; what somebody does not use of its own is lent.
+    Quota,
 }
 
 /// What happens to limits when provost leaves.

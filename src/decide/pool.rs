@@ -14,14 +14,14 @@
 //! **Algorithm.** `room = max(floor, capacity - headroom - other use)`; the cap falls to it at once and rises by a tenth of the host a second.
 //! Where somebody still waits a second after the cap was lowered, the host's CPUs are not all alike to it (its affinity, or a sibling
 //! thread): the cap falls by another fifth each second, and stays there until nobody has waited for a while.
-//! Parts: by [`fair::allocate`] among the homes; who is not hungry wants a quarter more than it uses, and what nobody wants
-//! goes to all by weight. The cap is divided anew when it moved by more than its deadband, and when a home became hungry or is not any
+//! Parts: by [`fair::allocate`] among the homes, as `division` says; who is not hungry wants a quarter more than it uses, and what nobody wants
+//! goes to all in the same way. The cap is divided anew when it moved by more than its deadband, and when a home became hungry or is not any
 //! more.
 //!
 //! **Properties.** Parts sum to at most the cap; a home never gets less than the least quota nor, while they fit, less than its guarantee; a
 //! look that lacks a member's rate changes nothing; under constant load the parts come to rest.
 
-use super::fair::{Claim, Mode, allocate};
+use super::fair::{Claim, allocate};
 use crate::config::{Component, Policy};
 use crate::estimate::Rates;
 use crate::model::{Home, Snapshot};
@@ -197,7 +197,7 @@ impl Pool {
     fn divide(&mut self, policy: &Policy, rates: &Rates, seen: &Snapshot, cap: Millicpu) -> bool {
         let members: Vec<Member<'_>> = members(policy, rates, seen).collect();
         let claims: Vec<Claim> = members.iter().map(|member| self.claim(member, cap)).collect();
-        let mut given = allocate(cap.0, &claims, Mode::Weighted);
+        let mut given = allocate(cap.0, &claims, policy.division);
         let left = cap.0.saturating_sub(given.iter().sum());
         let rest: Vec<Claim> = claims
             .iter()
@@ -207,7 +207,7 @@ impl Pool {
                 Claim { floor: 0, want: room, max: room, ..*claim }
             })
             .collect();
-        for (has, more) in given.iter_mut().zip(allocate(left, &rest, Mode::Weighted)) {
+        for (has, more) in given.iter_mut().zip(allocate(left, &rest, policy.division)) {
             *has += more;
         }
         let part = |(member, given): (&Member<'_>, u64)| {
@@ -227,7 +227,7 @@ impl Pool {
         let want = if self.is_hungry(member) { max } else { member.used.0 * 5 / 4 };
         Claim {
             priority: component.priority,
-            weight: component.priority.share().saturating_mul(component.share_percent),
+            share_percent: component.share_percent,
             floor: (component.cpu.guarantee.0 / homes).max(LEAST.0),
             want,
             max,
