@@ -66,6 +66,7 @@ pub(crate) fn component(name: &str, priority: Priority) -> Component {
         on_exit: OnLeave::Restore,
         auto_scale: true,
         yields: priority == Priority::Low,
+        strategy: None,
     }
 }
 
@@ -207,7 +208,9 @@ pub(crate) fn sample_report() -> crate::model::Report {
     let mut batch = component("batch", Priority::Low);
     batch.pids = Limit::At(64);
     let idle = component("idle", Priority::Normal);
-    let rules = policy([web.clone(), batch.clone(), idle]);
+    web.strategy = Some(Strategy::Aggressive);
+    let mut rules = policy([web.clone(), batch.clone(), idle]);
+    rules.strategy = Strategy::Adaptive;
     let mut seen = host();
     add_home(&mut seen, &web, "system.slice/web.service");
     add_home(&mut seen, &batch, "provost.slice/provost-low.slice/provost-batch.scope");
@@ -235,6 +238,7 @@ pub(crate) fn sample_report() -> crate::model::Report {
         news: &news,
         beside: &[],
         enforcing: true,
+        instead_of: Some(Strategy::Conservative),
         pid: 4711,
         started: Tick::default(),
         escape: history.escape(),

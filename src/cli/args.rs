@@ -77,6 +77,8 @@ pub(super) enum Verb {
         /// Which.
         switch: Switch,
     },
+    /// Show which strategy is followed, or follow another from now on: limits follow demand more or less eagerly.
+    Strategy(StrategyArgs),
     /// Put back what was there before provost, with no daemon running.
     Restore(RestoreArgs),
     /// Why a component has the limits that it has.
@@ -156,6 +158,15 @@ pub(super) struct RestoreArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct StrategyArgs {
+    /// Which; without one, show what is followed now.
+    pub(super) name: Option<StrategyChoice>,
+    /// For this component alone, which must be of high or critical priority.
+    #[arg(long, value_name = "COMPONENT", requires = "name")]
+    pub(super) component: Option<ComponentName>,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct SimulateArgs {
     /// Scenario files, or names of scenarios that are built in; without any, these are listed.
     #[arg(value_name = "SCENARIO")]
@@ -193,6 +204,33 @@ pub(super) enum StrategyWord {
     Aggressive,
     /// Chosen by pressure.
     Adaptive,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum StrategyChoice {
+    /// Slow and roomy.
+    Conservative,
+    /// Between the two.
+    Balanced,
+    /// Fast.
+    Aggressive,
+    /// Chosen by pressure.
+    Adaptive,
+    /// What the configuration says.
+    Configured,
+}
+
+impl StrategyChoice {
+    /// None for what the configuration says.
+    pub(super) const fn strategy(self) -> Option<Strategy> {
+        match self {
+            Self::Conservative => Some(Strategy::Conservative),
+            Self::Balanced => Some(Strategy::Balanced),
+            Self::Aggressive => Some(Strategy::Aggressive),
+            Self::Adaptive => Some(Strategy::Adaptive),
+            Self::Configured => None,
+        }
+    }
 }
 
 impl From<StrategyWord> for Strategy {

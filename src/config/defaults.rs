@@ -67,6 +67,7 @@ pub fn default_component(name: ComponentName, on_exit: OnLeave) -> Component {
         on_exit,
         auto_scale: true,
         yields: false,
+        strategy: None,
     }
 }
 

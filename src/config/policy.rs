@@ -68,6 +68,29 @@ pub enum Strategy {
     Adaptive,
 }
 
+impl Strategy {
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::Conservative, Self::Balanced, Self::Aggressive, Self::Adaptive];
+
+    /// The word in the configuration.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Conservative => "conservative",
+            Self::Balanced => "balanced",
+            Self::Aggressive => "aggressive",
+            Self::Adaptive => "adaptive",
+        }
+    }
+
+    /// The strategy of this word.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|strategy| strategy.word() == word)
+    }
+}
+
 /// How what is short is divided among components, beyond their guarantees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Division {
@@ -183,6 +206,8 @@ pub struct Component {
     pub auto_scale: bool,
     /// Whether it gives way when a protected component waits.
     pub yields: bool,
+    /// How eagerly others make room for it, where that is not as for everybody.
+    pub strategy: Option<Strategy>,
 }
 
 /// How loose processes are caught.

@@ -164,6 +164,8 @@ pub(super) struct Component {
     /// Whether it gives way when a critical or high component waits for CPU, memory or a disk; for normal and low components.
     /// Default: true for low components, false for normal ones.
     pub(super) yields: Option<bool>,
+    /// How eagerly others make room for it when it waits; for critical and high components. Default: what `strategy` says.
+    pub(super) strategy: Option<Strategy>,
 }
 
 /// Conditions that must all hold. Each takes one value, or a list of which one is enough. In a glob, `*` and `?` stay within one

@@ -4,8 +4,8 @@
 //! must come back slowly.
 
 use super::pool::{Measured, Pool, Press};
-use super::strategy::parameters;
-use crate::config::Policy;
+use super::strategy::{Adaptive, Asking};
+use crate::config::{Policy, Strategy};
 use crate::estimate::{Estimator, Rates};
 use crate::model::{Level, Resource, Snapshot};
 use crate::units::{CgroupPath, Millicpu, Span, Tick};
@@ -22,6 +22,8 @@ pub struct Steering {
     at: Tick,
     pool: Pool,
     cpu: Pressed,
+    asking: Asking,
+    adaptive: Adaptive,
     moves: u64,
 }
 
@@ -73,8 +75,12 @@ impl Steering {
         self.at = seen.at;
         let levels = estimator.levels();
         let waits = seen.waiting.contains(&Resource::Cpu);
-        let pressed = self.cpu.update(waits || levels.cpu >= Level::Warning, seen.at);
-        let headroom_percent = parameters(policy.strategy, levels).cpu_headroom_percent;
+        let somebody_waits = waits || levels.cpu >= Level::Warning;
+        let pressed = self.cpu.update(somebody_waits, seen.at);
+        self.adaptive.update(levels, seen.at);
+        self.asking.update(policy, estimator, somebody_waits, seen.at);
+        let parameters = self.asking.parameters(policy, estimator, self.adaptive);
+        let headroom_percent = parameters.cpu_headroom_percent;
         let press = Press { pressed, waits, headroom_percent };
         if self.pool.update(policy, rates, seen, press) {
             self.moves += 1;
@@ -85,6 +91,12 @@ impl Steering {
     #[must_use]
     pub const fn moves(&self) -> u64 {
         self.moves
+    }
+
+    /// What the adaptive strategy comes to now.
+    #[must_use]
+    pub const fn adaptive(&self) -> Strategy {
+        self.adaptive.pace.strategy()
     }
 
     /// What a home that yields may use now, and why; none while it need not yield.
