@@ -2,7 +2,7 @@
 
 use crate::config::{
     Affinity, Backend, Catch, Component, CpuPolicy, Division, MemoryPolicy, Mode, OnLeave,
-    OomPolicy, Policy, Reserve, Strategy, Thresholds,
+    OomPolicy, Policy, Reserve, Strategy, Thresholds, Writes,
 };
 use crate::model::{
     Action, Change, Controller, Disk, GroupView, Home, HomeKind, HostView, IoWeightBackend, Knob,
@@ -29,6 +29,7 @@ pub(crate) fn policy(components: impl IntoIterator<Item = Component>) -> Policy 
         backend: Backend::Auto,
         reserve: Reserve { cpu: Millicpu(250), memory: Bytes::mebi(256) },
         thresholds: Thresholds::default(),
+        writes: Writes::UNLIMITED,
         protect: Vec::new(),
         components: components
             .into_iter()
@@ -145,7 +146,6 @@ pub(crate) fn stray(component: &Component, pid: i32) -> Stray {
 pub(crate) fn carry_out(seen: &Snapshot, actions: &[Action]) -> Snapshot {
     let mut after = seen.clone();
     after.generation += 1;
-    after.at = after.at.plus(Span::secs(1));
     after.outcomes.clear();
     for action in actions {
         if let Action::MakeScope { component, unit, path, strays, .. } = action {
@@ -165,6 +165,7 @@ pub(crate) fn carry_out(seen: &Snapshot, actions: &[Action]) -> Snapshot {
             apply(&mut after, action.path(), change);
         }
     }
+    after.at = after.at.plus(Span::secs(1));
     after
 }
 

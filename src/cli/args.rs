@@ -3,7 +3,7 @@
 use super::Printout;
 use super::doctor::DoctorArgs;
 use super::fail::Failure;
-use crate::config::{Colour, Sources, Strategy, Trust};
+use crate::config::{Colour, Division, Sources, Strategy, Trust};
 use crate::daemon::Paths;
 use crate::units::{ComponentName, Span};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
@@ -175,6 +175,9 @@ pub(super) struct SimulateArgs {
     /// or list several with commas.
     #[arg(long, value_name = "STRATEGY", value_delimiter = ',')]
     pub(super) strategy: Vec<StrategyWord>,
+    /// Divide what is short in this way instead of as the scenario says.
+    #[arg(long, value_name = "DIVISION")]
+    pub(super) division: Option<DivisionWord>,
     /// Play for this long instead of what the scenario says, such as "90s" or "1h".
     #[arg(long)]
     pub(super) duration: Option<Span>,
@@ -229,6 +232,29 @@ impl StrategyChoice {
             Self::Aggressive => Some(Strategy::Aggressive),
             Self::Adaptive => Some(Strategy::Adaptive),
             Self::Configured => None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum DivisionWord {
+    /// By priority and share.
+    Weighted,
+    /// Nothing for a priority before the one above it has all it wants.
+    Priority,
+    /// By share alone.
+    Fair,
+    /// By fixed shares, guarantees counted in.
+    Quota,
+}
+
+impl From<DivisionWord> for Division {
+    fn from(word: DivisionWord) -> Self {
+        match word {
+            DivisionWord::Weighted => Self::Weighted,
+            DivisionWord::Priority => Self::Priority,
+            DivisionWord::Fair => Self::Fair,
+            DivisionWord::Quota => Self::Quota,
         }
     }
 }

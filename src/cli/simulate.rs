@@ -78,6 +78,8 @@ fn load(args: &SimulateArgs) -> Result<Loaded, Vec<ConfigIssue>> {
             Ok(mut scenario) => {
                 scenario.duration = args.duration.unwrap_or(scenario.duration);
                 scenario.seed = args.seed.unwrap_or(scenario.seed);
+                let division = args.division.map_or(scenario.policy.division, Into::into);
+                scenario.policy.division = division;
                 warnings.append(&mut scenario.warnings);
                 scenarios.push(scenario);
             }
@@ -139,8 +141,12 @@ pub(super) fn text(trials: &[Trial]) -> String {
     for trial in trials {
         let scenario = &trial.scenario;
         let title = format!(
-            "{}: {} ({}, seed {})",
-            scenario.name, scenario.about, scenario.duration, scenario.seed
+            "{}: {} ({}, seed {}, division {})",
+            scenario.name,
+            scenario.about,
+            scenario.duration,
+            scenario.seed,
+            scenario.policy.division.word()
         );
         paragraph(&mut out, &escape(&title));
         let mut table = Table::new([
@@ -251,6 +257,7 @@ fn one(trial: &Trial) -> Value {
     json!({
         "name": scenario.name, "about": scenario.about,
         "duration_usec": scenario.duration, "seed": scenario.seed, "runs": runs,
+        "division": scenario.policy.division.word(),
     })
 }
 

@@ -45,6 +45,8 @@ pub fn entries(policy: &Policy) -> Vec<Entry> {
         list.text(&key("critical"), percent(steps.critical));
         list.text(&key("emergency"), percent(steps.emergency));
     }
+    list.raw("writes.rate", policy.writes.rate.to_string());
+    list.raw("writes.burst", policy.writes.burst.to_string());
     for (name, component) in &policy.components {
         list.component = Some(name.to_string());
         component_entries(&mut list, component);

@@ -178,6 +178,10 @@ impl Check<'_> {
         self.protect(raw);
         policy.protect = self.protect.iter().map(|(glob, _)| glob.clone()).collect();
         policy.reserve = self.reserve(raw.reserve.as_ref(), policy.reserve);
+        if let Some(raw) = &raw.writes {
+            policy.writes.rate = raw.rate.unwrap_or(policy.writes.rate);
+            policy.writes.burst = raw.burst.unwrap_or(policy.writes.burst);
+        }
         policy.thresholds = self.thresholds(raw.thresholds.as_ref(), policy.thresholds);
         policy.components = self.components(raw, policy.on_stop);
         policy

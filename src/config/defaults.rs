@@ -2,7 +2,7 @@
 
 use super::policy::{
     Affinity, Backend, Catch, Component, CpuPolicy, Division, MemoryPolicy, Mode, OnLeave,
-    OomPolicy, Policy, Reserve, Strategy, Thresholds,
+    OomPolicy, Policy, Reserve, Strategy, Thresholds, Writes,
 };
 use crate::model::Priority;
 use crate::units::{Bytes, ComponentName, CpuMax, Limit, Millicpu, Span};
@@ -21,6 +21,7 @@ pub fn default_policy(cpu: Millicpu, memory: Bytes) -> Policy {
         backend: Backend::Auto,
         reserve: default_reserve(cpu, memory),
         thresholds: Thresholds::default(),
+        writes: Writes::default(),
         protect: Vec::new(),
         components: BTreeMap::new(),
     }

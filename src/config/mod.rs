@@ -35,7 +35,7 @@ pub use merged::Merged;
 pub use policy::{
     Affinity, Backend, Catch, Component, CpuPolicy, Division, Glob, IoDevice, IoPolicy,
     MemoryPolicy, Mode, OnLeave, OomPolicy, Pattern, Policy, Reserve, Rule, Steps, Strategy,
-    Thresholds,
+    Thresholds, Writes,
 };
 pub use protected::{PROTECTED_UNITS, is_protected_unit};
 pub use render::{Colour, render};

@@ -32,6 +32,8 @@ pub struct Policy {
     pub reserve: Reserve,
     /// From which use of the host on somebody is to know.
     pub thresholds: Thresholds,
+    /// How fast provost may write.
+    pub writes: Writes,
     /// Units that are never touched, beside the built-in ones, as globs on unit names.
     pub protect: Vec<Glob>,
     /// The components, by name.
@@ -174,6 +176,26 @@ impl Default for Thresholds {
             emergency: Ppm::percent(emergency),
         };
         Self { cpu: steps(70, 85, 95), memory: steps(75, 85, 95) }
+    }
+}
+
+/// How fast provost may write. What gives back is never slowed down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Writes {
+    /// So many a second for long, 1 to 1000.
+    pub rate: u64,
+    /// So many at once, 1 to 1000.
+    pub burst: u64,
+}
+
+impl Writes {
+    /// For those who show or test what would be written and write nothing.
+    pub const UNLIMITED: Self = Self { rate: u64::MAX, burst: u64::MAX };
+}
+
+impl Default for Writes {
+    fn default() -> Self {
+        Self { rate: 20, burst: 100 }
     }
 }
 

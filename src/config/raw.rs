@@ -38,6 +38,8 @@ pub(super) struct Config {
     pub(super) reserve: Option<Reserve>,
     /// From which use of the host on an alert is raised.
     pub(super) thresholds: Option<Thresholds>,
+    /// How fast provost may write. What gives back is never slowed down.
+    pub(super) writes: Option<Writes>,
     /// The components, by name: 1 to 63 of a-z, 0-9, "_" and "-", starting with a letter or digit. At most 1024.
     pub(super) component: Option<BTreeMap<String, Component>>,
 }
@@ -120,6 +122,18 @@ pub(super) struct Thresholds {
     pub(super) cpu: Option<Steps>,
     /// Of all memory, what is not available. Default: "75%", "85%", "95%".
     pub(super) memory: Option<Steps>,
+}
+
+/// How fast provost may write, counted in files of cgroups. What gives back is never slowed down.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Writes {
+    /// So many a second for long, 1 to 1000. Default: 20.
+    #[schemars(range(min = 1, max = 1000))]
+    pub(super) rate: Option<u64>,
+    /// So many at once, 1 to 1000. Default: 100.
+    #[schemars(range(min = 1, max = 1000))]
+    pub(super) burst: Option<u64>,
 }
 
 /// Where the three alert levels begin, each above the one before; each ends five points lower.

@@ -127,6 +127,7 @@ fn knob_report(input: &ReportInput<'_>, target: &Target) -> KnobReport {
     let seen = group.and_then(|group| group.knob(kind).value()).cloned();
     let ownership = &input.state.ownership;
     let wanted = target.knob.as_kernel_keeps(input.seen.host.page);
+    let deferred = input.state.defers(&target.at, kind);
     let text = match standing(ownership, input.seen, &target.at, kind) {
         Standing::Ours => "set by provost".to_owned(),
         Standing::Fresh if seen.as_ref() == Some(&wanted) => "already so".to_owned(),
@@ -148,7 +149,7 @@ fn knob_report(input: &ReportInput<'_>, target: &Target) -> KnobReport {
         seen,
         wanted: target.knob.clone(),
         reason: target.reason.to_string(),
-        standing: text,
+        standing: if deferred { "deferred: waits for its turn".to_owned() } else { text },
         original: ownership.record(&target.at, kind).and_then(|record| record.original.clone()),
     }
 }

@@ -50,6 +50,8 @@ pub enum FindingKind {
     AboveCeiling,
     /// Something could not be read.
     Unreadable,
+    /// Writes wait for their turn.
+    Deferred,
     /// A defect in provost itself.
     Bug,
 }

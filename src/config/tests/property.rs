@@ -28,7 +28,7 @@ fn key() -> impl Strategy<Value = String> {
             "on-exit", "auto-scale", "yields", "unit", "cgroup", "container", "exe", "cmdline", "user", "group",
             "pidfile", "parent", "guarantee", "ceiling", "period", "burst", "affinity", "high", "swap",
             "oom", "hard", "weight", "limits", "device", "read", "write", "read-iops", "write-iops",
-            "thresholds", "warning", "critical", "emergency",
+            "thresholds", "writes", "rate", "warning", "critical", "emergency",
         ]).prop_map(str::to_owned),
         1 => "[a-z-]{1,8}",
     ]
