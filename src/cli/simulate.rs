@@ -4,7 +4,7 @@ use super::args::{Cli, SimulateArgs, colour};
 use super::fail::Failure;
 use super::render::{COLUMNS, Column, Table, escape, wrap};
 use super::{EXIT_BAD_CONFIG, Printout, chart};
-use crate::config::{Colour, ConfigIssue, render};
+use crate::config::{Colour, ConfigIssue, Division, render};
 use crate::sim::{Arm, BUILT_IN, LONGEST, Played, Scenario, Score};
 use crate::units::Span;
 use serde_json::{Value, json};
@@ -140,13 +140,13 @@ pub(super) fn text(trials: &[Trial]) -> String {
     let mut out = String::new();
     for trial in trials {
         let scenario = &trial.scenario;
+        let division = match scenario.policy.division {
+            Division::Weighted => String::new(),
+            other => format!(", division {}", other.word()),
+        };
         let title = format!(
-            "{}: {} ({}, seed {}, division {})",
-            scenario.name,
-            scenario.about,
-            scenario.duration,
-            scenario.seed,
-            scenario.policy.division.word()
+            "{}: {} ({}, seed {}{division})",
+            scenario.name, scenario.about, scenario.duration, scenario.seed
         );
         paragraph(&mut out, &escape(&title));
         let mut table = Table::new([

@@ -85,6 +85,14 @@ fn strategies_are_chosen_beside_the_two_to_compare_with() {
 }
 
 #[test]
+fn another_division_is_told_and_changes_what_comes_of_it() {
+    let with = |division| verb(&["crowd", "--duration", "30s", "--division", division]).stdout;
+    assert!(with("fair").contains("division fair)"), "{}", with("fair"));
+    let rows = |text: String| text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
+    assert_ne!(rows(with("fair")), rows(with("priority")));
+}
+
+#[test]
 fn exit_codes_are_those_of_other_verbs() {
     assert_eq!(verb(&[]).exit, 0);
     let missing = verb(&["nowhere.toml"]);
