@@ -140,10 +140,10 @@ pub(super) fn text(trials: &[Trial]) -> String {
     let mut out = String::new();
     for trial in trials {
         let scenario = &trial.scenario;
-        let division = match scenario.policy.division {
-            Division::Weighted => String::new(),
-            other => format!(", division {}", other.word()),
-        };
+        let division = scenario.policy.division;
+        let is_default = division == Division::Weighted;
+        let division =
+            if is_default { String::new() } else { format!(", division {}", division.word()) };
         let title = format!(
             "{}: {} ({}, seed {}{division})",
             scenario.name, scenario.about, scenario.duration, scenario.seed
