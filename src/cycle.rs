@@ -4,14 +4,18 @@
 //! (bad input is data, so there is no `Result`) and gives the same answer for the same input. The daemon, `provost plan` and the
 //! property tests run this very function.
 
+mod pacing;
 mod placing;
 
-use crate::config::Policy;
+use crate::config::{Policy, Writes};
 use crate::decide::{Steering, decide};
 use crate::estimate::{Estimator, Ownership, Rates, Standing, standing};
-use crate::model::{Decision, Finding, FindingKind, Levels, Plan, Reason, Severity, Snapshot};
+use crate::model::{
+    Decision, Finding, FindingKind, KnobKind, Levels, Plan, Reason, Severity, Snapshot,
+};
 use crate::plan::{Skipped, plan, sound};
-use crate::units::{ComponentName, Tick};
+use crate::units::{CgroupPath, ComponentName, Tick};
+use pacing::Pacing;
 use placing::Refusals;
 use std::collections::BTreeMap;
 
@@ -28,6 +32,8 @@ pub struct State {
     pub steering: Steering,
     /// Placements that were refused.
     placing: Refusals,
+    /// How fast is written.
+    pacing: Pacing,
     /// The last look that was planned for, and when to plan again though nothing changed.
     planned: Option<Planned>,
 }
@@ -45,6 +51,12 @@ impl State {
     /// Makes the next step plan anew whatever it sees: the policy was replaced.
     pub const fn replan(&mut self) {
         self.planned = None;
+    }
+
+    /// Whether the write to a knob is deferred.
+    #[must_use]
+    pub fn defers(&self, path: &CgroupPath, kind: KnobKind) -> bool {
+        self.pacing.defers(path, kind)
     }
 
     /// Forgets overrides and refusals and plans anew: an administrator spoke.
@@ -101,17 +113,22 @@ pub fn step(policy: &Policy, mut state: State, seen: &Snapshot) -> Step {
     }
     state.ownership.update(seen, policy.override_for);
     state.placing.update(seen);
+    state.pacing.update(policy.writes, seen);
     let mut decision = decide(policy, &state.ownership, &state.steering, seen);
     let (mut plan, skipped) = plan(&state.ownership, seen, &decision);
     state.placing.hold_back(&mut plan);
+    let deferred = state.pacing.defer(policy, &state.ownership, seen, &mut plan);
     let (plan, mut findings) = sound(policy, seen, plan);
     findings.extend(skipped.iter().map(finding));
     findings.extend(state.placing.findings(seen.at));
     findings.extend(refusals(seen));
     findings.extend(absent(policy, seen));
     findings.extend(above_ceiling(&decision));
+    findings.extend(waiting(policy.writes, deferred));
     decision.held = skipped.into_iter().map(|skipped| skipped.held).collect();
-    let again_at = next_look(&state, seen, &decision, policy);
+    let due = next_look(&state, seen, &decision, policy);
+    // Otherwise the plan's end makes the next step; a plan that nobody carries out needs none.
+    let again_at = if deferred > 0 && plan.is_empty() { Some(seen.at) } else { due };
     let (levels, alerts) = (state.estimator.levels(), state.estimator.alerts());
     let moves = state.steering.moves();
     let generation = seen.generation;
@@ -193,6 +210,21 @@ fn above_ceiling(decision: &Decision) -> Vec<Finding> {
         })
     };
     decision.targets.iter().filter_map(above).collect()
+}
+
+/// What waits for its turn is planned again at the next look.
+fn waiting(writes: Writes, deferred: usize) -> Option<Finding> {
+    let text = format!(
+        "{deferred} writes are deferred: at most {} a second after {} at once, and a file once a second",
+        writes.rate, writes.burst
+    );
+    (deferred > 0).then_some(Finding {
+        severity: Severity::Info,
+        kind: FindingKind::Deferred,
+        component: None,
+        at: None,
+        text,
+    })
 }
 
 /// When to plan again though nothing changes: when an override or a refusal runs out, and at every look while a limit follows usage.

@@ -1,8 +1,8 @@
 //! Builders of policies and looks at a host, and a kernel small enough to carry a plan out on: for unit and property tests only.
 
 use crate::config::{
-    Affinity, Backend, Catch, Component, CpuPolicy, MemoryPolicy, Mode, OnLeave, OomPolicy, Policy,
-    Reserve, Strategy, Thresholds,
+    Affinity, Backend, Catch, Component, CpuPolicy, Division, MemoryPolicy, Mode, OnLeave,
+    OomPolicy, Policy, Reserve, Strategy, Thresholds, Writes,
 };
 use crate::model::{
     Action, Change, Controller, Disk, GroupView, Home, HomeKind, HostView, IoWeightBackend, Knob,
@@ -22,12 +22,14 @@ pub(crate) fn policy(components: impl IntoIterator<Item = Component>) -> Policy 
     Policy {
         mode: Mode::Enforce,
         strategy: Strategy::Balanced,
+        division: Division::Weighted,
         interval: Span::secs(1),
         on_stop: OnLeave::Restore,
         override_for: Span::secs(600),
         backend: Backend::Auto,
         reserve: Reserve { cpu: Millicpu(250), memory: Bytes::mebi(256) },
         thresholds: Thresholds::default(),
+        writes: Writes::UNLIMITED,
         protect: Vec::new(),
         components: components
             .into_iter()
@@ -65,6 +67,7 @@ pub(crate) fn component(name: &str, priority: Priority) -> Component {
         on_exit: OnLeave::Restore,
         auto_scale: true,
         yields: priority == Priority::Low,
+        strategy: None,
     }
 }
 
@@ -143,7 +146,6 @@ pub(crate) fn stray(component: &Component, pid: i32) -> Stray {
 pub(crate) fn carry_out(seen: &Snapshot, actions: &[Action]) -> Snapshot {
     let mut after = seen.clone();
     after.generation += 1;
-    after.at = after.at.plus(Span::secs(1));
     after.outcomes.clear();
     for action in actions {
         if let Action::MakeScope { component, unit, path, strays, .. } = action {
@@ -163,6 +165,7 @@ pub(crate) fn carry_out(seen: &Snapshot, actions: &[Action]) -> Snapshot {
             apply(&mut after, action.path(), change);
         }
     }
+    after.at = after.at.plus(Span::secs(1));
     after
 }
 
@@ -206,7 +209,9 @@ pub(crate) fn sample_report() -> crate::model::Report {
     let mut batch = component("batch", Priority::Low);
     batch.pids = Limit::At(64);
     let idle = component("idle", Priority::Normal);
-    let rules = policy([web.clone(), batch.clone(), idle]);
+    web.strategy = Some(Strategy::Aggressive);
+    let mut rules = policy([web.clone(), batch.clone(), idle]);
+    rules.strategy = Strategy::Adaptive;
     let mut seen = host();
     add_home(&mut seen, &web, "system.slice/web.service");
     add_home(&mut seen, &batch, "provost.slice/provost-low.slice/provost-batch.scope");
@@ -234,6 +239,7 @@ pub(crate) fn sample_report() -> crate::model::Report {
         news: &news,
         beside: &[],
         enforcing: true,
+        instead_of: Some(Strategy::Conservative),
         pid: 4711,
         started: Tick::default(),
         escape: history.escape(),

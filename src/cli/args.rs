@@ -3,7 +3,7 @@
 use super::Printout;
 use super::doctor::DoctorArgs;
 use super::fail::Failure;
-use crate::config::{Colour, Sources, Strategy, Trust};
+use crate::config::{Colour, Division, Sources, Strategy, Trust};
 use crate::daemon::Paths;
 use crate::units::{ComponentName, Span};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
@@ -77,6 +77,8 @@ pub(super) enum Verb {
         /// Which.
         switch: Switch,
     },
+    /// Show which strategy is followed, or follow another from now on: limits follow demand more or less eagerly.
+    Strategy(StrategyArgs),
     /// Put back what was there before provost, with no daemon running.
     Restore(RestoreArgs),
     /// Why a component has the limits that it has.
@@ -159,6 +161,15 @@ pub(super) struct RestoreArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct StrategyArgs {
+    /// Which; without one, show what is followed now.
+    pub(super) name: Option<StrategyChoice>,
+    /// For this component alone, which must be of high or critical priority.
+    #[arg(long, value_name = "COMPONENT", requires = "name")]
+    pub(super) component: Option<ComponentName>,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct SimulateArgs {
     /// Scenario files, or names of scenarios that are built in; without any, these are listed.
     #[arg(value_name = "SCENARIO")]
@@ -167,6 +178,9 @@ pub(super) struct SimulateArgs {
     /// or list several with commas.
     #[arg(long, value_name = "STRATEGY", value_delimiter = ',')]
     pub(super) strategy: Vec<StrategyWord>,
+    /// Divide what is short in this way instead of as the scenario says.
+    #[arg(long, value_name = "DIVISION")]
+    pub(super) division: Option<DivisionWord>,
     /// Play for this long instead of what the scenario says, such as "90s" or "1h".
     #[arg(long)]
     pub(super) duration: Option<Span>,
@@ -196,6 +210,56 @@ pub(super) enum StrategyWord {
     Aggressive,
     /// Chosen by pressure.
     Adaptive,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum StrategyChoice {
+    /// Slow and roomy.
+    Conservative,
+    /// Between the two.
+    Balanced,
+    /// Fast.
+    Aggressive,
+    /// Chosen by pressure.
+    Adaptive,
+    /// What the configuration says.
+    Configured,
+}
+
+impl StrategyChoice {
+    /// None for what the configuration says.
+    pub(super) const fn strategy(self) -> Option<Strategy> {
+        match self {
+            Self::Conservative => Some(Strategy::Conservative),
+            Self::Balanced => Some(Strategy::Balanced),
+            Self::Aggressive => Some(Strategy::Aggressive),
+            Self::Adaptive => Some(Strategy::Adaptive),
+            Self::Configured => None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum DivisionWord {
+    /// By priority and share.
+    Weighted,
+    /// Nothing for a priority before the one above it has all it wants.
+    Priority,
+    /// By share alone.
+    Fair,
+    /// By fixed shares, guarantees counted in.
+    Quota,
+}
+
+impl From<DivisionWord> for Division {
+    fn from(word: DivisionWord) -> Self {
+        match word {
+            DivisionWord::Weighted => Self::Weighted,
+            DivisionWord::Priority => Self::Priority,
+            DivisionWord::Fair => Self::Fair,
+            DivisionWord::Quota => Self::Quota,
+        }
+    }
 }
 
 impl From<StrategyWord> for Strategy {

@@ -18,7 +18,7 @@ use std::time::Duration;
 const STOP_PATIENCE: Span = Span::secs(60);
 
 /// Works on this host's capacity.
-pub(super) fn with_capacity(work: impl FnOnce(&Capacity<'_>) -> Printout) -> Printout {
+pub(super) fn with_capacity<T>(work: impl FnOnce(&Capacity<'_>) -> T) -> T {
     capacity(&host::view(&Roots::host()), work)
 }
 
@@ -33,7 +33,7 @@ fn done(cli: &Cli, request: &Request) -> Result<String, Failure> {
     }
 }
 
-fn said(cli: &Cli, verb: &str, text: String) -> Printout {
+pub(super) fn said(cli: &Cli, verb: &str, text: String) -> Printout {
     if cli.json {
         let document = json!({ "schema": format!("provost/{verb}/v1"), "text": text });
         return Printout::text(format!("{document:#}\n"));

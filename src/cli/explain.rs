@@ -54,7 +54,9 @@ fn concerning(report: &Report, component: &ComponentReport) -> Vec<Finding> {
 fn text(report: &Report, component: &ComponentReport, concerning: &[Finding]) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
-    let _ok = writeln!(out, "{}: priority {}", component.name, component.priority);
+    let strategy = component.strategy.as_ref();
+    let strategy = strategy.map_or_else(String::new, |own| format!(", strategy {own}"));
+    let _ok = writeln!(out, "{}: priority {}{strategy}", component.name, component.priority);
     let _ok = writeln!(
         out,
         "  cpu     guarantee {}, ceiling {}{}",

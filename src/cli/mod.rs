@@ -20,6 +20,7 @@ mod run;
 mod simulate;
 mod start;
 mod status;
+mod strategy;
 
 pub use args::Cli;
 pub use printout::{EXIT_BAD_CONFIG, EXIT_OK, Printout};
@@ -67,6 +68,7 @@ fn verb(cli: &Cli) -> Result<Printout, Failure> {
         Verb::Config { verb: ConfigVerb::Schema } => Ok(config::schema()),
         Verb::Run(args) => run::run(cli, args),
         Verb::Enforce { switch } => ask::enforce(cli, *switch),
+        Verb::Strategy(args) => strategy::strategy(cli, args),
         Verb::Restore(args) => restore::restore(cli, args),
         Verb::Explain { component } => explain::explain(cli, component),
         Verb::Reload => ask::reload(cli),

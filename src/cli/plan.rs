@@ -5,6 +5,7 @@ use super::args::{Cli, PlanArgs};
 use super::fail::Failure;
 use super::render::{COLUMNS, Column, Table};
 use super::status::findings;
+use crate::config::Writes;
 use crate::cycle::{News, State, step};
 use crate::daemon::{adopted, load_policy, open_tree};
 use crate::kernel::{clock, host};
@@ -18,7 +19,9 @@ const EXIT_CHANGES: u8 = 2;
 
 pub(super) fn plan(cli: &Cli, args: &PlanArgs) -> Result<Printout, Failure> {
     let (fs, roots) = open_tree()?;
-    let policy = load_policy(&cli.sources(), &host::view(&roots))?.policy;
+    let mut policy = load_policy(&cli.sources(), &host::view(&roots))?.policy;
+    // All of it is shown, however long it would take to write.
+    policy.writes = Writes::UNLIMITED;
     let mut state = State::default();
     // What a running or killed daemon wrote is its own, not another writer's.
     state.ownership = adopted(&cli.paths(), &roots)?;

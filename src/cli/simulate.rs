@@ -4,7 +4,7 @@ use super::args::{Cli, SimulateArgs, colour};
 use super::fail::Failure;
 use super::render::{COLUMNS, Column, Table, escape, wrap};
 use super::{EXIT_BAD_CONFIG, Printout, chart};
-use crate::config::{Colour, ConfigIssue, render};
+use crate::config::{Colour, ConfigIssue, Division, render};
 use crate::sim::{Arm, BUILT_IN, LONGEST, Played, Scenario, Score};
 use crate::units::Span;
 use serde_json::{Value, json};
@@ -78,6 +78,8 @@ fn load(args: &SimulateArgs) -> Result<Loaded, Vec<ConfigIssue>> {
             Ok(mut scenario) => {
                 scenario.duration = args.duration.unwrap_or(scenario.duration);
                 scenario.seed = args.seed.unwrap_or(scenario.seed);
+                let division = args.division.map_or(scenario.policy.division, Into::into);
+                scenario.policy.division = division;
                 warnings.append(&mut scenario.warnings);
                 scenarios.push(scenario);
             }
@@ -138,8 +140,12 @@ pub(super) fn text(trials: &[Trial]) -> String {
     let mut out = String::new();
     for trial in trials {
         let scenario = &trial.scenario;
+        let division = scenario.policy.division;
+        let is_default = division == Division::Weighted;
+        let division =
+            if is_default { String::new() } else { format!(", division {}", division.word()) };
         let title = format!(
-            "{}: {} ({}, seed {})",
+            "{}: {} ({}, seed {}{division})",
             scenario.name, scenario.about, scenario.duration, scenario.seed
         );
         paragraph(&mut out, &escape(&title));
@@ -251,6 +257,7 @@ fn one(trial: &Trial) -> Value {
     json!({
         "name": scenario.name, "about": scenario.about,
         "duration_usec": scenario.duration, "seed": scenario.seed, "runs": runs,
+        "division": scenario.policy.division.word(),
     })
 }
 

@@ -48,6 +48,9 @@ pub(super) fn text(report: &Report) -> String {
         host.memory_reserve,
         if host.systemd { "systemd" } else { "no systemd" }
     );
+    if let Some(line) = strategies(report) {
+        out.push_str(&format!("strategy: {line}\n"));
+    }
     out.push_str(&pressure(report));
     out.push_str(&components(report).render(COLUMNS));
     findings(&mut out, &report.findings);
@@ -88,6 +91,23 @@ fn verdict(report: &Report) -> String {
     };
     let up = Span::secs(report.at.since(report.started).0 / 1_000_000);
     format!("{word}, {mode}; strategy {}, pid {}, up {up}", report.strategy, report.pid)
+}
+
+/// What there is to say about strategies beside the name of the one; nothing where that says all.
+pub(super) fn strategies(report: &Report) -> Option<String> {
+    let own = |component: &ComponentReport| {
+        let strategy = component.strategy.as_ref()?;
+        Some(format!("{} has {strategy}", component.name))
+    };
+    let components = &report.components;
+    let is_adaptive = report.strategy == "adaptive"
+        || components.iter().any(|component| component.strategy.as_deref() == Some("adaptive"));
+    let adaptive = is_adaptive.then(|| format!("adaptive is {} now", report.adaptive));
+    let configured = report.strategy_configured.as_ref();
+    let configured = configured.map(|strategy| format!("the configuration says {strategy}"));
+    let parts = adaptive.into_iter().chain(configured).chain(components.iter().filter_map(own));
+    let parts: Vec<String> = parts.collect();
+    (!parts.is_empty()).then(|| wrap(&parts.join(", "), COLUMNS - "strategy: ".len()).join("\n"))
 }
 
 const fn plural(count: usize) -> &'static str {

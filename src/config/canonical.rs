@@ -5,7 +5,7 @@
 
 use super::policy::{
     Affinity, Backend, Catch, Component, IoDevice, IoPolicy, Mode, OnLeave, OomPolicy, Pattern,
-    Policy, Rule, Strategy, Thresholds,
+    Policy, Rule, Thresholds,
 };
 use crate::units::{Bytes, Limit, Ppm};
 use std::fmt::{Display, Write as _};
@@ -26,7 +26,8 @@ pub struct Entry {
 pub fn entries(policy: &Policy) -> Vec<Entry> {
     let mut list = List { component: None, entries: Vec::new() };
     list.text("mode", mode(policy.mode));
-    list.text("strategy", strategy(policy.strategy));
+    list.text("strategy", policy.strategy.word());
+    list.text("division", policy.division.word());
     list.text("interval", policy.interval);
     list.text("on-stop", on_leave(policy.on_stop));
     list.text("override-for", policy.override_for);
@@ -44,6 +45,8 @@ pub fn entries(policy: &Policy) -> Vec<Entry> {
         list.text(&key("critical"), percent(steps.critical));
         list.text(&key("emergency"), percent(steps.emergency));
     }
+    list.raw("writes.rate", policy.writes.rate.to_string());
+    list.raw("writes.burst", policy.writes.burst.to_string());
     for (name, component) in &policy.components {
         list.component = Some(name.to_string());
         component_entries(&mut list, component);
@@ -108,6 +111,9 @@ fn component_entries(list: &mut List, component: &Component) {
     list.raw("auto-scale", component.auto_scale.to_string());
     if !component.priority.is_protected() {
         list.raw("yields", component.yields.to_string());
+    }
+    if let Some(strategy) = component.strategy {
+        list.text("strategy", strategy.word());
     }
 }
 
@@ -243,15 +249,6 @@ fn mode(mode: Mode) -> &'static str {
     match mode {
         Mode::Observe => "observe",
         Mode::Enforce => "enforce",
-    }
-}
-
-fn strategy(strategy: Strategy) -> &'static str {
-    match strategy {
-        Strategy::Conservative => "conservative",
-        Strategy::Balanced => "balanced",
-        Strategy::Aggressive => "aggressive",
-        Strategy::Adaptive => "adaptive",
     }
 }
 

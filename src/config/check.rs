@@ -15,7 +15,7 @@ use super::accounts::Accounts;
 use super::defaults::{default_component, default_policy};
 use super::issue::{Code, ConfigIssue};
 use super::merged::{Content, Key, Merged};
-use super::policy::{Backend, Component, Glob, Mode, OnLeave, Policy, Reserve, Strategy};
+use super::policy::{Backend, Component, Division, Glob, Mode, OnLeave, Policy, Reserve, Strategy};
 use super::raw;
 use super::suggest::shorten;
 use crate::model::Priority;
@@ -153,14 +153,8 @@ impl Check<'_> {
                 raw::Mode::Enforce => Mode::Enforce,
             };
         }
-        if let Some(strategy) = raw.strategy {
-            policy.strategy = match strategy {
-                raw::Strategy::Conservative => Strategy::Conservative,
-                raw::Strategy::Balanced => Strategy::Balanced,
-                raw::Strategy::Aggressive => Strategy::Aggressive,
-                raw::Strategy::Adaptive => Strategy::Adaptive,
-            };
-        }
+        policy.strategy = raw.strategy.map_or(policy.strategy, strategy);
+        policy.division = raw.division.map_or(policy.division, division);
         if let Some(backend) = raw.backend {
             policy.backend = match backend {
                 raw::Backend::Auto => Backend::Auto,
@@ -184,6 +178,10 @@ impl Check<'_> {
         self.protect(raw);
         policy.protect = self.protect.iter().map(|(glob, _)| glob.clone()).collect();
         policy.reserve = self.reserve(raw.reserve.as_ref(), policy.reserve);
+        if let Some(raw) = &raw.writes {
+            policy.writes.rate = raw.rate.unwrap_or(policy.writes.rate);
+            policy.writes.burst = raw.burst.unwrap_or(policy.writes.burst);
+        }
         policy.thresholds = self.thresholds(raw.thresholds.as_ref(), policy.thresholds);
         policy.components = self.components(raw, policy.on_stop);
         policy
@@ -280,6 +278,24 @@ impl Check<'_> {
                 None
             }
         }
+    }
+}
+
+fn strategy(raw: raw::Strategy) -> Strategy {
+    match raw {
+        raw::Strategy::Conservative => Strategy::Conservative,
+        raw::Strategy::Balanced => Strategy::Balanced,
+        raw::Strategy::Aggressive => Strategy::Aggressive,
+        raw::Strategy::Adaptive => Strategy::Adaptive,
+    }
+}
+
+fn division(raw: raw::Division) -> Division {
+    match raw {
+        raw::Division::Weighted => Division::Weighted,
+        raw::Division::Priority => Division::Priority,
+        raw::Division::Fair => Division::Fair,
+        raw::Division::Quota => Division::Quota,
     }
 }
 

@@ -1,8 +1,8 @@
 //! What holds where the configuration says nothing. The commented reference file is tested against these.
 
 use super::policy::{
-    Affinity, Backend, Catch, Component, CpuPolicy, MemoryPolicy, Mode, OnLeave, OomPolicy, Policy,
-    Reserve, Strategy, Thresholds,
+    Affinity, Backend, Catch, Component, CpuPolicy, Division, MemoryPolicy, Mode, OnLeave,
+    OomPolicy, Policy, Reserve, Strategy, Thresholds, Writes,
 };
 use crate::model::Priority;
 use crate::units::{Bytes, ComponentName, CpuMax, Limit, Millicpu, Span};
@@ -14,12 +14,14 @@ pub fn default_policy(cpu: Millicpu, memory: Bytes) -> Policy {
     Policy {
         mode: Mode::Observe,
         strategy: Strategy::Balanced,
+        division: Division::Weighted,
         interval: Span::secs(1),
         on_stop: OnLeave::Restore,
         override_for: Span::secs(600),
         backend: Backend::Auto,
         reserve: default_reserve(cpu, memory),
         thresholds: Thresholds::default(),
+        writes: Writes::default(),
         protect: Vec::new(),
         components: BTreeMap::new(),
     }
@@ -66,6 +68,7 @@ pub fn default_component(name: ComponentName, on_exit: OnLeave) -> Component {
         on_exit,
         auto_scale: true,
         yields: false,
+        strategy: None,
     }
 }
 

@@ -159,6 +159,8 @@ codes! {
     GateWithoutExe = "gate-without-exe",
     /// A protected component that is to give way.
     ProtectedYields = "protected-yields",
+    /// A strategy for a component for which nobody makes room.
+    UnheardStrategy = "unheard-strategy",
     /// A reserve that leaves nothing.
     ReserveTooLarge = "reserve-too-large",
     /// CPU guarantees that do not fit into the host.

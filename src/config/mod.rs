@@ -33,8 +33,9 @@ pub use issue::{Code, ConfigIssue, Mark, Place, SourceFile};
 pub use load::{MAX_FILE_BYTES, MAX_FILES, Sources, Trust};
 pub use merged::Merged;
 pub use policy::{
-    Affinity, Backend, Catch, Component, CpuPolicy, Glob, IoDevice, IoPolicy, MemoryPolicy, Mode,
-    OnLeave, OomPolicy, Pattern, Policy, Reserve, Rule, Steps, Strategy, Thresholds,
+    Affinity, Backend, Catch, Component, CpuPolicy, Division, Glob, IoDevice, IoPolicy,
+    MemoryPolicy, Mode, OnLeave, OomPolicy, Pattern, Policy, Reserve, Rule, Steps, Strategy,
+    Thresholds, Writes,
 };
 pub use protected::{PROTECTED_UNITS, is_protected_unit};
 pub use render::{Colour, render};

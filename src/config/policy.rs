@@ -18,6 +18,8 @@ pub struct Policy {
     pub mode: Mode,
     /// How eagerly limits follow demand.
     pub strategy: Strategy,
+    /// How what is short is divided among components.
+    pub division: Division,
     /// The time between two looks at the host.
     pub interval: Span,
     /// What happens to limits when the daemon stops.
@@ -30,6 +32,8 @@ pub struct Policy {
     pub reserve: Reserve,
     /// From which use of the host on somebody is to know.
     pub thresholds: Thresholds,
+    /// How fast provost may write.
+    pub writes: Writes,
     /// Units that are never touched, beside the built-in ones, as globs on unit names.
     pub protect: Vec<Glob>,
     /// The components, by name.
@@ -64,6 +68,55 @@ pub enum Strategy {
     Aggressive,
     /// Chosen by pressure and forecast confidence.
     Adaptive,
+}
+
+impl Strategy {
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::Conservative, Self::Balanced, Self::Aggressive, Self::Adaptive];
+
+    /// The word in the configuration.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Conservative => "conservative",
+            Self::Balanced => "balanced",
+            Self::Aggressive => "aggressive",
+            Self::Adaptive => "adaptive",
+        }
+    }
+
+    /// The strategy of this word.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|strategy| strategy.word() == word)
+    }
+}
+
+/// How what is short is divided among components, beyond their guarantees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Division {
+    /// By priority and share; guarantees come before.
+    Weighted,
+    /// Nothing for a priority before the one above it has all it wants.
+    Priority,
+    /// By share alone: priorities do not count.
+    Fair,
+    /// By fixed shares of the whole, guarantees counted in; what somebody does not use of its own is lent.
+    Quota,
+}
+
+impl Division {
+    /// The word in the configuration.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Weighted => "weighted",
+            Self::Priority => "priority",
+            Self::Fair => "fair",
+            Self::Quota => "quota",
+        }
+    }
 }
 
 /// What happens to a component's limits when provost leaves.
@@ -126,6 +179,26 @@ impl Default for Thresholds {
     }
 }
 
+/// How fast provost may write. What gives back is never slowed down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Writes {
+    /// So many a second for long, 1 to 1000.
+    pub rate: u64,
+    /// So many at once, 1 to 1000.
+    pub burst: u64,
+}
+
+impl Writes {
+    /// For those who show or test what would be written and write nothing.
+    pub const UNLIMITED: Self = Self { rate: u64::MAX, burst: u64::MAX };
+}
+
+impl Default for Writes {
+    fn default() -> Self {
+        Self { rate: 20, burst: 100 }
+    }
+}
+
 /// One component.
 #[derive(Debug, Clone)]
 pub struct Component {
@@ -155,6 +228,8 @@ pub struct Component {
     pub auto_scale: bool,
     /// Whether it gives way when a protected component waits.
     pub yields: bool,
+    /// How eagerly others make room for it, where that is not as for everybody.
+    pub strategy: Option<Strategy>,
 }
 
 /// How loose processes are caught.

@@ -22,6 +22,8 @@ pub(super) struct Config {
     pub(super) mode: Option<Mode>,
     /// How eagerly limits follow demand. Default: "balanced".
     pub(super) strategy: Option<Strategy>,
+    /// How what is short is divided among components. Default: "weighted".
+    pub(super) division: Option<Division>,
     /// The time between two looks at the host, "200ms" to "5s". Default: "1s".
     pub(super) interval: Option<Duration>,
     /// What happens to limits when the daemon stops. Default: "restore".
@@ -36,6 +38,8 @@ pub(super) struct Config {
     pub(super) reserve: Option<Reserve>,
     /// From which use of the host on an alert is raised.
     pub(super) thresholds: Option<Thresholds>,
+    /// How fast provost may write. What gives back is never slowed down.
+    pub(super) writes: Option<Writes>,
     /// The components, by name: 1 to 63 of a-z, 0-9, "_" and "-", starting with a letter or digit. At most 1024.
     pub(super) component: Option<BTreeMap<String, Component>>,
 }
@@ -62,6 +66,20 @@ pub(super) enum Strategy {
     Aggressive,
     /// Chosen by pressure and by the confidence of the forecast.
     Adaptive,
+}
+
+/// How what is short is divided among components, beyond their guarantees.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Division {
+    /// By priority and share.
+    Weighted,
+    /// Nothing for a priority before the one above it has all it wants.
+    Priority,
+    /// By share alone: priorities do not count.
+    Fair,
+    /// By fixed shares of the whole, guarantees counted in; what somebody does not use of its own is lent.
+    Quota,
 }
 
 /// What happens to limits when provost leaves.
@@ -106,6 +124,18 @@ pub(super) struct Thresholds {
     pub(super) memory: Option<Steps>,
 }
 
+/// How fast provost may write, counted in files of cgroups. What gives back is never slowed down.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Writes {
+    /// So many a second for long, 1 to 1000. Default: 20.
+    #[schemars(range(min = 1, max = 1000))]
+    pub(super) rate: Option<u64>,
+    /// So many at once, 1 to 1000. Default: 100.
+    #[schemars(range(min = 1, max = 1000))]
+    pub(super) burst: Option<u64>,
+}
+
 /// Where the three alert levels begin, each above the one before; each ends five points lower.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -148,6 +178,8 @@ pub(super) struct Component {
     /// Whether it gives way when a critical or high component waits for CPU, memory or a disk; for normal and low components.
     /// Default: true for low components, false for normal ones.
     pub(super) yields: Option<bool>,
+    /// How eagerly others make room for it when it waits; for critical and high components. Default: what `strategy` says.
+    pub(super) strategy: Option<Strategy>,
 }
 
 /// Conditions that must all hold. Each takes one value, or a list of which one is enough. In a glob, `*` and `?` stay within one

@@ -5,9 +5,9 @@ mod yielding;
 
 use super::*;
 use crate::config::{Affinity, Component, OomPolicy};
-use crate::model::{Action, Knob, KnobKind, Level, Priority};
+use crate::model::{Action, Knob, Level, Priority};
 use crate::testing::{add_home, carry_out, component, host, policy, set, stray};
-use crate::units::{Bytes, CgroupPath, CpuSet, Limit, Millicpu, Span};
+use crate::units::{Bytes, CpuSet, Limit, Millicpu, Span};
 use proptest::prelude::*;
 
 const WEB: &str = "system.slice/web.service";

@@ -4,6 +4,7 @@
 //! control socket and systemd's signals). Nothing the others do can stall the loop.
 #![allow(clippy::disallowed_methods, reason = "room daemon/ owns its run and state folders")]
 
+mod chosen;
 mod enter;
 mod gate;
 mod history;
@@ -16,6 +17,7 @@ mod talk;
 mod wait;
 mod words;
 
+pub use chosen::{CannotChoose, Chosen};
 pub use enter::{Entered, enter};
 pub use history::History;
 pub use instance::{Instance, InstanceError, Paths};

@@ -24,6 +24,8 @@ pub struct ReportInput<'a> {
     pub beside: &'a [Finding],
     /// Whether limits are put on processes.
     pub enforcing: bool,
+    /// The configured strategy, where another was chosen.
+    pub instead_of: Option<Strategy>,
     /// The daemon's process number.
     pub pid: u32,
     /// When the daemon started.
@@ -50,7 +52,10 @@ pub fn report(input: ReportInput<'_>) -> Report {
         at: input.seen.at,
         started: input.started,
         enforcing: input.enforcing,
-        strategy: strategy(input.policy.strategy).to_owned(),
+        strategy: input.policy.strategy.word().to_owned(),
+        strategy_configured: input.instead_of.map(|strategy| strategy.word().to_owned()),
+        adaptive: input.state.steering.adaptive().word().to_owned(),
+        division: input.policy.division.word().to_owned(),
         host: host(input.policy, input.seen),
         components: components.map(|component| component_report(&input, component)).collect(),
         estimate: input.state.estimator.view(),
@@ -58,15 +63,6 @@ pub fn report(input: ReportInput<'_>) -> Report {
         escape: input.escape.clone(),
         drift: input.drift.clone(),
         actions: input.actions,
-    }
-}
-
-const fn strategy(strategy: Strategy) -> &'static str {
-    match strategy {
-        Strategy::Conservative => "conservative",
-        Strategy::Balanced => "balanced",
-        Strategy::Aggressive => "aggressive",
-        Strategy::Adaptive => "adaptive",
     }
 }
 
@@ -86,6 +82,7 @@ fn component_report(input: &ReportInput<'_>, component: &Component) -> Component
     ComponentReport {
         name: component.name.clone(),
         priority: component.priority,
+        strategy: component.strategy.map(|strategy| strategy.word().to_owned()),
         homes: homes.iter().map(|home| home_report(input, home)).collect(),
         cpu_guarantee: component.cpu.guarantee,
         cpu_ceiling: component.cpu.ceiling,
@@ -130,6 +127,7 @@ fn knob_report(input: &ReportInput<'_>, target: &Target) -> KnobReport {
     let seen = group.and_then(|group| group.knob(kind).value()).cloned();
     let ownership = &input.state.ownership;
     let wanted = target.knob.as_kernel_keeps(input.seen.host.page);
+    let deferred = input.state.defers(&target.at, kind);
     let text = match standing(ownership, input.seen, &target.at, kind) {
         Standing::Ours => "set by provost".to_owned(),
         Standing::Fresh if seen.as_ref() == Some(&wanted) => "already so".to_owned(),
@@ -151,7 +149,7 @@ fn knob_report(input: &ReportInput<'_>, target: &Target) -> KnobReport {
         seen,
         wanted: target.knob.clone(),
         reason: target.reason.to_string(),
-        standing: text,
+        standing: if deferred { "deferred: waits for its turn".to_owned() } else { text },
         original: ownership.record(&target.at, kind).and_then(|record| record.original.clone()),
     }
 }

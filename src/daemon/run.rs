@@ -6,6 +6,7 @@
 
 mod asked;
 
+use super::chosen::Chosen;
 use super::gate::{self, ExecGate};
 use super::history::{History, lost};
 use super::instance::{Instance, replace};
@@ -67,6 +68,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
 struct Daemon {
     options: Options,
     policy: Policy,
+    chosen: Chosen,
     enforcing: bool,
     collector: Collector,
     state: State,
@@ -100,9 +102,8 @@ impl Daemon {
     fn start(options: Options) -> Result<Self, StartError> {
         let setup = Setup::make(&options.sources, &options.paths)?;
         let mut policy = setup.policy;
-        if let Some(strategy) = options.strategy {
-            policy.strategy = strategy;
-        }
+        let mut chosen = Chosen::read(&options.paths, options.strategy);
+        chosen.lay_over(&mut policy);
         let sources = Waiting::new(policy.interval, &setup.roots.proc)?;
         let sentry = Sentry::new(&sources.poller, SENTRY).map_err(|errno| StartError::System {
             what: "make the sentry's timer",
@@ -126,6 +127,7 @@ impl Daemon {
             collector: Collector::new(setup.fs, &setup.roots),
             options,
             policy,
+            chosen,
             enforcing,
             state,
             news: nothing,
@@ -405,6 +407,7 @@ impl Daemon {
             news: &self.news,
             beside: &beside,
             enforcing: self.enforcing,
+            instead_of: self.chosen.instead_of(),
             pid: std::process::id(),
             started: self.started,
             escape: self.history.escape(),

@@ -7,12 +7,12 @@
 //!
 //! **Terms.** *allocatable*: online CPUs less the reserve. *entitlement*: a component's part of it.
 //!
-//! **Algorithm.** Divide the allocatable CPUs by [`fair::allocate`] with every want at its ceiling. Ceilings become `cpu.max`; a protected
+//! **Algorithm.** Divide the allocatable CPUs by [`fair::entitle`] as `division` says, with every want at its ceiling. Ceilings become `cpu.max`; a protected
 //! component may carry one quota over (`cpu.max.burst`, since Linux 5.14), so that it is not throttled at a low average.
 //!
 //! **Properties.** Entitlements sum to at most the allocatable amount, and change only with membership or configuration.
 
-use super::fair::{Claim, Mode, allocate};
+use super::fair::{Claim, entitle};
 use super::{Case, Housed};
 use crate::config::{Affinity, Component};
 use crate::model::{Home, Knob, Reason, Target};
@@ -41,14 +41,14 @@ pub(super) fn entitlement(
             let ceiling = component.cpu.ceiling.value().unwrap_or(capacity).min(capacity);
             Claim {
                 priority: component.priority,
-                weight: component.priority.share().saturating_mul(component.share_percent),
+                share_percent: component.share_percent,
                 floor: component.cpu.guarantee.0,
                 want: ceiling.0,
                 max: ceiling.0,
             }
         })
         .collect();
-    let given = allocate(allocatable(case).0, &claims, Mode::Weighted);
+    let given = entitle(allocatable(case).0, &claims, case.policy.division);
     components
         .iter()
         .zip(given)

@@ -19,7 +19,7 @@
 
 use super::cap::{Cap, Recent, room};
 use super::fair::{Claim, divide_all};
-use crate::config::{Component, Policy};
+use crate::config::{Component, Division, Policy};
 use crate::estimate::Estimator;
 use crate::model::{IoMax, IoRate, Snapshot};
 use crate::units::{Bytes, CgroupPath, DeviceId, Limit, Span, Tick};
@@ -127,6 +127,9 @@ impl Disks {
         let mut changed = self.0.len() != count;
         for device in seen.host.disks.iter().map(|disk| disk.device) {
             let Some(moved) = moved(policy, estimator, seen, device) else { continue };
+            if !press.pressed && !self.0.contains_key(&device) {
+                continue;
+            }
             let disk = self.0.entry(device).or_default();
             disk.remember(&moved);
             let plight = Plight { wait, operations: moved.protected.unwrap_or_default() };
@@ -134,7 +137,7 @@ impl Disks {
             disk.learn(lanes(estimator.able(device).unwrap_or_default()));
             if disk.step(press, plight, seen.at) {
                 let members: Vec<Member<'_>> = members(policy, estimator, seen, device).collect();
-                changed |= disk.divide(&members);
+                changed |= disk.divide(&members, policy.division);
             }
         }
         changed
@@ -204,7 +207,7 @@ impl Disk {
     }
 
     /// Divides what the lanes allow among the members. Whether anything changed.
-    fn divide(&mut self, members: &[Member<'_>]) -> bool {
+    fn divide(&mut self, members: &[Member<'_>], division: Division) -> bool {
         let mut parts: Vec<Lanes> = vec![UNLIMITED; members.len()];
         for (lane, cap) in self.lanes.iter().map(|lane| lane.cap).enumerate() {
             let Some(cap) = cap else { continue };
@@ -213,7 +216,7 @@ impl Disk {
                 member.claim(lane, of(part, lane), cap.given)
             };
             let claims: Vec<Claim> = members.iter().map(claim).collect();
-            for (part, given) in parts.iter_mut().zip(divide_all(cap.given, &claims)) {
+            for (part, given) in parts.iter_mut().zip(divide_all(cap.given, &claims, division)) {
                 if let Some(part) = part.get_mut(lane) {
                     *part = given.max(of(&LEAST, lane));
                 }
@@ -279,10 +282,9 @@ impl Member<'_> {
         let moved = of(&self.moved, lane);
         let is_held = u128::from(moved) * 10 >= u128::from(part) * 9;
         let want = if is_held || part == u64::MAX { cap } else { moved.saturating_mul(5) / 4 };
-        let priority = self.component.priority;
         Claim {
-            priority,
-            weight: priority.share().saturating_mul(self.component.share_percent),
+            priority: self.component.priority,
+            share_percent: self.component.share_percent,
             floor: LEAST.get(lane).copied().unwrap_or_default(),
             want,
             max: cap,

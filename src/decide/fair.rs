@@ -1,32 +1,40 @@
-//! Dividing an amount among claimants: weighted max-min with guarantees, in exact integers.
+//! Dividing an amount among claimants: max-min with guarantees, in exact integers, in four ways.
 //!
 //! **Problem.** An amount (thousandths of a core, pages, bytes per second) is to be divided among components that each have a
 //! guaranteed floor, a ceiling, a want and a weight, so that nobody gets less than its floor while the floors fit, nobody gets more
-//! than it wants or may have, nothing wanted is left over, and what is short is short by weight.
+//! than it wants or may have, nothing wanted is left over, and what is short is short as the configured division says.
 //!
 //! **Approach.** Floors first; the rest by water-filling: pour to all in proportion to weight until somebody is full, take it out,
 //! go on. Sorted by "how soon full" (need over weight) this is one pass.
 //!
 //! **Terms.** *floor*: guaranteed part. *want*: what it would use. *max*: ceiling. *need*: what it still lacks of its want after its
-//! floor. *tier*: all components of one priority.
+//! floor. *tier*: all components of one priority. *fixed share*: the part of the amount that is a claimant's weight among all weights.
 //!
-//! **Algorithm.** `fill` is the water-filling of one amount; `allocate` serves floors (tier by tier where they do not fit), then fills,
-//! in strict mode tier by tier. Rounding: each gets the floor of its exact share; the units left go one by one to those that still
-//! need, heaviest first, then by order of claim.
+//! **Algorithm.** `fill` is the water-filling of one amount. *Weighted* fills what the floors leave, by priority and share. *Fair* does so
+//! by share alone. *Priority* fills tier by tier from the top. *Quota* fills the whole amount, floors included: whom that gave less than
+//! its floor gets its floor and is taken out, and the others are filled anew; so each keeps its fixed share, and what somebody does
+//! not want of it is lent. Floors that do not fit are served tier by tier, whatever the division.
+//! Rounding: each gets the floor of its exact share; the units left go one by one to those that still need, heaviest first, then by
+//! order of claim.
 //!
-//! **Properties**, each a property test below: the sum never exceeds the amount; floors hold when they fit; nobody exceeds
-//! `max(floor, min(want, max))`; nothing is left while somebody needs; a permutation of the claims permutes the result; more weight
-//! never means less (within one unit of rounding); more to divide never means less for anybody (within one unit).
+//! **Properties**, each a property test of every division: the sum never exceeds the amount; floors hold when they fit; nobody exceeds
+//! `max(floor, min(want, max))`; nothing is left while somebody needs; a permutation of the claims permutes the result; a greater share or
+//! a higher priority never means less (within one unit of rounding); more to divide never means less for anybody (within one unit).
 
+use crate::config::Division;
 use crate::model::Priority;
+
+/// So many times the weight of the priority below has each where tiers can be told apart by weights alone: what `cpu.weight`, 1 to 10000,
+/// has room for.
+const STEEP: u64 = 20;
 
 /// One claim on the amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claim {
     /// Whose tier it is in.
     pub priority: Priority,
-    /// Share among those that still need; zero counts as one.
-    pub weight: u64,
+    /// Multiplies the priority's weight, in hundredths; zero counts as one.
+    pub share_percent: u64,
     /// Guaranteed part.
     pub floor: u64,
     /// What it would use.
@@ -35,39 +43,100 @@ pub struct Claim {
     pub max: u64,
 }
 
-/// What happens when not everybody can have what it wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Everybody gets by weight.
-    Weighted,
-    /// A tier gets nothing beyond its floors before the tier above has all it wants.
-    Strict,
+impl Claim {
+    fn floor(&self) -> u64 {
+        self.floor.min(self.max)
+    }
+
+    /// The most that it can get.
+    fn cap(&self) -> u64 {
+        self.floor().max(self.want.min(self.max))
+    }
+
+    fn by_priority_and_share(&self) -> u64 {
+        self.priority.share().saturating_mul(self.by_share())
+    }
+
+    fn by_share(&self) -> u64 {
+        self.share_percent.max(1)
+    }
+
+    fn by_steep_priority(&self) -> u64 {
+        let below = Priority::ALL.iter().filter(|priority| **priority < self.priority);
+        below.fold(self.by_share(), |weight, _| weight.saturating_mul(STEEP))
+    }
 }
 
 /// Divides `amount` among `claims`; the result is in the order of the claims.
 #[must_use]
-pub fn allocate(amount: u64, claims: &[Claim], mode: Mode) -> Vec<u64> {
-    let floors: Vec<u64> = claims.iter().map(|claim| claim.floor.min(claim.max)).collect();
-    let floor_sum: u128 = floors.iter().copied().map(u128::from).sum();
-    if floor_sum > u128::from(amount) {
-        return floors_by_tier(amount, claims, &floors);
-    }
-    let mut given = floors;
-    let mut rest = amount.saturating_sub(given.iter().sum());
-    let tiers: &[&[Priority]] = match mode {
-        Mode::Weighted => &[&Priority::ALL],
-        Mode::Strict => {
-            &[&[Priority::Critical], &[Priority::High], &[Priority::Normal], &[Priority::Low]]
+pub fn allocate(amount: u64, claims: &[Claim], division: Division) -> Vec<u64> {
+    let everybody: [&[Priority]; 1] = [&Priority::ALL];
+    match division {
+        _ if !do_floors_fit(amount, claims) => floors_by_tier(amount, claims),
+        Division::Weighted => {
+            above_floors(amount, claims, &everybody, Claim::by_priority_and_share)
         }
-    };
+        Division::Fair => above_floors(amount, claims, &everybody, Claim::by_share),
+        Division::Priority => {
+            let tiers = Priority::ALL.each_ref().map(std::slice::from_ref);
+            let from_the_top: Vec<&[Priority]> = tiers.into_iter().rev().collect();
+            above_floors(amount, claims, &from_the_top, Claim::by_share)
+        }
+        Division::Quota => in_fixed_shares(amount, claims),
+    }
+}
+
+/// Divides all of `amount`: what nobody wants goes to all in the same way, up to each one's ceiling.
+#[must_use]
+pub fn divide_all(amount: u64, claims: &[Claim], division: Division) -> Vec<u64> {
+    let mut given = allocate(amount, claims, division);
+    let left = amount.saturating_sub(given.iter().sum());
+    let rest: Vec<Claim> = claims
+        .iter()
+        .zip(&given)
+        .map(|(claim, had)| {
+            let room = claim.max.saturating_sub(*had);
+            Claim { floor: 0, want: room, max: room, ..*claim }
+        })
+        .collect();
+    for (has, more) in given.iter_mut().zip(allocate(left, &rest, division)) {
+        *has += more;
+    }
+    given
+}
+
+/// What each claimant may count on, to be told by weights: the same, but by priority a tier goes before the one below only as far as
+/// twenty parts go before one. A weight cannot be nothing, and two tiers that are given nothing would be alike.
+#[must_use]
+pub fn entitle(amount: u64, claims: &[Claim], division: Division) -> Vec<u64> {
+    if division == Division::Priority && do_floors_fit(amount, claims) {
+        return above_floors(amount, claims, &[&Priority::ALL], Claim::by_steep_priority);
+    }
+    allocate(amount, claims, division)
+}
+
+fn do_floors_fit(amount: u64, claims: &[Claim]) -> bool {
+    let floors = claims.iter().map(|claim| u128::from(claim.floor()));
+    floors.sum::<u128>() <= u128::from(amount)
+}
+
+/// Floors, and what they leave tier by tier.
+fn above_floors(
+    amount: u64,
+    claims: &[Claim],
+    tiers: &[&[Priority]],
+    weight: fn(&Claim) -> u64,
+) -> Vec<u64> {
+    let mut given: Vec<u64> = claims.iter().map(Claim::floor).collect();
+    let mut rest = amount.saturating_sub(given.iter().sum());
     for tier in tiers {
         let needs: Vec<Need> = claims
             .iter()
             .zip(&given)
-            .map(|(claim, &has)| {
-                let in_tier = tier.contains(&claim.priority);
-                let amount = claim.want.min(claim.max).saturating_sub(has);
-                Need { amount: if in_tier { amount } else { 0 }, weight: claim.weight.max(1) }
+            .map(|(claim, has)| {
+                let lacks = claim.cap().saturating_sub(*has);
+                let amount = if tier.contains(&claim.priority) { lacks } else { 0 };
+                Need { amount, weight: weight(claim) }
             })
             .collect();
         for (has, more) in given.iter_mut().zip(fill(rest, &needs)) {
@@ -78,35 +147,49 @@ pub fn allocate(amount: u64, claims: &[Claim], mode: Mode) -> Vec<u64> {
     given
 }
 
-/// Divides all of `amount`: what nobody wants goes to all by weight, up to each one's ceiling.
-#[must_use]
-pub fn divide_all(amount: u64, claims: &[Claim]) -> Vec<u64> {
-    let mut given = allocate(amount, claims, Mode::Weighted);
-    let left = amount.saturating_sub(given.iter().sum());
-    let rest: Vec<Claim> = claims
-        .iter()
-        .zip(&given)
-        .map(|(claim, had)| {
-            let room = claim.max.saturating_sub(*had);
-            Claim { floor: 0, want: room, max: room, ..*claim }
-        })
-        .collect();
-    for (has, more) in given.iter_mut().zip(allocate(left, &rest, Mode::Weighted)) {
-        *has += more;
+/// Everybody's fixed share of the whole amount, its floor counted in, and what others do not want of theirs.
+fn in_fixed_shares(amount: u64, claims: &[Claim]) -> Vec<u64> {
+    let mut at_floor = vec![false; claims.len()];
+    // Each round takes out one at least.
+    for _round in 0..=claims.len() {
+        let fixed = claims.iter().zip(&at_floor).filter(|(_, at_floor)| **at_floor);
+        let rest = amount.saturating_sub(fixed.map(|(claim, _)| claim.floor()).sum());
+        let needs: Vec<Need> = claims
+            .iter()
+            .zip(&at_floor)
+            .map(|(claim, at_floor)| Need {
+                amount: if *at_floor { 0 } else { claim.cap() },
+                weight: claim.by_priority_and_share(),
+            })
+            .collect();
+        let poured = fill(rest, &needs);
+        let mut is_settled = true;
+        for ((at_floor, claim), poured) in at_floor.iter_mut().zip(claims).zip(&poured) {
+            if !*at_floor && *poured < claim.floor() {
+                *at_floor = true;
+                is_settled = false;
+            }
+        }
+        if is_settled {
+            let part = |((claim, at_floor), poured): ((&Claim, &bool), u64)| {
+                if *at_floor { claim.floor() } else { poured }
+            };
+            return claims.iter().zip(&at_floor).zip(poured).map(part).collect();
+        }
     }
-    given
+    claims.iter().map(Claim::floor).collect()
 }
 
 /// When even the floors do not fit (a CPU was unplugged, memory was taken back): tier by tier from the top, and inside the tier that
 /// does not fit in proportion to the floors.
-fn floors_by_tier(amount: u64, claims: &[Claim], floors: &[u64]) -> Vec<u64> {
+fn floors_by_tier(amount: u64, claims: &[Claim]) -> Vec<u64> {
     let mut given = vec![0; claims.len()];
     let mut rest = amount;
     for tier in Priority::ALL.into_iter().rev() {
         let needs: Vec<Need> = claims
             .iter()
-            .zip(floors)
-            .map(|(claim, &floor)| {
+            .map(|claim| {
+                let floor = claim.floor();
                 let amount = if claim.priority == tier { floor } else { 0 };
                 Need { amount, weight: floor.max(1) }
             })
@@ -182,132 +265,4 @@ fn give(poured: &mut [u64], at: usize, amount: u64) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn claim(priority: Priority, floor: u64, want: u64) -> Claim {
-        Claim { priority, weight: priority.share(), floor, want, max: u64::MAX }
-    }
-
-    #[test]
-    fn divides_by_weight_when_everybody_wants_everything() {
-        let claims = [
-            Claim { weight: 10, ..claim(Priority::Normal, 0, 2000) },
-            Claim { weight: 1, ..claim(Priority::Normal, 0, 2000) },
-        ];
-        assert_eq!(allocate(1100, &claims, Mode::Weighted), [1000, 100]);
-    }
-
-    #[test]
-    fn a_small_want_leaves_its_rest_to_the_others() {
-        let claims = [claim(Priority::Critical, 0, 50), claim(Priority::Low, 0, 1000)];
-        assert_eq!(allocate(1000, &claims, Mode::Weighted), [50, 950]);
-    }
-
-    #[test]
-    fn strict_serves_the_upper_tier_first() {
-        let claims = [claim(Priority::Low, 100, 1000), claim(Priority::High, 0, 1000)];
-        assert_eq!(allocate(1000, &claims, Mode::Strict), [100, 900]);
-    }
-
-    #[test]
-    fn floors_that_do_not_fit_are_served_from_the_top() {
-        let claims = [
-            claim(Priority::Low, 500, 500),
-            claim(Priority::Critical, 600, 600),
-            claim(Priority::Normal, 300, 300),
-            claim(Priority::Normal, 300, 300),
-        ];
-        assert_eq!(allocate(1000, &claims, Mode::Weighted), [0, 600, 200, 200]);
-    }
-
-    fn any_claim() -> impl Strategy<Value = Claim> {
-        (0usize..4, 1u64..2000, 0u64..3000, 0u64..8000, 0u64..8000).prop_map(
-            |(tier, weight, floor, want, max)| Claim {
-                priority: Priority::ALL[tier],
-                weight,
-                floor,
-                want,
-                max,
-            },
-        )
-    }
-
-    fn any_case() -> impl Strategy<Value = (u64, Vec<Claim>, Mode)> {
-        let mode = prop_oneof![Just(Mode::Weighted), Just(Mode::Strict)];
-        (0u64..20_000, proptest::collection::vec(any_claim(), 0..8), mode)
-    }
-
-    fn cap(claim: &Claim) -> u64 {
-        claim.floor.min(claim.max).max(claim.want.min(claim.max))
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(4000))]
-
-        #[test]
-        fn the_sum_stays_within_the_amount_and_nothing_wanted_is_left((amount, claims, mode) in any_case()) {
-            let given = allocate(amount, &claims, mode);
-            let wanted: u64 = claims.iter().map(cap).sum();
-            prop_assert_eq!(given.iter().sum::<u64>(), amount.min(wanted));
-        }
-
-        #[test]
-        fn floors_hold_when_they_fit_and_caps_always((amount, claims, mode) in any_case()) {
-            let given = allocate(amount, &claims, mode);
-            let floors: u64 = claims.iter().map(|claim| claim.floor.min(claim.max)).sum();
-            for (claim, given) in claims.iter().zip(given) {
-                prop_assert!(given <= cap(claim));
-                if floors <= amount {
-                    prop_assert!(given >= claim.floor.min(claim.max));
-                }
-            }
-        }
-
-        #[test]
-        fn a_reversal_of_the_claims_reverses_the_result((amount, claims, mode) in any_case()) {
-            let forward = allocate(amount, &claims, mode);
-            let reversed: Vec<Claim> = claims.iter().rev().copied().collect();
-            let mut backward = allocate(amount, &reversed, mode);
-            backward.reverse();
-            for (a, b) in forward.iter().zip(&backward) {
-                // Claims that are equal in all respects may swap the last unit.
-                prop_assert!(a.abs_diff(*b) <= 1, "{:?} {:?}", forward, backward);
-            }
-        }
-
-        #[test]
-        fn more_weight_never_means_less((amount, claims, mode) in any_case(), extra in 1u64..1000) {
-            prop_assume!(!claims.is_empty());
-            let before = allocate(amount, &claims, mode);
-            let mut heavier = claims.clone();
-            heavier[0].weight += extra;
-            let after = allocate(amount, &heavier, mode);
-            prop_assert!(after[0] + 1 >= before[0]);
-        }
-
-        #[test]
-        fn more_to_divide_never_means_less((amount, claims, mode) in any_case(), extra in 1u64..1000) {
-            let floors: u64 = claims.iter().map(|claim| claim.floor.min(claim.max)).sum();
-            let before = allocate(floors + amount, &claims, mode);
-            let after = allocate(floors + amount + extra, &claims, mode);
-            for (before, after) in before.iter().zip(after) {
-                prop_assert!(after + 1 >= *before);
-            }
-        }
-
-        #[test]
-        fn a_strict_lower_tier_waits((amount, claims) in any_case().prop_map(|(a, c, _)| (a, c))) {
-            let given = allocate(amount, &claims, Mode::Strict);
-            for (low, low_given) in claims.iter().zip(&given) {
-                let got_more_than_its_floor = *low_given > low.floor.min(low.max);
-                for (high, high_given) in claims.iter().zip(&given) {
-                    if got_more_than_its_floor && high.priority > low.priority {
-                        prop_assert_eq!(*high_given, cap(high));
-                    }
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -24,8 +24,8 @@
 //! guarantee nor below 1.05 times what is stuck, and stays a sixth and 32 MiB below its `memory.max`; a look that lacks what was known
 //! before changes nothing; constant use comes to rest; nobody who is stuck is held for longer than [`PATIENCE`].
 
-use super::fair::{Claim, Mode, allocate};
-use crate::config::{Component, Policy};
+use super::fair::{Claim, allocate};
+use crate::config::{Component, Division, Policy};
 use crate::estimate::Estimator;
 use crate::model::{GroupView, Home, Knob, KnobKind, Level, Snapshot};
 use crate::units::{Bytes, CgroupPath, Limit, Ppm, Span, Tick};
@@ -385,7 +385,7 @@ impl User<'_> {
         };
         Claim {
             priority: component.priority,
-            weight: component.priority.share().saturating_mul(component.share_percent),
+            share_percent: component.share_percent,
             floor: floor.0,
             want: want.max(floor).0,
             max: self.own_max().map_or(u64::MAX, |max| max.0),
@@ -403,9 +403,10 @@ fn divide(
     let anon = users.iter().fold(Bytes::ZERO, |sum, user| sum.plus(user.anon));
     let unmanaged = seen.host.memory.minus(available).minus(anon);
     let amount = seen.host.memory.minus(policy.reserve.memory).minus(unmanaged);
-    let mode = if press.level == Level::Emergency { Mode::Strict } else { Mode::Weighted };
+    let emergency = press.level == Level::Emergency;
+    let division = if emergency { Division::Priority } else { policy.division };
     let claims: Vec<Claim> = users.iter().map(|user| user.claim(press)).collect();
-    let mut given = allocate(amount.0, &claims, mode);
+    let mut given = allocate(amount.0, &claims, division);
     let left = amount.0.saturating_sub(given.iter().sum());
     let rest: Vec<Claim> = users
         .iter()
@@ -415,7 +416,7 @@ fn divide(
             Claim { floor: 0, want: room, max: room, ..*claim }
         })
         .collect();
-    for (has, more) in given.iter_mut().zip(allocate(left, &rest, Mode::Weighted)) {
+    for (has, more) in given.iter_mut().zip(allocate(left, &rest, policy.division)) {
         *has += more;
     }
     given.into_iter().map(Bytes).collect()

@@ -14,7 +14,7 @@
 //! **Algorithm.** `room = max(floor, capacity - headroom - other use)`; the cap falls to it at once and rises by a tenth of the host a second.
 //! Where somebody still waits a second after the cap was lowered, the host's CPUs are not all alike to it (its affinity, or a sibling
 //! thread): the cap falls by another fifth each second, and stays there until nobody has waited for a while.
-//! Parts: by [`divide_all`] among the homes; who is not hungry wants a quarter more than it uses. The cap is divided anew when it moved by more than its deadband, and when a home became hungry or is not any
+//! Parts: by [`divide_all`] among the homes, as `division` says; who is not hungry wants a quarter more than it uses. The cap is divided anew when it moved by more than its deadband, and when a home became hungry or is not any
 //! more.
 //!
 //! **Properties.** Parts sum to at most the cap; a home never gets less than the least quota nor, while they fit, less than its guarantee; a
@@ -161,7 +161,7 @@ impl Pool {
     fn divide(&mut self, policy: &Policy, rates: &Rates, seen: &Snapshot, cap: u64) -> bool {
         let members: Vec<Member<'_>> = members(policy, rates, seen).collect();
         let claims: Vec<Claim> = members.iter().map(|member| self.claim(member, cap)).collect();
-        let given = divide_all(cap, &claims);
+        let given = divide_all(cap, &claims, policy.division);
         let part = |(member, given): (&Member<'_>, u64)| {
             let part = Part { given: Millicpu(given).max(LEAST), hungry: self.is_hungry(member) };
             (member.home.path().clone(), part)
@@ -179,7 +179,7 @@ impl Pool {
         let want = if self.is_hungry(member) { max } else { member.used.0 * 5 / 4 };
         Claim {
             priority: component.priority,
-            weight: component.priority.share().saturating_mul(component.share_percent),
+            share_percent: component.share_percent,
             floor: (component.cpu.guarantee.0 / homes).max(LEAST.0),
             want,
             max,

@@ -6,8 +6,8 @@
 use super::disk::{self, Disks};
 use super::high::{self, High, Holding};
 use super::pool::{self, Measured, Pool};
-use super::strategy::{Parameters, parameters};
-use crate::config::Policy;
+use super::strategy::{Adaptive, Asking, Parameters};
+use crate::config::{Policy, Strategy};
 use crate::estimate::{Estimator, Rates};
 use crate::model::{IoMax, Level, Resource, Snapshot};
 use crate::units::{CgroupPath, DeviceId, Millicpu, Span, Tick};
@@ -31,6 +31,8 @@ pub struct Steering {
     /// Memory's level at the last look, and what brought it there when it rose last.
     memory_level: Level,
     because: String,
+    asking: Asking,
+    adaptive: Adaptive,
     moves: u64,
 }
 
@@ -82,8 +84,11 @@ impl Steering {
         self.at = seen.at;
         let levels = estimator.levels();
         let waits = seen.waiting.contains(&Resource::Cpu);
-        let pressed = self.cpu.update(waits || levels.cpu >= Level::Warning, seen.at);
-        let parameters = parameters(policy.strategy, levels);
+        let somebody_waits = waits || levels.cpu >= Level::Warning;
+        let pressed = self.cpu.update(somebody_waits, seen.at);
+        self.adaptive.update(levels, seen.at);
+        self.asking.update(policy, estimator, somebody_waits, seen.at);
+        let parameters = self.asking.parameters(policy, estimator, self.adaptive);
         let headroom_percent = parameters.cpu_headroom_percent;
         let press = pool::Press { pressed, waits, headroom_percent };
         let mut moved = self.pool.update(policy, rates, seen, press);
@@ -116,6 +121,12 @@ impl Steering {
     #[must_use]
     pub const fn moves(&self) -> u64 {
         self.moves
+    }
+
+    /// What the adaptive strategy comes to now.
+    #[must_use]
+    pub const fn adaptive(&self) -> Strategy {
+        self.adaptive.pace.strategy()
     }
 
     /// What a home that yields may use now, and why; none while it need not yield.

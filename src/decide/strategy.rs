@@ -1,7 +1,31 @@
-//! What the strategies differ in: numbers, never branches.
+//! What the strategies differ in, in numbers; what the adaptive one comes to; and whose strategy counts.
+//!
+//! **Problem.** How much CPU is to stay free while a protected component waits is a matter of that component: a trading system wants more of
+//! it than a build server. Several may wait at once.
+//!
+//! **Approach.** Who waited within the last minute asks, each by its own strategy, and the one that asks for most is heard.
+//!
+//! **Terms.** *to wait*: for CPU, through no doing of its own, at least a quarter as much as the one that waits most. *pace*: one of the three
+//! strategies that are numbers.
+//!
+//! **Algorithm.** Where nobody can be named, because the sentry was faster than the averages or the host does not tell, all protected
+//! components that are there ask. The adaptive strategy is one pace for the whole host: by the worst level up at once, and one step down
+//! when nothing higher was asked for in [`DOWN_AFTER`].
+//!
+//! **Properties.** The adaptive pace never falls by more than a step in [`DOWN_AFTER`]. Allocates only for who had not waited before.
 
-use crate::config::Strategy;
+use crate::config::{Component, Policy, Strategy};
+use crate::estimate::Estimator;
 use crate::model::{Level, Levels};
+use crate::units::{ComponentName, Span, Tick};
+use std::collections::BTreeMap;
+
+/// The adaptive strategy goes one step down after so long without need.
+const DOWN_AFTER: Span = Span::secs(300);
+/// Who waited is heard for so long.
+const HEARD_FOR: Span = Span::secs(60);
+/// Who waits this many times less than the one that waits most does not ask.
+const MUCH_LESS: u64 = 4;
 
 /// The numbers of a strategy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,27 +38,154 @@ pub(super) struct Parameters {
     pub(super) memory_buffer_percent: u64,
 }
 
-const CONSERVATIVE: Parameters =
-    Parameters { cpu_headroom_percent: 15, disk_headroom_percent: 20, memory_buffer_percent: 20 };
-const BALANCED: Parameters =
-    Parameters { cpu_headroom_percent: 20, disk_headroom_percent: 30, memory_buffer_percent: 30 };
-const AGGRESSIVE: Parameters =
-    Parameters { cpu_headroom_percent: 30, disk_headroom_percent: 40, memory_buffer_percent: 50 };
-
 /// From level warning on, so many points of headroom more.
 const PRESSED_POINTS: u64 = 5;
 
-/// What holds now: the adaptive strategy is one of the others, by the worst level.
-pub(super) fn parameters(strategy: Strategy, levels: Levels) -> Parameters {
-    let base = match strategy {
-        Strategy::Conservative => CONSERVATIVE,
-        Strategy::Balanced => BALANCED,
-        Strategy::Aggressive => AGGRESSIVE,
-        Strategy::Adaptive => match levels.worst() {
-            Level::Normal | Level::Warning => BALANCED,
-            Level::Critical | Level::Emergency => AGGRESSIVE,
-        },
-    };
-    let points = if levels.cpu >= Level::Warning { PRESSED_POINTS } else { 0 };
-    Parameters { cpu_headroom_percent: base.cpu_headroom_percent + points, ..base }
+/// How eagerly limits follow demand, the least eager first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Pace {
+    Conservative,
+    #[default]
+    Balanced,
+    Aggressive,
 }
+
+impl Pace {
+    const fn parameters(self) -> Parameters {
+        match self {
+            Self::Conservative => Parameters {
+                cpu_headroom_percent: 15,
+                disk_headroom_percent: 20,
+                memory_buffer_percent: 20,
+            },
+            Self::Balanced => Parameters {
+                cpu_headroom_percent: 20,
+                disk_headroom_percent: 30,
+                memory_buffer_percent: 30,
+            },
+            Self::Aggressive => Parameters {
+                cpu_headroom_percent: 30,
+                disk_headroom_percent: 40,
+                memory_buffer_percent: 50,
+            },
+        }
+    }
+
+    const fn below(self) -> Self {
+        match self {
+            Self::Conservative | Self::Balanced => Self::Conservative,
+            Self::Aggressive => Self::Balanced,
+        }
+    }
+
+    pub(super) const fn strategy(self) -> Strategy {
+        match self {
+            Self::Conservative => Strategy::Conservative,
+            Self::Balanced => Strategy::Balanced,
+            Self::Aggressive => Strategy::Aggressive,
+        }
+    }
+}
+
+/// What the adaptive strategy comes to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Adaptive {
+    pub(super) pace: Pace,
+    /// When the pace, or a higher one, was asked for last.
+    asked: Tick,
+}
+
+impl Adaptive {
+    pub(super) fn update(&mut self, levels: Levels, now: Tick) {
+        // Less than balanced would need a forecast to trust.
+        let wanted = match levels.worst() {
+            Level::Normal | Level::Warning => Pace::Balanced,
+            Level::Critical | Level::Emergency => Pace::Aggressive,
+        };
+        if wanted >= self.pace {
+            *self = Self { pace: wanted, asked: now };
+        } else if now.since(self.asked) >= DOWN_AFTER {
+            *self = Self { pace: self.pace.below(), asked: now };
+        }
+    }
+
+    const fn pace_of(self, strategy: Strategy) -> Pace {
+        match strategy {
+            Strategy::Conservative => Pace::Conservative,
+            Strategy::Balanced => Pace::Balanced,
+            Strategy::Aggressive => Pace::Aggressive,
+            Strategy::Adaptive => self.pace,
+        }
+    }
+}
+
+/// Who waited for CPU lately, and when last.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Asking {
+    waited: BTreeMap<ComponentName, Tick>,
+}
+
+impl Asking {
+    /// Takes note of who waits, if somebody does.
+    pub(super) fn update(
+        &mut self,
+        policy: &Policy,
+        estimator: &Estimator,
+        somebody_waits: bool,
+        now: Tick,
+    ) {
+        self.waited.retain(|_, at| now.since(*at) < HEARD_FOR);
+        if !somebody_waits {
+            return;
+        }
+        let most = protected(policy).map(|component| wait(estimator, component)).max();
+        let most = most.unwrap_or_default();
+        for component in protected(policy) {
+            let wait = wait(estimator, component);
+            if wait == 0 || wait.saturating_mul(MUCH_LESS) < most {
+                continue;
+            }
+            match self.waited.get_mut(&component.name) {
+                Some(at) => *at = now,
+                None => {
+                    self.waited.insert(component.name.clone(), now);
+                }
+            }
+        }
+    }
+
+    /// What those ask for who are heard.
+    pub(super) fn parameters(
+        &self,
+        policy: &Policy,
+        estimator: &Estimator,
+        adaptive: Adaptive,
+    ) -> Parameters {
+        let waited = |component: &&Component| self.waited.contains_key(&component.name);
+        let is_there = |component: &&Component| estimator.component(&component.name).is_some();
+        let asks = |component: &Component| {
+            let strategy = component.strategy.unwrap_or(policy.strategy);
+            adaptive.pace_of(strategy)
+        };
+        let named = protected(policy).filter(waited).map(asks).max();
+        let pace = named
+            .or_else(|| protected(policy).filter(is_there).map(asks).max())
+            .unwrap_or_else(|| adaptive.pace_of(policy.strategy));
+        let points = if estimator.levels().cpu >= Level::Warning { PRESSED_POINTS } else { 0 };
+        let base = pace.parameters();
+        Parameters { cpu_headroom_percent: base.cpu_headroom_percent + points, ..base }
+    }
+}
+
+fn protected(policy: &Policy) -> impl Iterator<Item = &Component> {
+    policy.components.values().filter(|component| component.priority.is_protected())
+}
+
+/// How much of the last seconds a component waited for CPU.
+fn wait(estimator: &Estimator, component: &Component) -> u64 {
+    let need = estimator.component(&component.name);
+    need.and_then(|need| need.waits.cpu).map_or(0, |wait| wait.p10.get().into())
+}
+
+#[cfg(test)]
+mod tests;

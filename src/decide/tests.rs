@@ -1,7 +1,7 @@
 //! What a policy comes to, resource by resource.
 
 use super::*;
-use crate::config::{Affinity, IoDevice, IoPolicy, OomPolicy};
+use crate::config::{Affinity, Division, IoDevice, IoPolicy, OomPolicy};
 use crate::model::{IoMax, IoWeightBackend, Priority};
 use crate::testing::{DISK, add_home, component, host, policy, stray};
 use crate::units::{CpuMax, CpuSet, CpuTime, Millicpu, Weight};
@@ -41,6 +41,31 @@ fn ten_to_one_shares_become_ten_to_one_weights() {
     let ratio = f64::from(weight(&decision, "provost.slice/a.scope"))
         / f64::from(weight(&decision, "provost.slice/b.scope"));
     assert!((9.9..10.1).contains(&ratio), "{ratio}");
+}
+
+#[test]
+fn the_division_decides_the_weights() {
+    let mut web = component("web", Priority::High);
+    web.cpu.guarantee = Millicpu(500);
+    let job = component("job", Priority::Normal);
+    let mut seen = host();
+    add_home(&mut seen, &web, "provost.slice/web.scope");
+    add_home(&mut seen, &job, "provost.slice/job.scope");
+    let mut policy = policy([web, job]);
+    let mut entitled = |division| {
+        policy.division = division;
+        let decision = decide(&policy, &Ownership::default(), &Steering::default(), &seen);
+        let weights = ["web", "job"]
+            .map(|name| u64::from(weight(&decision, &format!("provost.slice/{name}.scope"))));
+        let shares = ["web", "job"].map(|name| decision.entitlement[name].0);
+        assert!((weights[0] * shares[1]).abs_diff(weights[1] * shares[0]) <= 2 * weights[0]);
+        shares
+    };
+    // 1750 are there; 500 of them are guaranteed.
+    assert_eq!(entitled(Division::Weighted), [1500, 250]);
+    assert_eq!(entitled(Division::Priority), [1691, 59]);
+    assert_eq!(entitled(Division::Fair), [1125, 625]);
+    assert_eq!(entitled(Division::Quota), [1400, 350]);
 }
 
 #[test]

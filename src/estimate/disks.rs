@@ -53,9 +53,13 @@ impl Disks {
         let fresh = seen.load.io_psi.map(|psi| psi.some.total_usec);
         let last = std::mem::replace(&mut self.waited, fresh);
         let waited = grown(last, fresh).filter(|_| interval.span <= WINDOW);
-        self.disks.retain(|device, _| rates.iter().any(|disk| disk.device == *device));
+        let present = || seen.host.disks.iter().map(|disk| disk.device);
+        self.disks.retain(|device, _| present().any(|one| one == *device));
+        for device in present() {
+            self.disks.entry(device).or_default();
+        }
         for DiskRate { device, rate } in rates {
-            let disk = self.disks.entry(*device).or_default();
+            let Some(disk) = self.disks.get_mut(device) else { continue };
             match waited.filter(|_| !is_limited(seen, *device)) {
                 Some(waited) => disk.add(*rate, waited, interval),
                 None => disk.open = Window::default(),

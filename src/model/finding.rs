@@ -52,6 +52,8 @@ pub enum FindingKind {
     Unreadable,
     /// The control loop stood still.
     Stalled,
+    /// Writes wait for their turn.
+    Deferred,
     /// A defect in provost itself.
     Bug,
 }

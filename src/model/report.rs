@@ -19,8 +19,14 @@ pub struct Report {
     pub started: Tick,
     /// Whether limits are put on processes.
     pub enforcing: bool,
-    /// The strategy's name.
+    /// The strategy of all components that have no other.
     pub strategy: String,
+    /// The configured one, where `provost strategy` or `provost start --strategy` chose another.
+    pub strategy_configured: Option<String>,
+    /// What the adaptive strategy comes to now, whoever follows it.
+    pub adaptive: String,
+    /// How what is short is divided.
+    pub division: String,
     /// The host.
     pub host: HostReport,
     /// The components, by name.
@@ -59,6 +65,8 @@ pub struct ComponentReport {
     pub name: ComponentName,
     /// Its priority.
     pub priority: Priority,
+    /// Its own strategy, where it has one.
+    pub strategy: Option<String>,
     /// Where it lives.
     pub homes: Vec<HomeReport>,
     /// CPU guarantee.

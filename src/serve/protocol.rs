@@ -1,6 +1,7 @@
 //! Requests and replies, version 1.
 
 use crate::model::Report;
+use crate::units::ComponentName;
 use serde::{Deserialize, Serialize};
 
 /// What can be asked.
@@ -15,6 +16,13 @@ pub enum Request {
     Enforce {
         /// Which.
         on: bool,
+    },
+    /// Follow another strategy, or the configured one again.
+    Strategy {
+        /// Its word; none for what is configured.
+        word: Option<String>,
+        /// For this component alone; none for all that have no other.
+        component: Option<ComponentName>,
     },
     /// Leave, giving back or keeping limits as the configuration says.
     Stop,

@@ -23,10 +23,11 @@ macro_rules! built_in {
 }
 
 /// All of them, the calm ones first.
-pub const BUILT_IN: [BuiltIn; 13] = built_in![
+pub const BUILT_IN: [BuiltIn; 14] = built_in![
     "steady",
     "steps",
     "squares",
+    "crowd",
     "diurnal",
     "leak",
     "fork-bomb",

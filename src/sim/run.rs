@@ -42,10 +42,7 @@ impl Arm {
         match self {
             Self::Absent => "none",
             Self::Static => "static",
-            Self::With(Strategy::Conservative) => "conservative",
-            Self::With(Strategy::Balanced) => "balanced",
-            Self::With(Strategy::Aggressive) => "aggressive",
-            Self::With(Strategy::Adaptive) => "adaptive",
+            Self::With(strategy) => strategy.word(),
         }
     }
 }

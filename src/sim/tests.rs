@@ -5,7 +5,7 @@ use super::io::{Disk, Speed};
 use super::plant::{Plant, Resident};
 use super::program::{Course, Program};
 use super::{Arm, BUILT_IN, Scenario};
-use crate::config::Strategy;
+use crate::config::{Division, Strategy};
 use crate::model::{Disk as DiskView, IoMax, IoWeightBackend, Knob, Priority};
 use crate::units::{Bytes, CgroupPath, CpuMax, CpuTime, DeviceId, Limit, Span, Weight};
 use proptest::prelude::*;
@@ -190,9 +190,11 @@ fn a_steady_load_comes_to_rest() {
             for arm in Arm::ALL {
                 let played = scenario.play(arm);
                 let kills = played.score.kills;
-                let restless = if kills >= 20 { kills } else { 0 };
+                // Where there is always too little, a cap that was lifted is needed again: that is tried ever less often, but tried.
+                let most = if built_in.name == "crowd" { 20 } else { 0 };
+                let most = if kills >= 20 { kills } else { most };
                 assert!(
-                    played.score.writes_last_quarter <= restless,
+                    played.score.writes_last_quarter <= most,
                     "{} as at {at} with {}: {:?}",
                     built_in.name,
                     arm.word(),
@@ -225,6 +227,26 @@ fn a_thousand_components_are_written_once() {
     let played = scenario.play(Arm::With(Strategy::Balanced));
     assert!(played.score.writes > 2000, "{:?}", played.written);
     assert_eq!(played.score.writes_last_quarter, 0, "{:?}", played.written);
+}
+
+/// Guarantees beside the service: weights alone leave it short, and each division and strategy makes another thing of it.
+#[test]
+fn divisions_and_strategies_differ_in_a_crowd() {
+    let crowd = BUILT_IN.iter().find(|built_in| built_in.name == "crowd").unwrap();
+    let played = |division, arm| {
+        let mut scenario = Scenario::built_in(crowd).unwrap();
+        scenario.policy.division = division;
+        scenario.play(arm).score
+    };
+    let served = |division| played(division, Arm::Static).served.unwrap();
+    let by_division =
+        [served(Division::Fair), served(Division::Weighted), served(Division::Priority)];
+    assert!(by_division.is_sorted() && by_division[0] < by_division[2], "{by_division:?}");
+    assert!(served(Division::Quota) > by_division[0], "{}", served(Division::Quota));
+    let strategies = [Strategy::Conservative, Strategy::Balanced, Strategy::Aggressive];
+    let work =
+        strategies.map(|strategy| played(Division::Weighted, Arm::With(strategy)).work.unwrap());
+    assert!(work.windows(2).all(|pair| pair[0] > pair[1]), "{work:?}");
 }
 
 #[test]

@@ -80,6 +80,31 @@ fn with_a_daemon() {
 }
 
 #[test]
+fn another_strategy_is_followed_at_once_and_remembered() {
+    let _unit = web();
+    let world = World::enforce(WEB);
+    world.settled(&["web"]);
+    let followed = |world: &World| {
+        let status = world.run(&["status", "--json"]).json();
+        (status["strategy"].clone(), status["strategy_configured"].clone())
+    };
+    assert_eq!(followed(&world), ("balanced".into(), serde_json::Value::Null));
+    assert!(world.run(&["strategy", "aggressive"]).ok().contains("aggressive"));
+    assert_eq!(followed(&world), ("aggressive".into(), "balanced".into()));
+    world.run(&["strategy", "adaptive", "--component", "web"]).ok();
+    let shown = world.run(&["strategy", "--json"]).json();
+    assert_eq!(shown["schema"], "provost/strategy/v1");
+    assert_eq!(shown["components"]["web"], "adaptive");
+    let unknown = world.run(&["strategy", "adaptive", "--component", "nobody"]);
+    assert_eq!(unknown.code, 4, "{unknown:?}");
+    assert_eq!(world.run(&["strategy", "fast"]).code, 2);
+    world.run(&["reload"]).ok();
+    assert_eq!(followed(&world), ("aggressive".into(), "balanced".into()), "it is remembered");
+    world.run(&["strategy", "configured"]).ok();
+    assert_eq!(followed(&world), ("balanced".into(), serde_json::Value::Null));
+}
+
+#[test]
 fn a_bad_configuration_is_told() {
     let world = World::new("[component.web]\nmatch = { unit = \"a.service\" }\nmemry = 1\n");
     for verb in [["check"].as_slice(), &["plan"], &["start"], &["config", "show"]] {

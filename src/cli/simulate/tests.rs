@@ -85,6 +85,14 @@ fn strategies_are_chosen_beside_the_two_to_compare_with() {
 }
 
 #[test]
+fn another_division_is_told_and_changes_what_comes_of_it() {
+    let with = |division| verb(&["crowd", "--duration", "30s", "--division", division]).stdout;
+    let told = with("fair").split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("seed 1, division fair)"), "{told}");
+    assert_ne!(with("fair").replace("fair", "priority"), with("priority"));
+}
+
+#[test]
 fn exit_codes_are_those_of_other_verbs() {
     assert_eq!(verb(&[]).exit, 0);
     let missing = verb(&["nowhere.toml"]);

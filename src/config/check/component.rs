@@ -1,6 +1,6 @@
 //! One component's CPU, memory and tasks: what the kernel would refuse, what contradicts itself, what would only do harm.
 
-use super::{Check, on_leave, priority};
+use super::{Check, on_leave, priority, strategy};
 use crate::config::issue::{Code, ConfigIssue};
 use crate::config::merged::Key;
 use crate::config::policy::{Affinity, Catch, Component, CpuPolicy, MemoryPolicy, OomPolicy};
@@ -41,6 +41,8 @@ impl Check<'_> {
         component.on_exit = raw.on_exit.map_or(component.on_exit, on_leave);
         component.auto_scale = raw.auto_scale.unwrap_or(component.auto_scale);
         component.yields = self.yields(key, raw, component.priority);
+        component.strategy = raw.strategy.map(strategy);
+        self.heard_strategy(key, &component);
         component.rules = self.rules(key, raw);
         self.gate(key, &component);
         if let Some(raw) = &raw.cpu {
@@ -90,6 +92,20 @@ impl Check<'_> {
             self.issues.push(issue);
         }
         yields
+    }
+
+    /// Others make room for protected components only.
+    fn heard_strategy(&mut self, key: &Key, component: &Component) {
+        if component.strategy.is_none() || component.priority.is_protected() {
+            return;
+        }
+        let message = format!(
+            "nobody makes room for a component of priority {}, so its strategy has no effect",
+            component.priority
+        );
+        let issue = ConfigIssue::warning(Code::UnheardStrategy, message)
+            .help("remove `strategy`, or give the component the priority \"high\" or \"critical\"");
+        self.report(issue, &key.then("strategy"), "has no effect");
     }
 
     fn cpu_policy(&mut self, key: &Key, raw: &raw::Cpu, default: CpuPolicy) -> CpuPolicy {

@@ -23,12 +23,12 @@ fn tell(result: &Result<Loaded, Vec<ConfigIssue>>) {
 fn key() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => prop::sample::select(vec![
-            "mode", "strategy", "interval", "on-stop", "override-for", "backend", "protect", "reserve",
+            "mode", "strategy", "division", "interval", "on-stop", "override-for", "backend", "protect", "reserve",
             "component", "web", "db", "priority", "share", "match", "catch", "cpu", "memory", "io", "pids",
             "on-exit", "auto-scale", "yields", "unit", "cgroup", "container", "exe", "cmdline", "user", "group",
             "pidfile", "parent", "guarantee", "ceiling", "period", "burst", "affinity", "high", "swap",
             "oom", "hard", "weight", "limits", "device", "read", "write", "read-iops", "write-iops",
-            "thresholds", "warning", "critical", "emergency",
+            "thresholds", "writes", "rate", "warning", "critical", "emergency",
         ]).prop_map(str::to_owned),
         1 => "[a-z-]{1,8}",
     ]

@@ -1,13 +1,15 @@
 //! What people ask of the running daemon: its status, another configuration, enforcing or not, its end.
 
+use super::super::chosen::CannotChoose;
 use super::super::start::{kept, load_policy};
 use super::super::wait::listen_to_executions;
 use super::super::words::account_text;
 use super::Daemon;
-use crate::config::{Mode, diff};
+use crate::config::{Mode, Strategy, diff};
 use crate::enforce::{JournalError, Order, Returned};
 use crate::model::{Finding, FindingKind, Severity};
 use crate::serve::{Asked, Reply, Request};
+use crate::units::ComponentName;
 
 impl Daemon {
     pub(super) fn answer(&mut self, asked: Asked) {
@@ -26,6 +28,9 @@ impl Daemon {
                 }
                 Err(text) => Reply::Failed { text, exit: 1 },
             },
+            Request::Strategy { word, component } => {
+                self.choose(word.as_deref(), component.as_ref())
+            }
             Request::Stop => {
                 self.leaving = true;
                 Reply::Done { text: "stopping".to_owned() }
@@ -53,6 +58,44 @@ impl Daemon {
         Ok(None)
     }
 
+    /// Another strategy from the next look on: nothing else is decided anew.
+    fn choose(&mut self, word: Option<&str>, component: Option<&ComponentName>) -> Reply {
+        let strategy = word.and_then(Strategy::of_word);
+        if let (Some(word), None) = (word, strategy) {
+            return Reply::Failed { text: format!("there is no strategy \"{word}\""), exit: 2 };
+        }
+        let mut chosen = self.chosen.clone();
+        let may = match component {
+            Some(name) => chosen.choose_for(&self.policy, name, strategy),
+            None => {
+                chosen.choose(strategy);
+                Ok(())
+            }
+        };
+        if let Err(error) = may {
+            let exit = if matches!(error, CannotChoose::Unknown { .. }) { 4 } else { 1 };
+            return Reply::Failed { text: error.to_string(), exit };
+        }
+        if let Err(error) = chosen.write(&self.options.paths) {
+            return Reply::Failed {
+                text: format!("cannot remember the strategy: {error}"),
+                exit: 1,
+            };
+        }
+        chosen.lift(&mut self.policy);
+        chosen.lay_over(&mut self.policy);
+        self.chosen = chosen;
+        let own =
+            component.map(|name| self.policy.components.get(name).and_then(|found| found.strategy));
+        let now = own.flatten().unwrap_or(self.policy.strategy).word();
+        let text = match component {
+            Some(name) => format!("strategy of {name}: {now}"),
+            None => format!("strategy: {now}"),
+        };
+        tracing::info!("{text}");
+        Reply::Done { text }
+    }
+
     pub(super) fn given_back(&mut self, account: Result<Vec<Returned>, JournalError>) {
         let reply = match account {
             Ok(account) => Reply::Done { text: account_text(&account) },
@@ -76,9 +119,7 @@ impl Daemon {
         let loaded = load_policy(&self.options.sources, &self.collector.last().host)
             .map_err(|error| format!("{error}\nthe old configuration stays in force"))?;
         let mut policy = loaded.policy;
-        if let Some(strategy) = self.options.strategy {
-            policy.strategy = strategy;
-        }
+        self.chosen.lay_over(&mut policy);
         let changes = diff(&self.policy, &policy);
         self.sources.timer.set(policy.interval).map_err(|errno| errno.desc().to_owned())?;
         self.worker.order(Order::Keep(kept(&policy)));

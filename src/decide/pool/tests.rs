@@ -1,6 +1,7 @@
 //! The cap over time: a host whose use is given look by look.
 
 use super::*;
+use crate::config::Division;
 use crate::model::Priority;
 use crate::testing::{add_home, component, host, policy};
 use crate::units::{CpuTime, Limit};
@@ -129,6 +130,24 @@ fn what_one_member_does_not_use_goes_to_the_other() {
         stage.greedy(PRESSED, 600);
     }
     assert_eq!((stage.part("a"), stage.part("b")), (Some(500), Some(500)), "and back");
+}
+
+#[test]
+fn the_division_decides_the_parts() {
+    let parts = |division| {
+        let mut stage = Stage::new();
+        stage.policy.division = division;
+        let job = stage.policy.components.get_mut("a").unwrap();
+        (job.priority, job.yields) = (Priority::Normal, true);
+        stage.second(PRESSED, &[("web", 500), ("a", 700), ("b", 700)]);
+        ["a", "b"].map(|name| stage.part(name).unwrap())
+    };
+    // 2000 less 400 of headroom and 600 of others; each has at least 10.
+    assert_eq!(parts(Division::Weighted).iter().sum::<u64>(), 1100);
+    assert_eq!(parts(Division::Weighted), [874, 226]);
+    assert_eq!(parts(Division::Priority), [1090, 10]);
+    assert_eq!(parts(Division::Fair), [550, 550]);
+    assert_eq!(parts(Division::Quota), [880, 220]);
 }
 
 #[test]
