@@ -6,7 +6,8 @@ use crate::config::{
 };
 use crate::model::{
     Action, Change, Controller, Disk, GroupView, Home, HomeKind, HostView, IoWeightBackend, Knob,
-    KnobKind, Outcome, OutcomeOf, Priority, Reading, Snapshot, Stray, Usage, Verdict, Via,
+    KnobKind, Outcome, OutcomeOf, Priority, Reading, Snapshot, Stray, Topology, Usage, Verdict,
+    Via,
 };
 use crate::units::{
     Bytes, CgroupId, CgroupPath, CgroupRef, CpuMax, CpuSet, DeviceId, Limit, Millicpu, ProcId,
@@ -74,6 +75,7 @@ pub(crate) fn host() -> Snapshot {
         Tick::default().plus(Span::secs(100)),
         HostView {
             online: CpuSet::of([0, 1]),
+            topology: Topology::flat(&CpuSet::of([0, 1])),
             memory: Bytes::mebi(2048),
             swap: Bytes::ZERO,
             page: PAGE,
