@@ -110,6 +110,7 @@ pub fn step(policy: &Policy, mut state: State, seen: &Snapshot) -> Step {
     findings.extend(refusals(seen));
     findings.extend(absent(policy, seen));
     findings.extend(above_ceiling(&decision));
+    findings.extend(sharing(&decision));
     decision.held = skipped.into_iter().map(|skipped| skipped.held).collect();
     let again_at = next_look(&state, seen, &decision, policy);
     let (levels, alerts) = (state.estimator.levels(), state.estimator.alerts());
@@ -193,6 +194,16 @@ fn above_ceiling(decision: &Decision) -> Vec<Finding> {
         })
     };
     decision.targets.iter().filter_map(above).collect()
+}
+
+fn sharing(decision: &Decision) -> impl Iterator<Item = Finding> {
+    decision.sharing.iter().map(|(name, why)| Finding {
+        severity: Severity::Warning,
+        kind: FindingKind::SharesCpus,
+        component: Some(name.clone()),
+        at: None,
+        text: format!("{name} has no CPUs of its own and shares those of all others: {why}"),
+    })
 }
 
 /// When to plan again though nothing changes: when an override or a refusal runs out, and at every look while a limit follows usage.

@@ -197,8 +197,29 @@ pub(super) struct Cpu {
     pub(super) period: Option<Duration>,
     /// Unused quota that may be carried over to a later period, at most the quota. Default: by priority.
     pub(super) burst: Option<Duration>,
-    /// The CPUs it may use, such as "0-3,8", or "shared" for those of its parent. Default: "shared".
-    pub(super) affinity: Option<CpuList>,
+    /// The CPUs it may use, such as "0-3,8"; "shared"; or a table that asks for CPUs of its own. Default: "shared".
+    pub(super) affinity: Option<Affinity>,
+}
+
+/// CPUs that no other component uses: whole cores, at most half of the host's.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct OwnCpus {
+    /// Where the cores are.
+    pub(super) mode: OwnMode,
+    /// How many CPUs; rounded up to whole cores.
+    #[schemars(range(min = 1, max = 4096))]
+    pub(super) cpus: u64,
+}
+
+/// Where a component's own cores are.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum OwnMode {
+    /// Near each other: behind one cache, on one memory node, as far as there is room.
+    Dedicated,
+    /// Spread over memory nodes and caches, for what needs their bandwidth.
+    Balanced,
 }
 
 /// Memory guarantees and ceilings.
@@ -377,6 +398,46 @@ word_or_number!(Count, Word, Number, "a number or \"max\"", {
     "description": "A number, or \"max\".",
     "anyOf": [{ "enum": ["max"] }, { "type": "integer", "minimum": 0 }],
 });
+
+/// CPU numbers, "shared", or a table.
+#[derive(Debug, Clone)]
+pub(super) enum Affinity {
+    /// CPU numbers or "shared".
+    List(CpuList),
+    /// CPUs of its own.
+    Own(OwnCpus),
+}
+
+impl<'de> Deserialize<'de> for Affinity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Affinity;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a CPU list or a table")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Affinity, E> {
+                Ok(Affinity::List(CpuList(text.to_owned())))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Affinity, A::Error> {
+                OwnCpus::deserialize(MapAccessDeserializer::new(map)).map(Affinity::Own)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl JsonSchema for Affinity {
+    fn schema_name() -> Cow<'static, str> {
+        "Affinity".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let (list, own) =
+            (generator.subschema_for::<CpuList>(), generator.subschema_for::<OwnCpus>());
+        json_schema!({ "anyOf": [list, own] })
+    }
+}
 
 /// One value, or a list of them.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -248,7 +248,12 @@ fn any_component(name: &'static str) -> impl Strategy<Value = Component> {
         0usize..4,
         10u64..1000,
         prop_oneof![Just(None), (8u64..500).prop_map(Some)],
-        any::<bool>(),
+        prop_oneof![
+            2 => Just(Affinity::Shared),
+            1 => Just(Affinity::Cpus(CpuSet::of([1]))),
+            1 => (1u64..4).prop_map(Affinity::Dedicated),
+            1 => (1u64..4).prop_map(Affinity::Balanced),
+        ],
     );
     (cpu, memory, rest).prop_map(move |(cpu, memory, rest)| {
         let mut made = component(name, Priority::ALL[rest.0]);
@@ -259,9 +264,7 @@ fn any_component(name: &'static str) -> impl Strategy<Value = Component> {
         made.memory.guarantee = Bytes::mebi(memory.0);
         made.memory.ceiling = memory.1.map_or(Limit::Max, |value| Limit::At(Bytes::mebi(value)));
         made.memory.oom = if memory.2 { OomPolicy::Group } else { OomPolicy::Unset };
-        if rest.3 {
-            made.cpu.affinity = Affinity::Cpus(CpuSet::of([1]));
-        }
+        made.cpu.affinity = rest.3;
         made
     })
 }
@@ -272,6 +275,8 @@ fn any_world() -> impl Strategy<Value = (Policy, Snapshot)> {
         (any_component("a"), any_component("b"), any_component("c"), any_component("d"));
     (components, places).prop_map(|((a, b, c, d), places)| {
         let mut seen = host();
+        seen.host.online = CpuSet::of(0..6);
+        seen.host.topology = crate::model::Topology::flat(&seen.host.online);
         let components = [a, b, c, d];
         let paths =
             ["system.slice/S", "apps.slice/inner.slice/S", "provost.slice/provost-low.slice/S"];

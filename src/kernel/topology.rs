@@ -42,6 +42,12 @@ pub fn read(sys: &Path, online: &CpuSet) -> Topology {
     Topology { cores, isolated }
 }
 
+/// Every CPU that can ever be online on this host.
+#[must_use]
+pub fn possible(sys: &Path) -> CpuSet {
+    list(&sys.join("devices/system/cpu/possible")).unwrap_or_default()
+}
+
 /// The threads of the core; the older of the two names is there on every kernel.
 fn siblings(cpu: &Path) -> Option<CpuSet> {
     list(&cpu.join("topology/thread_siblings_list"))

@@ -6,8 +6,7 @@
 
 use crate::estimate::{Ownership, Standing, standing};
 use crate::model::{
-    Change, Decision, FindingKind, Held, Home, Knob, Reading, Reason, Severity, Snapshot, Target,
-    Via,
+    Change, Decision, FindingKind, Held, Home, Knob, Reading, Severity, Snapshot, Target, Via,
 };
 use crate::units::{CgroupPath, Span};
 
@@ -59,7 +58,7 @@ fn judge(ownership: &Ownership, seen: &Snapshot, target: &Target) -> Judgement {
     };
     let reading = group.knob(kind);
     let wanted = target.knob.as_kernel_keeps(seen.host.page);
-    if reading.value().is_some_and(|value| is_settled(value, &wanted, &target.reason)) {
+    if reading.value().is_some_and(|value| is_settled(value, &wanted, target, seen)) {
         return Judgement::Settled;
     }
     let cannot = by_reading(seen, target, reading, &group.via)
@@ -157,8 +156,8 @@ fn leave(
     Judgement::Leave(Box::new(Skipped { held, kind, severity }))
 }
 
-fn is_settled(value: &Knob, wanted: &Knob, reason: &Reason) -> bool {
-    let gives_back = reason.gives_back();
+fn is_settled(value: &Knob, wanted: &Knob, target: &Target, seen: &Snapshot) -> bool {
+    let gives_back = target.reason.gives_back();
     match (value, wanted) {
         (Knob::CpuWeight(has), Knob::CpuWeight(wants))
         | (Knob::IoWeight(has), Knob::IoWeight(wants))
@@ -166,6 +165,10 @@ fn is_settled(value: &Knob, wanted: &Knob, reason: &Reason) -> bool {
             if !gives_back =>
         {
             has.get().abs_diff(wants.get()) * WEIGHT_DEADBAND <= wants.get()
+        }
+        // What a kernel that takes no list away holds instead.
+        (Knob::CpusetCpus(has), Knob::CpusetCpus(wants)) if gives_back && wants.is_empty() => {
+            has.is_empty() || seen.host.online.is_subset(has)
         }
         (has, wants) => has == wants,
     }

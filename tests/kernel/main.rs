@@ -20,6 +20,7 @@ mod faults;
 mod gate;
 mod knobs;
 mod moving;
+mod placing;
 mod pressing;
 mod second_reader;
 mod tree;
