@@ -197,12 +197,13 @@ pub(crate) fn set(seen: &mut Snapshot, path: &str, knob: Knob) {
     seen.generation += 1;
 }
 
-/// A report with a limited service, a loose component and a warning.
+/// A report with a limited service that has a CPU of its own, a loose component and a warning.
 pub(crate) fn sample_report() -> crate::model::Report {
     use crate::cycle::{State, step};
     use crate::daemon::{History, ReportInput, report};
     let mut web = component("web", Priority::Critical);
     web.cpu.ceiling = Limit::At(Millicpu(1500));
+    web.cpu.affinity = Affinity::Dedicated(1);
     web.memory.guarantee = Bytes::mebi(256);
     web.memory.ceiling = Limit::At(Bytes::mebi(512));
     let mut batch = component("batch", Priority::Low);

@@ -241,6 +241,30 @@ fn many_refusals_of_one_kind_are_one_finding() {
     );
 }
 
+#[test]
+fn a_list_of_all_cpus_stands_for_none_where_the_kernel_takes_none_away() {
+    let mut web = component("web", Priority::Normal);
+    web.cpu.affinity = Affinity::Cpus(CpuSet::of([1]));
+    let mut seen = host();
+    add_home(&mut seen, &web, WEB);
+    let rules = policy([web.clone()]);
+    let (state, first) = news(step(&rules, State::default(), &seen));
+    let after = carry_out(&seen, &first.plan.actions);
+    let (mut state, _) = news(step(&rules, state, &after));
+    web.cpu.affinity = Affinity::Shared;
+    let rules = policy([web]);
+    state.replan();
+    let (state, second) = news(step(&rules, state, &after));
+    let mut kept = carry_out(&after, &second.plan.actions);
+    let all = Knob::CpusetCpus(CpuSet::of([0, 1]));
+    assert_eq!(kept.outcomes.len(), 1, "{:?}", kept.outcomes);
+    kept.outcomes[0].verdict = crate::model::Verdict::Clipped { effective: all.clone() };
+    set(&mut kept, WEB, all);
+    let (_, third) = news(step(&rules, state, &kept));
+    assert!(third.plan.is_empty(), "{:#?}", third.plan);
+    assert!(third.findings.is_empty(), "{:#?}", third.findings);
+}
+
 fn any_component(name: &'static str) -> impl Strategy<Value = Component> {
     let cpu = (0u64..400, prop_oneof![Just(None), (10u64..2000).prop_map(Some)]);
     let memory = (0u64..200, prop_oneof![Just(None), (200u64..1000).prop_map(Some)], any::<bool>());

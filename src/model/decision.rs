@@ -113,7 +113,8 @@ impl fmt::Display for Reason {
                 )
             }
             Self::SharedCpus { taken } => {
-                write!(f, "what other components leave, that have {taken} of their own")
+                let word = if taken.len() == 1 { "CPU" } else { "CPUs" };
+                write!(f, "what others leave, who have {word} {taken} to themselves")
             }
             Self::YieldsNoMore => f.write_str("nobody waits any more: back to the original"),
             Self::PriorityShare => f.write_str("share of its priority"),

@@ -6,7 +6,8 @@
 
 use crate::estimate::{Ownership, Standing, standing};
 use crate::model::{
-    Change, Decision, FindingKind, Held, Home, Knob, Reading, Severity, Snapshot, Target, Via,
+    Change, Decision, FindingKind, Held, Home, Knob, Reading, Reason, Severity, Snapshot, Target,
+    Via,
 };
 use crate::units::{CgroupPath, Span};
 
@@ -58,7 +59,7 @@ fn judge(ownership: &Ownership, seen: &Snapshot, target: &Target) -> Judgement {
     };
     let reading = group.knob(kind);
     let wanted = target.knob.as_kernel_keeps(seen.host.page);
-    if reading.value().is_some_and(|value| is_settled(value, &wanted, target, seen)) {
+    if reading.value().is_some_and(|value| is_settled(value, &wanted, &target.reason)) {
         return Judgement::Settled;
     }
     let cannot = by_reading(seen, target, reading, &group.via)
@@ -106,6 +107,9 @@ fn by_refusal(
     // The kernel made something else of this very value before; asking again would give the same.
     let kept = reading.value()?;
     if record.asked.as_ref() == Some(&target.knob) && record.effective.as_ref() == Some(kept) {
+        if matches!(&target.knob, Knob::CpusetCpus(cpus) if cpus.is_empty()) {
+            return Some(Judgement::Settled); // up to 6.12 a list of all CPUs has to stand for none
+        }
         let why = format!("the kernel keeps {kept} when asked for {}", target.knob);
         return Some(leave(target, FindingKind::Refused, Severity::Info, (why, None)));
     }
@@ -156,8 +160,8 @@ fn leave(
     Judgement::Leave(Box::new(Skipped { held, kind, severity }))
 }
 
-fn is_settled(value: &Knob, wanted: &Knob, target: &Target, seen: &Snapshot) -> bool {
-    let gives_back = target.reason.gives_back();
+fn is_settled(value: &Knob, wanted: &Knob, reason: &Reason) -> bool {
+    let gives_back = reason.gives_back();
     match (value, wanted) {
         (Knob::CpuWeight(has), Knob::CpuWeight(wants))
         | (Knob::IoWeight(has), Knob::IoWeight(wants))
@@ -165,10 +169,6 @@ fn is_settled(value: &Knob, wanted: &Knob, target: &Target, seen: &Snapshot) -> 
             if !gives_back =>
         {
             has.get().abs_diff(wants.get()) * WEIGHT_DEADBAND <= wants.get()
-        }
-        // What a kernel that takes no list away holds instead.
-        (Knob::CpusetCpus(has), Knob::CpusetCpus(wants)) if gives_back && wants.is_empty() => {
-            has.is_empty() || seen.host.online.is_subset(has)
         }
         (has, wants) => has == wants,
     }
