@@ -125,6 +125,7 @@ pub fn step(policy: &Policy, mut state: State, seen: &Snapshot) -> Step {
     findings.extend(absent(policy, seen));
     findings.extend(above_ceiling(&decision));
     findings.extend(waiting(policy.writes, deferred));
+    findings.extend(sharing(&decision));
     decision.held = skipped.into_iter().map(|skipped| skipped.held).collect();
     let due = next_look(&state, seen, &decision, policy);
     // Otherwise the plan's end makes the next step; a plan that nobody carries out needs none.
@@ -224,6 +225,16 @@ fn waiting(writes: Writes, deferred: usize) -> Option<Finding> {
         component: None,
         at: None,
         text,
+    })
+}
+
+fn sharing(decision: &Decision) -> impl Iterator<Item = Finding> {
+    decision.sharing.iter().map(|(name, why)| Finding {
+        severity: Severity::Warning,
+        kind: FindingKind::SharesCpus,
+        component: Some(name.clone()),
+        at: None,
+        text: format!("{name} has no CPUs of its own and shares those of all others: {why}"),
     })
 }
 

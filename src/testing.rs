@@ -6,7 +6,8 @@ use crate::config::{
 };
 use crate::model::{
     Action, Change, Controller, Disk, GroupView, Home, HomeKind, HostView, IoWeightBackend, Knob,
-    KnobKind, Outcome, OutcomeOf, Priority, Reading, Snapshot, Stray, Usage, Verdict, Via,
+    KnobKind, Outcome, OutcomeOf, Priority, Reading, Snapshot, Stray, Topology, Usage, Verdict,
+    Via,
 };
 use crate::units::{
     Bytes, CgroupId, CgroupPath, CgroupRef, CpuMax, CpuSet, DeviceId, Limit, Millicpu, ProcId,
@@ -77,6 +78,7 @@ pub(crate) fn host() -> Snapshot {
         Tick::default().plus(Span::secs(100)),
         HostView {
             online: CpuSet::of([0, 1]),
+            topology: Topology::flat(&CpuSet::of([0, 1])),
             memory: Bytes::mebi(2048),
             swap: Bytes::ZERO,
             page: PAGE,
@@ -198,12 +200,13 @@ pub(crate) fn set(seen: &mut Snapshot, path: &str, knob: Knob) {
     seen.generation += 1;
 }
 
-/// A report with a limited service, a loose component and a warning.
+/// A report with a limited service that has a CPU of its own, a loose component and a warning.
 pub(crate) fn sample_report() -> crate::model::Report {
     use crate::cycle::{State, step};
     use crate::daemon::{History, ReportInput, report};
     let mut web = component("web", Priority::Critical);
     web.cpu.ceiling = Limit::At(Millicpu(1500));
+    web.cpu.affinity = Affinity::Dedicated(1);
     web.memory.guarantee = Bytes::mebi(256);
     web.memory.ceiling = Limit::At(Bytes::mebi(512));
     let mut batch = component("batch", Priority::Low);

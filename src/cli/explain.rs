@@ -67,6 +67,9 @@ fn text(report: &Report, component: &ComponentReport, concerning: &[Finding]) ->
             report.host.cpu.minus(report.host.cpu_reserve)
         ))
     );
+    if let Some(cpus) = &component.own_cpus {
+        let _ok = writeln!(out, "          CPUs of its own: {cpus}");
+    }
     let _ok = writeln!(
         out,
         "  memory  guarantee {}, ceiling {}\n  pids    ceiling {}",
@@ -128,7 +131,10 @@ mod tests {
     #[test]
     fn an_explanation_reads_well() {
         let report = sample_report();
-        let component = &report.components[0];
-        insta::assert_snapshot!(text(&report, component, &concerning(&report, component)));
+        let explained = [0, 2].map(|place| {
+            let component = &report.components[place];
+            text(&report, component, &concerning(&report, component))
+        });
+        insta::assert_snapshot!(explained.join("----\n"));
     }
 }

@@ -51,11 +51,25 @@ pub(super) fn text(report: &Report) -> String {
     if let Some(line) = strategies(report) {
         out.push_str(&format!("strategy: {line}\n"));
     }
+    out.push_str(&own_cpus(report));
     out.push_str(&pressure(report));
     out.push_str(&components(report).render(COLUMNS));
     findings(&mut out, &report.findings);
     work(&mut out, report);
     out
+}
+
+/// Who has CPUs that no other component uses.
+fn own_cpus(report: &Report) -> String {
+    let owned = |component: &ComponentReport| {
+        Some(format!("{} ({})", component.name, component.own_cpus.as_ref()?))
+    };
+    let owned: Vec<String> = report.components.iter().filter_map(owned).collect();
+    if owned.is_empty() {
+        return String::new();
+    }
+    let line = format!("CPUs of their own: {}", owned.join(", "));
+    wrap(&super::render::escape(&line), COLUMNS).join("\n") + "\n"
 }
 
 /// The level of each resource; what raised one that is not normal has a line of its own.

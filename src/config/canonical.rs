@@ -117,6 +117,10 @@ fn component_entries(list: &mut List, component: &Component) {
     }
 }
 
+fn own_cpus(mode: &str, cpus: u64) -> String {
+    format!("{{ mode = \"{mode}\", cpus = {cpus} }}")
+}
+
 fn limits(list: &mut List, component: &Component) {
     let cpu = &component.cpu;
     list.text("cpu.guarantee", cpu.guarantee);
@@ -128,6 +132,8 @@ fn limits(list: &mut List, component: &Component) {
     match &cpu.affinity {
         Affinity::Shared => list.text("cpu.affinity", "shared"),
         Affinity::Cpus(cpus) => list.text("cpu.affinity", cpus),
+        Affinity::Dedicated(cpus) => list.raw("cpu.affinity", own_cpus("dedicated", *cpus)),
+        Affinity::Balanced(cpus) => list.raw("cpu.affinity", own_cpus("balanced", *cpus)),
     }
     let memory = &component.memory;
     list.text("memory.guarantee", exact(memory.guarantee));

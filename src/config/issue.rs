@@ -121,6 +121,8 @@ codes! {
     CeilingAboveHost = "ceiling-above-host",
     /// A guarantee of more CPUs than the affinity leaves.
     GuaranteeAboveAffinity = "guarantee-above-affinity",
+    /// More CPUs of its own than the host gives away.
+    OwnCpusAboveHost = "own-cpus-above-host",
     /// A limit so low that programs misbehave.
     BelowFloor = "below-floor",
     /// A quota below what the kernel takes.

@@ -372,10 +372,14 @@ pub struct CpuPolicy {
 /// On which CPUs a component runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Affinity {
-    /// On whatever its parent has.
+    /// On all that nobody has alone.
     Shared,
     /// On these.
     Cpus(CpuSet),
+    /// On so many of its own, near each other.
+    Dedicated(u64),
+    /// On so many of its own, spread over memory nodes and caches.
+    Balanced(u64),
 }
 
 /// Memory guarantees and ceilings.

@@ -3,15 +3,16 @@
 //! These types are the only list of keys. The JSON schema is derived from them, the check of a file's shape walks that schema,
 //! and the doc comments are the reference. Nothing is interpreted here: a quantity is still text.
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+mod values;
+
+pub(super) use values::{
+    Account, Affinity, Count, CpuAmount, Duration, Glob, OneOrMany, PathText, Percent, Priority,
+    RegexText, Size,
+};
+
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
-use std::marker::PhantomData;
 
 /// The configuration of provost.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -229,8 +230,29 @@ pub(super) struct Cpu {
     pub(super) period: Option<Duration>,
     /// Unused quota that may be carried over to a later period, at most the quota. Default: by priority.
     pub(super) burst: Option<Duration>,
-    /// The CPUs it may use, such as "0-3,8", or "shared" for those of its parent. Default: "shared".
-    pub(super) affinity: Option<CpuList>,
+    /// The CPUs it may use, such as "0-3,8"; "shared"; or a table that asks for CPUs of its own. Default: "shared".
+    pub(super) affinity: Option<Affinity>,
+}
+
+/// CPUs that no other component uses: whole cores, at most half of the host's.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct OwnCpus {
+    /// Where the cores are.
+    pub(super) mode: OwnMode,
+    /// How many CPUs; rounded up to whole cores.
+    #[schemars(range(min = 1, max = 4096))]
+    pub(super) cpus: u64,
+}
+
+/// Where a component's own cores are.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum OwnMode {
+    /// Near each other: behind one cache, on one memory node, as far as there is room.
+    Dedicated,
+    /// Spread over memory nodes and caches, for what needs their bandwidth.
+    Balanced,
 }
 
 /// Memory guarantees and ceilings.
@@ -296,176 +318,4 @@ pub(super) struct IoLimit {
 pub(super) struct Pids {
     /// The most tasks it may have, 8 to 4194304; "max" for no limit. Default: "max".
     pub(super) ceiling: Option<Count>,
-}
-
-macro_rules! texts {
-    ($($(#[doc = $doc:literal])+ $name:ident, $title:literal, $example:literal;)+) => {$(
-        $(#[doc = $doc])+
-        #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-        #[schemars(title = $title, example = $example)]
-        pub(super) struct $name(pub(super) String);
-    )+};
-}
-
-texts! {
-    /// Cores such as "1.5" or "1500m", or a percentage of the host's online CPUs such as "25%".
-    CpuAmount, "an amount of CPU", "1.5";
-    /// A size, base 1024, such as "512M" or "2GiB", or a percentage of the host's memory such as "25%".
-    Size, "a size", "512M";
-    /// A percentage such as "85%" or "97.5%".
-    Percent, "a percentage", "85%";
-    /// A duration such as "500ms", "10s" or "1m30s".
-    Duration, "a duration", "10s";
-    /// CPU numbers such as "0-3,8", or "shared".
-    CpuList, "a CPU list", "0-3";
-    /// A glob: `*` and `?` stay within one part of a path, `**` does not, `[...]` is a set of characters.
-    Glob, "a glob", "nginx.service";
-    /// A regular expression in the syntax of Rust's regex crate.
-    RegexText, "a regular expression", "--port=80[0-9]+";
-    /// An absolute path.
-    PathText, "a path", "/dev/sda";
-}
-
-/// "critical", "high", "normal" or "low", or a number: 9 and 10 are critical, 7 and 8 high, 4 to 6 normal, 1 to 3 low.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Priority {
-    /// One of the four words.
-    Word(String),
-    /// 1 to 10.
-    Number(u64),
-}
-
-/// A name, or a number of 0 to 4294967294.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Account {
-    /// To be looked up.
-    Name(String),
-    /// The id itself.
-    Number(u64),
-}
-
-/// A number, or "max".
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Count {
-    /// Not "max" yet: any text.
-    Word(String),
-    /// The number.
-    Number(u64),
-}
-
-macro_rules! word_or_number {
-    ($name:ident, $word:ident, $number:ident, $expecting:literal, $schema:tt) => {
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Either;
-                impl Visitor<'_> for Either {
-                    type Value = $name;
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str($expecting)
-                    }
-                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
-                        Ok($name::$word(text.to_owned()))
-                    }
-                    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<$name, E> {
-                        Ok($name::$number(number))
-                    }
-                    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<$name, E> {
-                        u64::try_from(number).map($name::$number).map_err(E::custom)
-                    }
-                }
-                deserializer.deserialize_any(Either)
-            }
-        }
-
-        impl JsonSchema for $name {
-            fn schema_name() -> Cow<'static, str> {
-                stringify!($name).into()
-            }
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!($schema)
-            }
-        }
-    };
-}
-
-word_or_number!(Priority, Word, Number, "a priority", {
-    "title": "a priority",
-    "description": "\"critical\", \"high\", \"normal\" or \"low\", or a number: 9 and 10 are critical, 7 and 8 high, 4 to 6 normal, 1 to 3 low.",
-    "anyOf": [
-        { "enum": ["critical", "high", "normal", "low"] },
-        { "type": "integer", "minimum": 1, "maximum": 10 },
-    ],
-});
-word_or_number!(Account, Name, Number, "a name or a number", {
-    "title": "a name or a number",
-    "description": "A name, or a number of 0 to 4294967294.",
-    "anyOf": [
-        { "type": "string", "examples": ["www-data"] },
-        { "type": "integer", "minimum": 0, "maximum": 4_294_967_294u32 },
-    ],
-});
-word_or_number!(Count, Word, Number, "a number or \"max\"", {
-    "title": "a number or \"max\"",
-    "description": "A number, or \"max\".",
-    "anyOf": [{ "enum": ["max"] }, { "type": "integer", "minimum": 0 }],
-});
-
-/// One value, or a list of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct OneOrMany<T> {
-    /// The values in the order written.
-    pub(super) values: Vec<T>,
-    /// Whether they were written as a list.
-    pub(super) listed: bool,
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(OneOrManyVisitor(PhantomData))
-    }
-}
-
-struct OneOrManyVisitor<T>(PhantomData<T>);
-
-impl<T> OneOrManyVisitor<T> {
-    fn one<E>(value: Result<T, E>) -> Result<OneOrMany<T>, E> {
-        value.map(|value| OneOrMany { values: vec![value], listed: false })
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrManyVisitor<T> {
-    type Value = OneOrMany<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("one value or a list of values")
-    }
-
-    // A JSON value deserialises newtypes too, which serde's own deserialiser of a single string does not.
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        Self::one(T::deserialize(Value::from(text)).map_err(E::custom))
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Self::Value, E> {
-        Self::one(T::deserialize(Value::from(number)).map_err(E::custom))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        Self::one(T::deserialize(MapAccessDeserializer::new(map)))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
-        let values = Vec::deserialize(SeqAccessDeserializer::new(list))?;
-        Ok(OneOrMany { values, listed: true })
-    }
-}
-
-impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
-    fn schema_name() -> Cow<'static, str> {
-        format!("OneOrMany_{}", T::schema_name()).into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let one = generator.subschema_for::<T>();
-        json_schema!({ "anyOf": [one, { "type": "array", "items": one }] })
-    }
 }

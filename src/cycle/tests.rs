@@ -242,6 +242,30 @@ fn many_refusals_of_one_kind_are_one_finding() {
     );
 }
 
+#[test]
+fn a_list_of_all_cpus_stands_for_none_where_the_kernel_takes_none_away() {
+    let mut web = component("web", Priority::Normal);
+    web.cpu.affinity = Affinity::Cpus(CpuSet::of([1]));
+    let mut seen = host();
+    add_home(&mut seen, &web, WEB);
+    let rules = policy([web.clone()]);
+    let (state, first) = news(step(&rules, State::default(), &seen));
+    let after = carry_out(&seen, &first.plan.actions);
+    let (mut state, _) = news(step(&rules, state, &after));
+    web.cpu.affinity = Affinity::Shared;
+    let rules = policy([web]);
+    state.replan();
+    let (state, second) = news(step(&rules, state, &after));
+    let mut kept = carry_out(&after, &second.plan.actions);
+    let all = Knob::CpusetCpus(CpuSet::of([0, 1]));
+    assert_eq!(kept.outcomes.len(), 1, "{:?}", kept.outcomes);
+    kept.outcomes[0].verdict = crate::model::Verdict::Clipped { effective: all.clone() };
+    set(&mut kept, WEB, all);
+    let (_, third) = news(step(&rules, state, &kept));
+    assert!(third.plan.is_empty(), "{:#?}", third.plan);
+    assert!(third.findings.is_empty(), "{:#?}", third.findings);
+}
+
 fn any_component(name: &'static str) -> impl Strategy<Value = Component> {
     let cpu = (0u64..400, prop_oneof![Just(None), (10u64..2000).prop_map(Some)]);
     let memory = (0u64..200, prop_oneof![Just(None), (200u64..1000).prop_map(Some)], any::<bool>());
@@ -249,7 +273,12 @@ fn any_component(name: &'static str) -> impl Strategy<Value = Component> {
         0usize..4,
         10u64..1000,
         prop_oneof![Just(None), (8u64..500).prop_map(Some)],
-        any::<bool>(),
+        prop_oneof![
+            2 => Just(Affinity::Shared),
+            1 => Just(Affinity::Cpus(CpuSet::of([1]))),
+            1 => (1u64..4).prop_map(Affinity::Dedicated),
+            1 => (1u64..4).prop_map(Affinity::Balanced),
+        ],
     );
     (cpu, memory, rest).prop_map(move |(cpu, memory, rest)| {
         let mut made = component(name, Priority::ALL[rest.0]);
@@ -260,9 +289,7 @@ fn any_component(name: &'static str) -> impl Strategy<Value = Component> {
         made.memory.guarantee = Bytes::mebi(memory.0);
         made.memory.ceiling = memory.1.map_or(Limit::Max, |value| Limit::At(Bytes::mebi(value)));
         made.memory.oom = if memory.2 { OomPolicy::Group } else { OomPolicy::Unset };
-        if rest.3 {
-            made.cpu.affinity = Affinity::Cpus(CpuSet::of([1]));
-        }
+        made.cpu.affinity = rest.3;
         made
     })
 }
@@ -273,6 +300,8 @@ fn any_world() -> impl Strategy<Value = (Policy, Snapshot)> {
         (any_component("a"), any_component("b"), any_component("c"), any_component("d"));
     (components, places).prop_map(|((a, b, c, d), places)| {
         let mut seen = host();
+        seen.host.online = CpuSet::of(0..6);
+        seen.host.topology = crate::model::Topology::flat(&seen.host.online);
         let components = [a, b, c, d];
         let paths =
             ["system.slice/S", "apps.slice/inner.slice/S", "provost.slice/provost-low.slice/S"];

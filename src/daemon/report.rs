@@ -5,9 +5,9 @@ use crate::cycle::{News, State};
 use crate::estimate::{Standing, standing};
 use crate::model::{
     ActionLine, ComponentReport, Decision, Drift, EscapeTimes, Finding, Home, HomeReport,
-    HostReport, KnobReport, Reading, Report, Snapshot, Target,
+    HostReport, Knob, KnobReport, Reading, Reason, Report, Snapshot, Target,
 };
-use crate::units::{CgroupPath, Millicpu, Tick};
+use crate::units::{CgroupPath, CpuSet, Millicpu, Tick};
 
 /// What a report is made from.
 #[derive(Debug)]
@@ -87,11 +87,24 @@ fn component_report(input: &ReportInput<'_>, component: &Component) -> Component
         cpu_guarantee: component.cpu.guarantee,
         cpu_ceiling: component.cpu.ceiling,
         cpu_entitlement: input.news.decision.entitlement.get(&component.name).copied(),
+        own_cpus: own_cpus(&input.news.decision, component),
         memory_guarantee: component.memory.guarantee,
         memory_ceiling: component.memory.ceiling,
         pids_ceiling: component.pids,
         loose: loose.map(|stray| format!("{} ({})", stray.process, stray.comm)).collect(),
     }
+}
+
+/// All homes of a component have the same.
+fn own_cpus(decision: &Decision, component: &Component) -> Option<CpuSet> {
+    decision.targets.iter().find_map(|target| match (&target.knob, &target.reason) {
+        (Knob::CpusetCpus(cpus), Reason::OwnCpus { .. })
+            if target.component.as_ref() == Some(&component.name) =>
+        {
+            Some(cpus.clone())
+        }
+        _ => None,
+    })
 }
 
 fn home_report(input: &ReportInput<'_>, home: &Home) -> HomeReport {

@@ -71,9 +71,7 @@ pub(super) fn targets(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
     let cpu = &housed.component.cpu;
     let mut targets = Vec::new();
     for home in housed.homes {
-        if let Affinity::Cpus(cpus) = &cpu.affinity {
-            targets.push(housed.configured(home, Knob::CpusetCpus(cpus.clone()), "cpu.affinity"));
-        }
+        targets.extend(cpus(case, housed, home));
         let Some((max, reason)) = quota(case, housed, home) else {
             continue;
         };
@@ -87,6 +85,15 @@ pub(super) fn targets(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
         targets.push(housed.target(home, Knob::CpuMaxBurst(burst), reason));
     }
     targets
+}
+
+/// The CPUs that the configuration names, those that it has alone, or what others who have some leave.
+fn cpus(case: &Case<'_>, housed: &Housed<'_>, home: &Home) -> Option<Target> {
+    if let Affinity::Cpus(cpus) = &housed.component.cpu.affinity {
+        return Some(housed.configured(home, Knob::CpusetCpus(cpus.clone()), "cpu.affinity"));
+    }
+    let (cpus, reason) = case.seats.of(&housed.component.name, home)?;
+    Some(housed.target(home, Knob::CpusetCpus(cpus), reason))
 }
 
 /// The configured ceiling, or less while the component yields.

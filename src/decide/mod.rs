@@ -15,6 +15,7 @@
 //! **Properties.** Deterministic; independent of the order of components; a component that spans several cgroups divides its
 //! ceilings among them, rounded down, so that together they never exceed them (unless a part would be so small that it were a freeze); no limit is ever put on an ancestor.
 
+mod affinity;
 mod cap;
 mod cpu;
 mod disk;
@@ -43,6 +44,7 @@ struct Case<'a> {
     steering: &'a Steering,
     /// The guarantees of all critical components together.
     critical: Bytes,
+    seats: affinity::Seats,
 }
 
 /// A component with its homes; a component without any is not among them.
@@ -75,11 +77,14 @@ pub fn decide(
     steering: &Steering,
     seen: &Snapshot,
 ) -> Decision {
-    let case = Case { policy, seen, ownership, steering, critical: memory::critical(policy) };
+    let critical = memory::critical(policy);
+    let seats = affinity::seats(policy, ownership, seen);
+    let case = Case { policy, seen, ownership, steering, critical, seats };
     let housed = housed(policy, seen);
     let mut decision = Decision {
         placements: place::placements(&case),
         entitlement: cpu::entitlement(&case, &housed),
+        sharing: case.seats.sharing.clone(),
         ..Decision::default()
     };
     for component in &housed {

@@ -9,6 +9,7 @@
 //! **Properties.** Every value that is replaced is in the journal before the write. A failed action never keeps the others from being
 //! done. Nothing is written to a group whose identity is not the one that was planned for.
 
+use super::cpus;
 use super::failsafe::{Cap, Caps};
 use super::journal::Journal;
 use super::ledger::{Entry, Moved};
@@ -154,7 +155,7 @@ impl Executor {
 
     /// Writes one knob and reads it back.
     fn write_knob(&self, group: &Group, knob: &Knob) -> Verdict {
-        match write::knob(group, knob) {
+        match cpus::write(&self.root, group, knob) {
             // For io.max, ENODEV alone would rather mean the disk.
             Err(_) if group.is_removed() => Verdict::Gone,
             Err(error) => verdict_of(Some(error)),
@@ -204,9 +205,17 @@ impl Executor {
             }
             return;
         }
-        self.await_realised(&group, &knobs);
+        let (unset, set): (Vec<Knob>, Vec<Knob>) = knobs.into_iter().partition(cpus::is_unset);
+        self.await_realised(&group, &set);
         for change in changes {
-            let verdict = self.read_back(&group, &change.new);
+            let verdict = if !unset.contains(&change.new) {
+                self.read_back(&group, &change.new)
+            } else if group.knob(KnobKind::CpusetCpus) == Reading::Absent {
+                Verdict::Applied // systemd turned the controller off, as nobody needs it any more
+            } else {
+                // systemd does not look whether the kernel took it.
+                self.write_knob(&group, &change.new)
+            };
             self.caps.forget(&at.path, change.new.kind());
             tell(self.knob_outcome(at, change, verdict, started));
         }

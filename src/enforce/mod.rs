@@ -9,6 +9,7 @@
 )]
 
 mod carry;
+mod cpus;
 mod due;
 mod failsafe;
 mod journal;

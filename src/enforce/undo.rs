@@ -13,6 +13,7 @@
 //! journal.
 
 use super::carry::Executor;
+use super::cpus;
 use super::due::{Due, Judgement, KEPT, due};
 use super::journal::JournalError;
 use super::ledger::{Entry, Ledger, Made, Moved};
@@ -194,15 +195,10 @@ impl Executor {
         self.put_back(&group, due, original)
     }
 
-    /// Writes an original. Up to Linux 6.12 a populated group may not lose its CPU list (ENOSPC): its parent's CPUs mean the same.
+    /// Writes an original.
     pub(super) fn put_back(&self, group: &Group, due: &Due<'_>, original: &Knob) -> Giving {
-        let done = |to: &Knob| Giving::Done { from: due.last_text(), to: to.to_string() };
-        match write::knob(group, original) {
-            Ok(()) => done(original),
-            Err(error) if due.kind == KnobKind::CpusetCpus => match self.parents_cpus(due.path) {
-                Some(cpus) if write::knob(group, &cpus).is_ok() => done(&cpus),
-                Some(_) | None => Giving::Failed { why: error.advice() },
-            },
+        match cpus::write(&self.root, group, original) {
+            Ok(()) => Giving::Done { from: due.last_text(), to: original.to_string() },
             Err(error) => Giving::Failed { why: error.advice() },
         }
     }
@@ -239,12 +235,6 @@ impl Executor {
             return Giving::Nothing { why: "the group is gone".to_owned() };
         };
         self.put_back(&group, due, &original)
-    }
-
-    fn parents_cpus(&self, path: &CgroupPath) -> Option<Knob> {
-        let parent = self.fs.group(&path.parent()?).ok()?;
-        let text = parent.read("cpuset.cpus.effective").ok()?;
-        Knob::parse(KnobKind::CpusetCpus, &String::from_utf8_lossy(&text)).ok()
     }
 
     /// Makes systemd read its configuration again, so that it believes the unit files once more, and finishes what it undid.

@@ -119,6 +119,12 @@ impl WriteError {
         self.errno == Errno::ENODEV && !self.path.ends_with("io.max")
     }
 
+    /// Whether a populated group would have been left without a list of CPUs.
+    #[must_use]
+    pub fn leaves_no_cpu(&self) -> bool {
+        self.errno == Errno::ENOSPC
+    }
+
     /// The kernel's error number.
     #[must_use]
     pub const fn number(&self) -> i32 {

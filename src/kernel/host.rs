@@ -1,19 +1,37 @@
 //! The host's size and identity.
 
-use super::devices;
-use super::parse;
 use super::probe::Roots;
-use crate::model::HostView;
+use super::{devices, parse, topology};
+use crate::model::{HostView, Topology};
 use crate::units::{Bytes, CpuSet};
 use std::path::Path;
 
 /// The host as decisions need it. What cannot be read is taken as the least: one CPU, no memory.
 #[must_use]
 pub fn view(roots: &Roots) -> HostView {
+    let online = online(&roots.sys);
+    let topology = topology::read(&roots.sys, &online);
+    with_topology(roots, online, topology)
+}
+
+/// The host again. How its CPUs belong together, which takes some files for each core, is read only if others are online than `before`.
+#[must_use]
+pub fn view_again(roots: &Roots, before: &HostView) -> HostView {
+    let online = online(&roots.sys);
+    let topology = if online == before.online {
+        before.topology.clone()
+    } else {
+        topology::read(&roots.sys, &online)
+    };
+    with_topology(roots, online, topology)
+}
+
+fn with_topology(roots: &Roots, online: CpuSet, topology: Topology) -> HostView {
     let meminfo = std::fs::read(roots.proc.join("meminfo")).unwrap_or_default();
     let kibi = |key| Bytes(parse::meminfo(&meminfo, key).unwrap_or(0).saturating_mul(1024));
     HostView {
-        online: online(&roots.sys),
+        online,
+        topology,
         memory: kibi("MemTotal"),
         swap: kibi("SwapTotal"),
         page: page(),

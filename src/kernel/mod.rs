@@ -23,6 +23,7 @@ pub mod process;
 pub mod sampler;
 pub mod stall;
 pub mod systemd;
+pub mod topology;
 pub mod write;
 
 pub use cgroupfs::{CgroupFs, Hierarchy};

@@ -19,7 +19,9 @@ pub use host::{BusSocket, KernelVersion, PsiState, SwapArea, Systemd};
 pub use mounts::{Hierarchy, HierarchyKind, V2Mount};
 pub use process::{Capability, Competitor, Namespaces, OpenFiles, ProcessProbe};
 
-use crate::model::ReadFault;
+use super::host::online;
+use super::topology;
+use crate::model::{ReadFault, Topology};
 use read::Reader;
 use std::path::PathBuf;
 
@@ -61,6 +63,8 @@ pub struct Probe {
     pub kernel: Option<KernelVersion>,
     /// Which cgroup hierarchies are mounted, and how.
     pub hierarchy: Hierarchy,
+    /// How the CPUs that are online belong together.
+    pub topology: Topology,
     /// The v2 tree: controllers and knobs.
     pub groups: GroupProbe,
     /// Pressure stall information.
@@ -116,6 +120,7 @@ impl Probe {
                 .map(|config| host::is_built_in(config, "CONFIG_RT_GROUP_SCHED")),
             clock_source: host::clock_source(&mut reader),
             release,
+            topology: topology::read(&roots.sys, &online(&roots.sys)),
             hierarchy,
             command_line,
             faults: reader.faults(),

@@ -1,7 +1,7 @@
 //! What is wanted, and why.
 
 use super::{HomeKind, Knob, KnobKind, Stray};
-use crate::units::{Bytes, CgroupPath, ComponentName, Millicpu, Span};
+use crate::units::{Bytes, CgroupPath, ComponentName, CpuSet, Millicpu, Span};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -57,6 +57,24 @@ pub enum Reason {
     },
     /// Without room in swap its memory cannot be taken back, and it was slowed down for as long as that is of use.
     LetGo,
+    /// It has CPUs that no other component uses.
+    OwnCpus {
+        /// How many it is to have.
+        asked: usize,
+        /// Whether they are spread, instead of near each other.
+        balanced: bool,
+        /// How many cores they are.
+        cores: usize,
+        /// Behind how many last-level caches.
+        caches: usize,
+        /// On how many memory nodes.
+        nodes: usize,
+    },
+    /// Other components have CPUs of their own; this is what they leave.
+    SharedCpus {
+        /// What the others have.
+        taken: CpuSet,
+    },
     /// Nobody waits any more: back to what was there before.
     YieldsNoMore,
     /// The priority's share.
@@ -113,11 +131,30 @@ impl fmt::Display for Reason {
             Self::LetGo => f.write_str(
                 "let go: its memory cannot be swapped out, and slowing it down for half a minute did not make it give any back",
             ),
+            Self::OwnCpus { asked, balanced, cores, caches, nodes } => {
+                let spread = if *balanced { ", spread" } else { "" };
+                write!(
+                    f,
+                    "{} of its own{spread}: {} behind {} on {}",
+                    counted(*asked, "CPU"),
+                    counted(*cores, "core"),
+                    counted(*caches, "cache"),
+                    counted(*nodes, "memory node")
+                )
+            }
+            Self::SharedCpus { taken } => {
+                let word = if taken.len() == 1 { "CPU" } else { "CPUs" };
+                write!(f, "what others leave, who have {word} {taken} to themselves")
+            }
             Self::YieldsNoMore => f.write_str("nobody waits any more: back to the original"),
             Self::PriorityShare => f.write_str("share of its priority"),
             Self::NoLongerConfigured => f.write_str("no longer configured: back to the original"),
         }
     }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 /// A value wanted for one knob of one group.
@@ -176,4 +213,6 @@ pub struct Decision {
     pub held: Vec<Held>,
     /// Each component's CPU entitlement.
     pub entitlement: BTreeMap<ComponentName, Millicpu>,
+    /// Who shares CPUs though it is to have some of its own, and why.
+    pub sharing: BTreeMap<ComponentName, String>,
 }

@@ -48,6 +48,8 @@ pub enum FindingKind {
     Absent,
     /// Usage is above a ceiling.
     AboveCeiling,
+    /// A component shares CPUs though it is to have some of its own.
+    SharesCpus,
     /// Something could not be read.
     Unreadable,
     /// The control loop stood still.

@@ -13,6 +13,7 @@ mod pressure;
 mod record;
 mod report;
 mod snapshot;
+mod topology;
 
 pub use action::{Action, Change, Plan, Via};
 pub use component::{Home, HomeKind, Priority};
@@ -33,3 +34,4 @@ pub use snapshot::{
     Disk, GroupView, HostLoad, HostView, IoCount, IoWeightBackend, MemoryEvents, MemoryStat, Psi,
     PsiLine, ReadFault, Reading, Refusal, Snapshot, Stray, Usage,
 };
+pub use topology::{Core, Topology};

@@ -1,7 +1,7 @@
 //! The status report: one document behind `provost status`, `provost explain` and the metrics.
 
 use super::{Estimate, Finding, HomeKind, Knob, KnobKind, Priority, Usage};
-use crate::units::{Bytes, CgroupPath, ComponentName, Limit, Millicpu, ProcId, Span, Tick};
+use crate::units::{Bytes, CgroupPath, ComponentName, CpuSet, Limit, Millicpu, ProcId, Span, Tick};
 use serde::{Deserialize, Serialize};
 
 /// Everything that is known now. Base units: bytes, thousandths of a core, microseconds.
@@ -75,6 +75,8 @@ pub struct ComponentReport {
     pub cpu_ceiling: Limit<Millicpu>,
     /// What it may count on when everybody wants everything.
     pub cpu_entitlement: Option<Millicpu>,
+    /// CPUs that no other component uses, where it has some.
+    pub own_cpus: Option<CpuSet>,
     /// Memory guarantee.
     pub memory_guarantee: Bytes,
     /// Memory ceiling.

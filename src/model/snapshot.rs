@@ -1,6 +1,6 @@
 //! What one look at the host found: values and the errors of reading them, nothing interpreted.
 
-use super::{Controller, Home, Knob, KnobKind, Outcome, Resource, Via};
+use super::{Controller, Home, Knob, KnobKind, Outcome, Resource, Topology, Via};
 use crate::units::{
     Bytes, CgroupId, CgroupPath, ComponentName, CpuSet, CpuTime, DeviceId, ProcId, Tick,
 };
@@ -194,6 +194,8 @@ pub struct Disk {
 pub struct HostView {
     /// CPUs that are online.
     pub online: CpuSet,
+    /// How they belong together.
+    pub topology: Topology,
     /// `MemTotal`.
     pub memory: Bytes,
     /// `SwapTotal`.

@@ -21,6 +21,7 @@ use crate::kernel::load::LoadSampler;
 use crate::kernel::probe::Roots;
 use crate::kernel::process::ProcFs;
 use crate::kernel::sampler::Buffer;
+use crate::kernel::topology::OnlineWatch;
 use crate::kernel::{CgroupFs, ErrnoClass, Sampler, Scope};
 use crate::model::{Home, KnobKind, Outcome, OutcomeOf, Resource, Snapshot, Stray};
 use crate::units::{CgroupPath, ComponentName, DeviceId, ProcId, Span, Tick};
@@ -88,6 +89,7 @@ pub struct Collector {
     /// Where the turn of those whose waiting tier is not read at every look goes on.
     turn: usize,
     load: LoadSampler,
+    online: OnlineWatch,
     snapshot: Snapshot,
     agent: ProcId,
     anchors: BTreeMap<ComponentName, ProcId>,
@@ -113,6 +115,7 @@ impl Collector {
             urgent: BTreeSet::new(),
             turn: 0,
             load: LoadSampler::new(roots),
+            online: OnlineWatch::new(roots),
             snapshot,
             agent,
             anchors: BTreeMap::new(),
@@ -152,9 +155,11 @@ impl Collector {
         let elsewhere = happened.executed.iter().any(|(pid, _)| self.in_unknown_group(*pid));
         let restructured = reconcile || happened.restructured || placed || elsewhere;
         let mut changed = !happened.outcomes.is_empty();
+        if (!brief && self.online.changed(&mut self.buffer)) || reconcile {
+            changed |= self.reread_host();
+        }
         if reconcile {
             self.reconciled_at = Some(now);
-            changed |= self.reread_host();
             rebind |= self.names_processes(policy) && self.processes.rescan();
         }
         let walked = restructured && self.tree.walk(&self.fs);
@@ -240,7 +245,7 @@ impl Collector {
     }
 
     fn reread_host(&mut self) -> bool {
-        let host = host::view(&self.roots);
+        let host = host::view_again(&self.roots, &self.snapshot.host);
         let changed = host != self.snapshot.host;
         self.snapshot.host = host;
         self.load.refresh(&self.roots.proc);

@@ -7,7 +7,7 @@ use super::group::Group;
 use super::plant::Plant;
 use crate::model::{
     Controller, Disk, GroupView, Home, HomeKind, HostLoad, HostView, IoCount, MemoryEvents,
-    MemoryStat, Outcome, Reading, Resource, Snapshot, Usage, Via,
+    MemoryStat, Outcome, Reading, Resource, Snapshot, Topology, Usage, Via,
 };
 use crate::units::{Bytes, CgroupId, CgroupPath, CgroupRef, CpuSet, CpuTime, Span};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,8 +21,10 @@ pub(super) fn host(
     (memory, swap): (Bytes, Bytes),
     disks: Vec<Disk>,
 ) -> HostView {
+    let online = CpuSet::of(0..cpus);
     HostView {
-        online: CpuSet::of(0..cpus),
+        topology: Topology::flat(&online),
+        online,
         memory,
         swap,
         page: PAGE,

@@ -46,6 +46,18 @@ impl CpuSet {
         self.0.is_subset(&other.0)
     }
 
+    /// Whether the CPU is one of the set.
+    #[must_use]
+    pub fn contains(&self, cpu: u32) -> bool {
+        self.0.contains(&cpu)
+    }
+
+    /// The CPUs that are in both sets.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        Self(self.0.intersection(&other.0).copied().collect())
+    }
+
     /// The CPUs of either set.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {

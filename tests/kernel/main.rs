@@ -21,6 +21,7 @@ mod faults;
 mod gate;
 mod knobs;
 mod moving;
+mod placing;
 mod pressing;
 mod queueing;
 mod second_reader;

@@ -204,3 +204,19 @@ fn a_reconciliation_is_no_steady_cycle_and_is_counted() {
     assert!(asked > 0 && collector.regrouped());
     assert!(!rest(&policy, &mut state, collector.last()), "a knob has changed");
 }
+
+#[test]
+fn a_cpu_that_goes_is_seen_at_the_next_look() {
+    let fixture = Fixture::new("hotplug");
+    let policy = fixture.policy();
+    let start = Tick::default().plus(Span::secs(100));
+    let (mut collector, mut state) = settled(&fixture, &policy, start);
+    for (second, online) in [(1, "0"), (2, "0-1")] {
+        fixture.write("sys/devices/system/cpu/online", &format!("{online}\n"));
+        collector.look(&policy, start.plus(Span::secs(second)), Happened::default());
+        let host = &collector.last().host;
+        assert_eq!(host.online.to_string(), online);
+        assert_eq!(host.topology.cores.len(), host.online.len());
+        assert!(!rest(&policy, &mut state, collector.last()), "everything is decided anew");
+    }
+}

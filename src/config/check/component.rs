@@ -196,8 +196,11 @@ impl Check<'_> {
         }
     }
 
-    fn affinity(&mut self, key: &Key, raw: Option<&raw::CpuList>) -> Option<Affinity> {
-        let text = raw?.0.as_str();
+    fn affinity(&mut self, key: &Key, raw: Option<&raw::Affinity>) -> Option<Affinity> {
+        let text = match raw? {
+            raw::Affinity::List(list) => list.0.as_str(),
+            raw::Affinity::Own(own) => return Some(self.own_cpus(key, own)),
+        };
         if text.trim() == "shared" {
             return Some(Affinity::Shared);
         }
@@ -222,22 +225,36 @@ impl Check<'_> {
         Some(Affinity::Cpus(cpus))
     }
 
+    fn own_cpus(&mut self, key: &Key, own: &raw::OwnCpus) -> Affinity {
+        let online = u64::try_from(self.host.online.len()).unwrap_or(u64::MAX);
+        if own.cpus > online / 2 {
+            let message =
+                format!("{} CPUs of its own are more than half of the host's {online}", own.cpus);
+            let issue = ConfigIssue::warning(Code::OwnCpusAboveHost, message).help(
+                "half of the cores stay shared; a component that finds no room runs where all others do",
+            );
+            self.report(issue, &key.then("cpus"), "more than half");
+        }
+        match own.mode {
+            raw::OwnMode::Dedicated => Affinity::Dedicated(own.cpus),
+            raw::OwnMode::Balanced => Affinity::Balanced(own.cpus),
+        }
+    }
+
     fn guarantee_within_affinity(&mut self, key: &Key, policy: &CpuPolicy) {
-        let Affinity::Cpus(cpus) = &policy.affinity else {
-            return;
+        let count = match &policy.affinity {
+            Affinity::Shared => return,
+            Affinity::Cpus(cpus) => u64::try_from(cpus.len()).unwrap_or(u64::MAX),
+            Affinity::Dedicated(count) | Affinity::Balanced(count) => *count,
         };
-        let room = Millicpu::cores(u64::try_from(cpus.len()).unwrap_or(u64::MAX));
-        if policy.guarantee <= room {
+        if policy.guarantee <= Millicpu::cores(count) {
             return;
         }
-        let message = format!(
-            "a guarantee of {} cores cannot be had on {} CPUs",
-            policy.guarantee,
-            cpus.len()
-        );
+        let message =
+            format!("a guarantee of {} cores cannot be had on {count} CPUs", policy.guarantee);
         let issue = ConfigIssue::error(Code::GuaranteeAboveAffinity, message)
             .mark(self.merged.value_place(&key.then("guarantee")), "this guarantee")
-            .mark(self.merged.value_place(&key.then("affinity")), format!("only {}", cpus.len()));
+            .mark(self.merged.value_place(&key.then("affinity")), format!("only {count}"));
         self.issues.push(issue);
     }
 

@@ -80,6 +80,7 @@ pub fn checks(probe: &Probe) -> Vec<Check> {
         cgroup::recursive_protection(probe),
         cgroup::favor_dynmods(probe),
         cgroup::cpuset_affinity(probe),
+        host::topology(probe),
         host::rt_group_sched(probe),
         host::pressure(probe),
         host::swap(probe),

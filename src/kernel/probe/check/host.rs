@@ -4,7 +4,7 @@
 
 use super::super::{DiskProbe, KernelVersion, Probe, PsiState};
 use super::{Check, list};
-use crate::model::{Controller, IoWeightBackend};
+use crate::model::{Controller, Core, IoWeightBackend};
 use crate::units::Bytes;
 
 const FULL: KernelVersion = KernelVersion { major: 6, minor: 1 };
@@ -30,6 +30,35 @@ pub(super) fn kernel(probe: &Probe) -> Check {
             "mount /proc; provost reads the release in /proc/sys/kernel/osrelease",
         ),
     }
+}
+
+/// What `cpu.affinity` can give away.
+pub(super) fn topology(probe: &Probe) -> Check {
+    const ID: &str = "cpu-topology";
+    let topology = &probe.topology;
+    let threads: usize = topology.cores.iter().map(|core| core.cpus.len()).sum();
+    let title = format!(
+        "{} online in {}, {}, {}",
+        counted(threads, "CPU"),
+        counted(topology.cores.len(), "core"),
+        counted(topology.caches(), "last-level cache"),
+        counted(topology.nodes(), "memory node")
+    );
+    let isolated = |core: &&Core| !core.cpus.intersection(&topology.isolated).is_empty();
+    let usable = topology.cores.len() - topology.cores.iter().filter(isolated).count();
+    let can = match usable / 2 {
+        0 => "no component can have a core of its own".to_owned(),
+        most => format!("components can have {} of their own", counted(most, "core")),
+    };
+    let not = match topology.isolated.is_empty() {
+        true => String::new(),
+        false => format!("; CPUs {} are isolated, and nobody's", topology.isolated),
+    };
+    Check::ok(ID, title).because(can + &not)
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 pub(super) fn rt_group_sched(probe: &Probe) -> Check {
