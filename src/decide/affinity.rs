@@ -78,6 +78,7 @@ struct Wish<'a> {
 /// Gives seats to all that are there and are to have one.
 pub(super) fn seats(policy: &Policy, ownership: &Ownership, seen: &Snapshot) -> Seats {
     let mut wishes = wishes(policy, ownership, seen);
+    forget_shared(&mut wishes, policy, ownership, seen);
     let mut seats = Seats::default();
     if wishes.is_empty() {
         return seats;
@@ -161,6 +162,19 @@ fn held(ownership: &Ownership, seen: &Snapshot, name: &ComponentName) -> Option<
     })
 }
 
+/// What two components have is no seat of either: it is what others left to them, though it may be as large as a seat.
+fn forget_shared(wishes: &mut [Wish<'_>], policy: &Policy, ownership: &Ownership, seen: &Snapshot) {
+    let has = |name| held(ownership, seen, name).map(|cpus| (name, cpus));
+    let all: Vec<(&ComponentName, CpuSet)> = policy.components.keys().filter_map(has).collect();
+    for wish in wishes {
+        let name = wish.name;
+        let is_shared = |cpus: &CpuSet| {
+            all.iter().any(|(other, has)| *other != name && !has.intersection(cpus).is_empty())
+        };
+        wish.held = wish.held.take().filter(|cpus| !is_shared(cpus));
+    }
+}
+
 /// What can still be given away.
 struct Room<'a> {
     usable: CpuSet,
@@ -222,17 +236,31 @@ impl<'a> Room<'a> {
             self.free_again(held);
         }
         let free = allowed(&self.free, wish);
-        let best =
-            if wish.balanced { balanced(&free, wish.cpus) } else { dedicated(free, wish.cpus) };
+        let best = if wish.balanced {
+            balanced(&free, wish.cpus)
+        } else {
+            dedicated(free.clone(), wish.cpus)
+        };
         if let Some(held) = held {
-            let better = best.filter(|best| self.distance(wish, best) < self.distance(wish, held));
+            // Where cores differ in threads, a larger seat may be nearer by chance, and the next look would choose the other again.
+            let better = best.filter(|best| {
+                self.distance(wish, best) < self.distance(wish, held)
+                    && size(best) <= size(held)
+                    && self.bounds(best).is_ok()
+            });
             return Ok(better.unwrap_or_else(|| held.clone()));
         }
         let cores = best.ok_or_else(|| {
             let most = size(&allowed(&self.eligible, wish));
             format!("of {most} CPUs that it may have, whole cores that no other component names or has, too few are free")
         })?;
-        self.bounds(&cores).map(|()| cores)
+        let why = match self.bounds(&cores) {
+            Ok(()) => return Ok(cores),
+            Err(why) => why,
+        };
+        // Where cores differ in threads, fewer may do, or smaller ones.
+        let others = [by_size(&free, wish.cpus, true), by_size(&free, wish.cpus, false)];
+        others.into_iter().find(|cores| self.bounds(cores).is_ok()).ok_or(why)
     }
 
     /// How far a seat is from what is wished; only a great difference is worth a move.
@@ -379,6 +407,22 @@ fn first_cores<'a>(group: &[&'a Core], cpus: usize) -> Vec<&'a Core> {
         seat.push(core);
     }
     seat
+}
+
+/// The largest cores, or the smallest, until there are enough CPUs.
+fn by_size<'a>(free: &[&'a Core], cpus: usize, largest: bool) -> Vec<&'a Core> {
+    let mut cores = in_order(free);
+    cores.sort_by_key(|core| core.cpus.len());
+    if largest {
+        cores.reverse();
+    }
+    let mut sum = 0;
+    cores.retain(|core| {
+        let is_needed = sum < cpus;
+        sum += core.cpus.len();
+        is_needed
+    });
+    cores
 }
 
 fn in_order<'a>(group: &[&'a Core]) -> Vec<&'a Core> {
