@@ -170,14 +170,17 @@ fn another_daemon(before: &str, within: Duration) -> Duration {
 fn a_killed_daemon_comes_back_and_adopts() {
     let unit = web();
     let installed = Installed::new(&enforcing(WEB));
+    let began = Instant::now();
     installed.start();
+    let start = began.elapsed();
     unit.reaches("memory.oom.group", "1");
     unit.reaches("memory.max", "134217728");
     let before = show("MainPID");
     run("kill", &["-KILL", &before]).ok();
     let took = another_daemon(&before, Duration::from_secs(30));
     figure("kill_to_active_ms", took.as_millis());
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    // RestartSec=, what ExecStopPost= starts, and a start, as slow as this machine is now.
+    assert!(took < Duration::from_secs(2) + 4 * start, "{took:?}, a start {start:?}");
     assert_eq!(unit.knob("memory.max").as_deref(), Some("134217728"));
     let status = provost(&["status", "--json"]).json();
     assert_eq!(status["drift"]["seen"], 0, "{status:#}");
