@@ -137,6 +137,28 @@ impl Report {
         }
     }
 
+    /// Whether the machine died of its emulated processor, and of nothing that ran on it: Linux patches its own instructions while other
+    /// processors run, by a breakpoint; qemu 7.2 has let one run into a breakpoint that was gone already.
+    #[must_use]
+    pub fn is_emulators_fault(&self, fate: &Fate) -> bool {
+        let console = fs::read(self.logs.join("console.log")).unwrap_or_default();
+        matches!(fate, Fate::Lost(_)) && String::from_utf8_lossy(&console).contains("Oops: int3")
+    }
+
+    /// What another machine has to run: the test that was running, and those that were still to come.
+    pub fn begin_again(&mut self) -> Vec<String> {
+        self.running = None;
+        let _kept = fs::rename(self.logs.join("console.log"), self.logs.join("console-lost.log"));
+        let mut left = std::mem::take(&mut self.planned);
+        left.retain(|name| self.results.iter().all(|test| test.name != *name));
+        self.say(&format!(
+            "cell {}: the emulated processor ran into a breakpoint of the kernel's own that was gone; another machine runs the {} tests that are left",
+            self.cell,
+            left.len()
+        ));
+        left
+    }
+
     /// Something that went wrong outside of any test; it counts as a failure.
     pub fn trouble(&mut self, text: String) {
         self.say(&format!("cell {}: {text}", self.cell));
@@ -288,6 +310,24 @@ mod tests {
         let count = finish(report, &Fate::Done(false));
         assert_eq!(count, Count { passed: 1, failed: 1, ignored: 1 });
         assert_eq!(count.line(), "1 passed, 1 failed");
+    }
+
+    #[test]
+    fn what_the_emulator_broke_off_another_machine_runs() {
+        let mut report = report("again");
+        let lost = Fate::Lost("it went silent".into());
+        take(&mut report, &["@plan a", "@plan b", "@plan c", "@begin a", "@test a ok 3 0 0 -"]);
+        take(&mut report, &["@begin b", "|last words"]);
+        assert!(!report.is_emulators_fault(&lost), "any other loss is a failure");
+        fs::write(report.logs.join("console.log"), "Oops: int3: 0000 [#1]").unwrap();
+        assert!(report.is_emulators_fault(&lost));
+        assert!(!report.is_emulators_fault(&Fate::Done(false)));
+        assert_eq!(report.begin_again(), ["b", "c"]);
+        assert!(!report.is_emulators_fault(&lost), "the next machine has a console of its own");
+        take(&mut report, &["@plan b", "@plan c", "@begin b", "@test b ok 3 0 0 -"]);
+        take(&mut report, &["@begin c", "@test c ok 3 0 0 -", "@end kernel 0 2"]);
+        let count = finish(report, &Fate::Done(true));
+        assert_eq!(count, Count { passed: 3, failed: 0, ignored: 0 });
     }
 
     #[test]

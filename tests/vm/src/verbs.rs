@@ -182,8 +182,16 @@ fn test_cell(places: &Places, cell: &Cell, payload: &Payload) -> Outcome<Count> 
     for job in &payload.jobs {
         report.open_job_log(&job.name)?;
     }
-    let sink = |event: &Event| report.take(event);
-    let fate = boot(places, cell, &Load::new(payload, &logs), sink)?;
+    let mut fate =
+        boot(places, cell, &Load::new(payload, &logs), |event: &Event| report.take(event))?;
+    if report.is_emulators_fault(&fate) {
+        let mut rest = payload.clone();
+        let left = report.begin_again();
+        for job in &mut rest.jobs {
+            job.arguments = left.iter().cloned().chain(["--exact".to_owned()]).collect();
+        }
+        fate = boot(places, cell, &Load::new(&rest, &logs), |event: &Event| report.take(event))?;
+    }
     Ok(report.finish(&fate))
 }
 
