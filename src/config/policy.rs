@@ -41,6 +41,12 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Whether any component gives way to others.
+    #[must_use]
+    pub fn has_yielding(&self) -> bool {
+        self.components.values().any(|component| component.yields)
+    }
+
     /// Whether a unit of this name is never written and nothing inside it is touched: by the built-in list or by `protect`.
     #[must_use]
     pub fn seals(&self, unit: &str) -> bool {

@@ -64,7 +64,9 @@ pub(super) struct Share {
     pub(super) bfq: Weight,
 }
 
-/// A weight in the files that a disk of this host heeds. systemd writes BFQ's file together with `io.weight`.
+/// A weight in the files that a disk of this host heeds. systemd writes BFQ's file together with `io.weight`. It turns the io controller
+/// on for a unit only when it is given a weight or a limit, and without the controller nobody sees who uses a disk: where somebody may
+/// have to yield, a unit has a weight though no disk may heed it.
 pub(super) fn weights(case: &Case<'_>, at: &CgroupPath, share: Share) -> Vec<Knob> {
     let has = |backend| case.seen.host.disks.iter().any(|disk| disk.weights == backend);
     let by_systemd = match case.seen.groups.get(at) {
@@ -73,7 +75,8 @@ pub(super) fn weights(case: &Case<'_>, at: &CgroupPath, share: Share) -> Vec<Kno
     };
     let bfq = has(IoWeightBackend::Bfq);
     let own_file = bfq && !by_systemd;
-    let common = has(IoWeightBackend::IoCost) || bfq && by_systemd;
+    let yields = case.policy.has_yielding() && !case.seen.host.disks.is_empty();
+    let common = has(IoWeightBackend::IoCost) || by_systemd && (bfq || yields);
     let common = common.then_some(Knob::IoWeight(share.common));
     common.into_iter().chain(own_file.then_some(Knob::IoBfqWeight(share.bfq))).collect()
 }

@@ -444,7 +444,7 @@ fn pidfiles(policy: &Policy) -> BTreeMap<PathBuf, i32> {
 fn limited_disks(policy: &Policy, seen: &Snapshot) -> Vec<DeviceId> {
     let all = || seen.host.disks.iter().map(|disk| disk.device);
     let mut devices = BTreeSet::new();
-    if policy.components.values().any(|component| component.yields) {
+    if policy.has_yielding() {
         devices.extend(all());
     }
     for entry in policy.components.values().flat_map(|component| &component.io) {

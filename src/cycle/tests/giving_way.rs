@@ -143,6 +143,9 @@ fn a_lower_limit_of_its_own_stays() {
 fn who_does_not_yield_keeps_its_memory() {
     let mut story = Story::new(Limit::Max);
     story.rules.components.values_mut().for_each(|component| component.yields = false);
+    story.state.replan();
+    (0..3).for_each(|_| story.second(100, 100));
+    story.writes = 0;
     (0..5).for_each(|_| story.second(1000, 998));
     assert_eq!((story.high(), story.writes), (Limit::Max, 0));
 }
