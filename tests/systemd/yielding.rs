@@ -3,7 +3,7 @@
 use crate::common::contend::{COMPONENTS, Contenders, STANDING};
 use crate::common::unit::path;
 use crate::common::world::{component, findings};
-use crate::common::{World, run, until};
+use crate::common::{Unit, World, run, until};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -155,4 +155,57 @@ fn what_somebody_else_set_instead_of_a_cap_is_left() {
     let account = world.run(&["restore", "--temporary"]).ok();
     assert!(account.contains("somebody else set"), "{account}");
     assert_eq!(both.quota(), "77000 100000");
+}
+
+fn disk() -> String {
+    std::env::var("PROVOST_VM_DISK").expect("scripts/vm sets PROVOST_VM_DISK")
+}
+
+/// A slice whose disk is slow, gone with its limit when the test ends.
+struct SlowSlice;
+
+impl SlowSlice {
+    const NAME: &str = "test-slow.slice";
+
+    fn new() -> Self {
+        let limit = format!("IOReadBandwidthMax={} 8M", disk());
+        run("systemctl", &["set-property", "--runtime", Self::NAME, &limit]).ok();
+        Self
+    }
+}
+
+impl Drop for SlowSlice {
+    fn drop(&mut self) {
+        run("systemctl", &["revert", Self::NAME]);
+        run("systemctl", &["stop", Self::NAME, "test.slice"]);
+    }
+}
+
+#[test]
+fn a_scan_leaves_a_reader_its_disk() {
+    let _slice = SlowSlice::new();
+    let reading = |name, block: &str| {
+        let read = format!("dd if={} of=/dev/null bs={block} iflag=direct 2>/dev/null", disk());
+        let script = format!("while :; do {read}; done & while :; do {read}; done");
+        Unit::start(name, &["Slice=test-slow.slice"], &["sh", "-c", &script])
+    };
+    let (_db, scan) = (reading("test-db.service", "16k"), reading("test-scan.service", "1M"));
+    let world = World::enforce(
+        r#"
+        [component.db]
+        priority = "high"
+        match = { unit = "test-db.service" }
+        [component.scan]
+        priority = "low"
+        match = { unit = "test-scan.service" }
+        "#,
+    );
+    until("the scan is limited", || {
+        scan.knob("io.max").filter(|limits| limits.contains("rbps=")).map(drop)
+    });
+    let told = world.run(&["explain", "scan"]).ok();
+    assert!(told.contains("waits for the disk"), "{told}");
+    assert_eq!(scan.show("IOReadBandwidthMax"), "", "in the file alone");
+    drop(world);
+    assert_eq!(scan.knob("io.max").as_deref().unwrap_or_default(), "", "given back");
 }
