@@ -204,7 +204,7 @@ fn a_scan_leaves_a_reader_its_disk() {
         scan.knob("io.max").filter(|limits| limits.contains("rbps=")).map(drop)
     });
     let told = world.run(&["explain", "scan"]).ok();
-    assert!(told.contains("waits for the disk"), "{told}");
+    assert!(told.contains("gives way"), "{told}");
     assert_eq!(scan.show("IOReadBandwidthMax"), "", "in the file alone");
     drop(world);
     assert_eq!(scan.knob("io.max").as_deref().unwrap_or_default(), "", "given back");
