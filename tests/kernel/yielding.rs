@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use provost::kernel::{Group, write};
-use provost::model::{Controller, FindingKind, Knob};
+use provost::model::{Controller, Finding, FindingKind, Knob};
 use provost::units::CpuSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -205,7 +205,9 @@ fn a_loop_that_stands_still_caps_nobody() {
     let status = agent.status();
     let told = status.findings.iter().any(|finding| finding.kind == FindingKind::Stalled);
     assert!(told, "{:?}", status.findings);
-    assert_eq!(status.drift.seen, 0, "nobody took anything from provost");
+    // Stopped in the middle of a look it may see the lifted values before it hears who lifted them: then they count as reset.
+    let other = |finding: &Finding| finding.kind == FindingKind::Override;
+    assert!(!status.findings.iter().any(other), "nobody else wrote: {:?}", status.findings);
     assert_eq!(agent.end(Signal::SIGTERM), Some(0));
     assert!(stage.quotas().iter().all(|quota| text(quota) == "max 100000"), "given back");
 }
