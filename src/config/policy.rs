@@ -47,6 +47,11 @@ impl Policy {
         self.components.values().any(|component| component.yields)
     }
 
+    /// The components that others give way to.
+    pub fn protected(&self) -> impl Iterator<Item = &Component> {
+        self.components.values().filter(|component| component.priority.is_protected())
+    }
+
     /// Whether a unit of this name is never written and nothing inside it is touched: by the built-in list or by `protect`.
     #[must_use]
     pub fn seals(&self, unit: &str) -> bool {

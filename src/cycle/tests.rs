@@ -1,6 +1,7 @@
 //! The whole step: stories of drift, and the properties that no policy and no look may break.
 
 mod giving_way;
+mod play;
 mod weather;
 mod yielding;
 

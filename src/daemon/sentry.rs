@@ -142,11 +142,10 @@ impl Post {
 
 /// None where nobody would yield.
 fn protected_homes(policy: &Policy, seen: &Snapshot) -> BTreeMap<CgroupPath, CgroupRef> {
-    if !policy.components.values().any(|component| component.yields) {
+    if !policy.has_yielding() {
         return BTreeMap::new();
     }
-    let protected =
-        policy.components.values().filter(|component| component.priority.is_protected());
-    let homes = protected.filter_map(|component| seen.homes.get(&component.name)).flatten();
+    let homes =
+        policy.protected().filter_map(|component| seen.homes.get(&component.name)).flatten();
     homes.map(|home| (home.path().clone(), home.at.clone())).collect()
 }

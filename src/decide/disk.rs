@@ -15,10 +15,12 @@
 //! where there never was one they are lifted for [`GIVEN_UP_FOR`]. That must be: a limit on a writer can hold up the journal of a file
 //! system that others wait for.
 //!
-//! **Properties.** Parts sum to at most the cap; without a rate of every member nothing changes; a disk that no protected component uses is left alone.
+//! **Properties.** Parts sum to at most the cap, but for the least that each gets; who never used the disk is no member; a disk that no
+//! protected component uses is left alone.
 
 use super::cap::{Cap, Recent, room};
 use super::fair::{Claim, divide_all};
+use super::homes;
 use crate::config::{Component, Division, Policy};
 use crate::estimate::Estimator;
 use crate::model::{IoMax, IoRate, Snapshot};
@@ -126,10 +128,10 @@ impl Disks {
         self.0.retain(|device, _| seen.host.disks.iter().any(|disk| disk.device == *device));
         let mut changed = self.0.len() != count;
         for device in seen.host.disks.iter().map(|disk| disk.device) {
-            let Some(moved) = moved(policy, estimator, seen, device) else { continue };
             if !press.pressed && !self.0.contains_key(&device) {
                 continue;
             }
+            let Some(moved) = moved(policy, estimator, seen, device) else { continue };
             let disk = self.0.entry(device).or_default();
             disk.remember(&moved);
             let plight = Plight { wait, operations: moved.protected.unwrap_or_default() };
@@ -285,7 +287,7 @@ impl Member<'_> {
         Claim {
             priority: self.component.priority,
             share_percent: self.component.share_percent,
-            floor: LEAST.get(lane).copied().unwrap_or_default(),
+            floor: of(&LEAST, lane),
             want,
             max: cap,
         }
@@ -313,11 +315,8 @@ fn io_max([rbps, wbps, riops, wiops]: Lanes) -> IoMax {
 /// How long the protected component waits that waits most, of now: an average would still tell of it when it is over, and the limits
 /// would fall on.
 fn wait(policy: &Policy, estimator: &Estimator) -> u64 {
-    let protected = policy.components.values().filter(|one| one.priority.is_protected());
-    protected
-        .filter_map(|one| estimator.disk_wait(&one.name))
-        .max()
-        .map_or(0, |wait| u64::from(wait.get()))
+    let waits = policy.protected().filter_map(|one| estimator.disk_wait(&one.name));
+    waits.max().map_or(0, |wait| u64::from(wait.get()))
 }
 
 /// What goes over a disk; none where what all move over it is not known.
@@ -334,9 +333,9 @@ fn moved(
             *sum = sum.saturating_add(moved);
         }
     }
-    let protected = homes(policy, seen).filter(|(one, _)| one.priority.is_protected());
-    let operations = protected.filter_map(|(_, home)| {
-        let [_, _, reads, writes] = over(estimator, home, device)?;
+    let protected = homes(policy, seen).filter(|(one, ..)| one.priority.is_protected());
+    let operations = protected.filter_map(|(_, home, _)| {
+        let [_, _, reads, writes] = over(estimator, home.path(), device)?;
         Some(reads.saturating_add(writes))
     });
     let protected = operations.reduce(u64::saturating_add);
@@ -348,16 +347,6 @@ fn over(estimator: &Estimator, group: &CgroupPath, device: DeviceId) -> Option<L
     Some(lanes(disk.rate))
 }
 
-fn homes<'a>(
-    policy: &'a Policy,
-    seen: &'a Snapshot,
-) -> impl Iterator<Item = (&'a Component, &'a CgroupPath)> {
-    policy.components.values().flat_map(|component| {
-        let homes = seen.homes.get(&component.name).map(Vec::as_slice).unwrap_or_default();
-        homes.iter().map(move |home| (component, home.path()))
-    })
-}
-
 /// Every home that yields and ever used the disk.
 fn members<'a>(
     policy: &'a Policy,
@@ -365,8 +354,9 @@ fn members<'a>(
     seen: &'a Snapshot,
     device: DeviceId,
 ) -> impl Iterator<Item = Member<'a>> {
-    homes(policy, seen).filter(|(component, _)| component.yields).filter_map(
-        move |(component, home)| {
+    homes(policy, seen).filter(|(component, ..)| component.yields).filter_map(
+        move |(component, home, _)| {
+            let home = home.path();
             let moved = over(estimator, home, device)?;
             Some(Member { component, home, moved })
         },

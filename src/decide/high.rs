@@ -25,6 +25,7 @@
 //! before changes nothing; constant use comes to rest; nobody who is stuck is held for longer than [`PATIENCE`].
 
 use super::fair::{Claim, allocate};
+use super::homes;
 use crate::config::{Component, Division, Policy};
 use crate::estimate::Estimator;
 use crate::model::{GroupView, Home, Knob, KnobKind, Level, Snapshot};
@@ -298,6 +299,9 @@ impl High {
         let let_go = full_since.is_some_and(|since| self.at.since(since) >= PATIENCE);
         let goal = Goal { part, least, step, tighten };
         let at = self.follow(had.at, user.usage, goal);
+        // Where a write was refused or has to wait, the next one must have room for what has grown meanwhile.
+        let falls = written(user.group).is_none_or(|limit| limit > Limit::At(at));
+        let at = if falls { at.max(least) } else { at };
         Some(Held { at, full_since, let_go })
     }
 
@@ -312,15 +316,18 @@ impl High {
         if goal.tighten && followed && lower.plus(deadband) <= had { lower } else { had }
     }
 
-    /// Nobody waits any more: the limits rise until they mean nothing. Whether there were any.
+    /// Nobody waits any more: the limits rise, from what the kernel holds, until they mean nothing. Whether there were any.
     fn release(&mut self, seen: &Snapshot, span: Span) -> bool {
         let had_any = !self.limits.is_empty();
         let host = seen.host.memory;
         let rise = host.scaled(RISE_PERCENT, 100).scaled(span.0, 1_000_000);
         self.limits.retain(|path, held| {
-            held.at = held.at.plus(rise).page_floor(seen.host.page);
+            let Some(group) = seen.groups.get(path) else { return false };
+            let held_by_kernel = written(group).unwrap_or(Limit::At(held.at));
+            let Limit::At(from) = held_by_kernel.max(Limit::At(held.at)) else { return false };
+            held.at = from.plus(rise).page_floor(seen.host.page);
             held.full_since = None;
-            !held.let_go && held.at < host && seen.groups.contains_key(path)
+            !held.let_go && held.at < host
         });
         had_any
     }
@@ -429,22 +436,18 @@ fn swap_room(seen: &Snapshot, yielding: usize) -> Bytes {
     free.scaled(1, u64::try_from(yielding).unwrap_or(u64::MAX).max(1))
 }
 
+/// The limit that the kernel holds, where that is known.
+fn written(group: &GroupView) -> Option<Limit<Bytes>> {
+    match group.knob(KnobKind::MemoryHigh).value() {
+        Some(Knob::MemoryHigh(limit)) => Some(*limit),
+        Some(_) | None => None,
+    }
+}
+
 /// The working set and the anonymous memory of a group, where both are known.
 fn used(group: &GroupView) -> Option<(Bytes, Bytes)> {
     let stat = group.usage.memory_stat?;
     Some((group.usage.memory?.minus(stat.inactive_file), stat.anon))
-}
-
-/// Every home of every component, with in how many it lives.
-fn homes<'a>(
-    policy: &'a Policy,
-    seen: &'a Snapshot,
-) -> impl Iterator<Item = (&'a Component, &'a Home, u64)> {
-    policy.components.values().flat_map(|component| {
-        let homes = seen.homes.get(&component.name).map(Vec::as_slice).unwrap_or_default();
-        let count = u64::try_from(homes.len()).unwrap_or(u64::MAX);
-        homes.iter().map(move |home| (component, home, count))
-    })
 }
 
 #[cfg(test)]

@@ -126,6 +126,18 @@ fn housed<'a>(policy: &'a Policy, seen: &'a Snapshot) -> Vec<Housed<'a>> {
     policy.components.values().filter_map(with_homes).collect()
 }
 
+/// Every home of every component, with in how many it lives.
+fn homes<'a>(
+    policy: &'a Policy,
+    seen: &'a Snapshot,
+) -> impl Iterator<Item = (&'a Component, &'a Home, u64)> {
+    policy.components.values().flat_map(|component| {
+        let homes = seen.homes.get(&component.name).map(Vec::as_slice).unwrap_or_default();
+        let count = u64::try_from(homes.len()).unwrap_or(u64::MAX);
+        homes.iter().map(move |home| (component, home, count))
+    })
+}
+
 /// A part of a divided ceiling never gets so small that it would be a freeze.
 const LEAST_PIDS: u64 = 8;
 

@@ -22,6 +22,7 @@
 
 use super::cap::{Cap, Recent, room};
 use super::fair::{Claim, divide_all};
+use super::homes;
 use crate::config::{Component, Policy};
 use crate::estimate::Rates;
 use crate::model::{Home, Snapshot};
@@ -76,7 +77,7 @@ pub(super) struct Press {
 struct Member<'a> {
     component: &'a Component,
     home: &'a Home,
-    homes: usize,
+    homes: u64,
     used: Millicpu,
 }
 
@@ -173,7 +174,7 @@ impl Pool {
     }
 
     fn claim(&self, member: &Member<'_>, cap: u64) -> Claim {
-        let homes = u64::try_from(member.homes).unwrap_or(u64::MAX).max(1);
+        let homes = member.homes.max(1);
         let component = member.component;
         let max = component.cpu.ceiling.value().map_or(cap, |ceiling| ceiling.0.min(cap)) / homes;
         let want = if self.is_hungry(member) { max } else { member.used.0 * 5 / 4 };
@@ -195,21 +196,18 @@ fn capacity(seen: &Snapshot) -> Millicpu {
 fn others(policy: &Policy, rates: &Rates, seen: &Snapshot) -> Option<Millicpu> {
     let all = rates.cpu(&CgroupPath::root())?;
     let mut used = Millicpu::ZERO;
-    for (_, home, _) in homes(policy, seen) {
+    for (_, home, _) in yielding(policy, seen) {
         used = used.plus(rates.cpu(home.path())?);
     }
     Some(all.minus(used))
 }
 
-/// Every home of every member.
-fn homes<'a>(
+/// Every home of every component that yields.
+fn yielding<'a>(
     policy: &'a Policy,
     seen: &'a Snapshot,
-) -> impl Iterator<Item = (&'a Component, &'a Home, usize)> {
-    policy.components.values().filter(|component| component.yields).flat_map(|component| {
-        let homes = seen.homes.get(&component.name).map(Vec::as_slice).unwrap_or_default();
-        homes.iter().map(move |home| (component, home, homes.len()))
-    })
+) -> impl Iterator<Item = (&'a Component, &'a Home, u64)> {
+    homes(policy, seen).filter(|(component, ..)| component.yields)
 }
 
 fn members<'a>(
@@ -217,7 +215,7 @@ fn members<'a>(
     rates: &'a Rates,
     seen: &'a Snapshot,
 ) -> impl Iterator<Item = Member<'a>> {
-    homes(policy, seen).map(|(component, home, homes)| {
+    yielding(policy, seen).map(|(component, home, homes)| {
         let used = rates.cpu(home.path()).unwrap_or_default();
         Member { component, home, homes, used }
     })

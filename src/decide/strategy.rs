@@ -138,9 +138,9 @@ impl Asking {
         if !somebody_waits {
             return;
         }
-        let most = protected(policy).map(|component| wait(estimator, component)).max();
+        let most = policy.protected().map(|component| wait(estimator, component)).max();
         let most = most.unwrap_or_default();
-        for component in protected(policy) {
+        for component in policy.protected() {
             let wait = wait(estimator, component);
             if wait == 0 || wait.saturating_mul(MUCH_LESS) < most {
                 continue;
@@ -167,18 +167,14 @@ impl Asking {
             let strategy = component.strategy.unwrap_or(policy.strategy);
             adaptive.pace_of(strategy)
         };
-        let named = protected(policy).filter(waited).map(asks).max();
+        let named = policy.protected().filter(waited).map(asks).max();
         let pace = named
-            .or_else(|| protected(policy).filter(is_there).map(asks).max())
+            .or_else(|| policy.protected().filter(is_there).map(asks).max())
             .unwrap_or_else(|| adaptive.pace_of(policy.strategy));
         let points = if estimator.levels().cpu >= Level::Warning { PRESSED_POINTS } else { 0 };
         let base = pace.parameters();
         Parameters { cpu_headroom_percent: base.cpu_headroom_percent + points, ..base }
     }
-}
-
-fn protected(policy: &Policy) -> impl Iterator<Item = &Component> {
-    policy.components.values().filter(|component| component.priority.is_protected())
 }
 
 /// How much of the last seconds a component waited for CPU.

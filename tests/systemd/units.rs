@@ -3,14 +3,9 @@
 use crate::common::unit::{KNOBS, cgroup_of, reaches};
 use crate::common::unit::{bytes, knob};
 use crate::common::world::{component, findings};
-use crate::common::{Unit, World, figure, run, until};
+use crate::common::{Unit, World, disk, figure, run, until};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-
-/// The scratch disk.
-fn disk() -> String {
-    std::env::var("PROVOST_VM_DISK").expect("scripts/vm sets PROVOST_VM_DISK")
-}
 
 fn device_number(node: &str) -> String {
     let name = node.trim_start_matches("/dev/");

@@ -3,7 +3,7 @@
 use crate::common::contend::{COMPONENTS, Contenders, STANDING};
 use crate::common::unit::path;
 use crate::common::world::{component, findings};
-use crate::common::{Unit, World, run, until};
+use crate::common::{Unit, World, disk, run, until};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -155,10 +155,6 @@ fn what_somebody_else_set_instead_of_a_cap_is_left() {
     let account = world.run(&["restore", "--temporary"]).ok();
     assert!(account.contains("somebody else set"), "{account}");
     assert_eq!(both.quota(), "77000 100000");
-}
-
-fn disk() -> String {
-    std::env::var("PROVOST_VM_DISK").expect("scripts/vm sets PROVOST_VM_DISK")
 }
 
 /// A slice whose disk is slow, gone with its limit when the test ends.

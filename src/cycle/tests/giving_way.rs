@@ -1,8 +1,8 @@
 //! Stories of memory that gives way, second by second: the host has none left, a job is held, let rise again, and nothing is left behind.
 
-use crate::cycle::{State, step};
-use crate::model::{Action, Knob, KnobKind, MemoryStat, Priority, Reason, Snapshot};
-use crate::testing::{add_home, carry_out, component, host, policy, set};
+use super::play::Play;
+use crate::model::{Action, Knob, KnobKind, MemoryStat, Priority, Reason};
+use crate::testing::{add_home, component, host, policy, set};
 use crate::units::{Bytes, CgroupPath, Limit};
 
 const WEB: &str = "system.slice/web.service";
@@ -10,11 +10,7 @@ const JOB: &str = "system.slice/job.service";
 
 /// A host of 2 GiB without swap, of which 256 MiB are in reserve.
 struct Story {
-    rules: crate::config::Policy,
-    state: State,
-    seen: Snapshot,
-    actions: Vec<Action>,
-    writes: usize,
+    play: Play,
 }
 
 impl Story {
@@ -25,40 +21,30 @@ impl Story {
         let mut seen = host();
         add_home(&mut seen, &web, WEB);
         add_home(&mut seen, &job, JOB);
-        let (rules, state) = (policy([web, job]), State::default());
-        let mut story = Self { rules, state, seen, actions: Vec::new(), writes: 0 };
+        let mut story = Self { play: Play::new(policy([web, job]), seen) };
         (0..3).for_each(|_| story.second(100, 100));
-        story.writes = 0;
+        story.play.writes = 0;
         story
     }
 
     fn holds(&mut self, path: &str, anon: u64) {
-        let group = self.seen.groups.get_mut(&CgroupPath::new(path)).unwrap();
+        let group = self.play.seen.groups.get_mut(&CgroupPath::new(path)).unwrap();
         group.usage.memory = Some(Bytes::mebi(anon));
         group.usage.memory_stat =
             Some(MemoryStat { anon: Bytes::mebi(anon), ..MemoryStat::default() });
-        group.usage.sensed_at = Some(self.seen.at);
+        group.usage.sensed_at = Some(self.play.seen.at);
     }
 
     /// A second in which they hold so many MiB.
     fn second(&mut self, web: u64, job: u64) {
         self.holds(WEB, web);
         self.holds(JOB, job);
-        self.seen.load.memory_available = Some(Bytes::mebi(2048 - web - job));
-        let stepped = step(&self.rules, std::mem::take(&mut self.state), &self.seen);
-        self.state = stepped.state;
-        self.actions = stepped.news.map(|news| news.plan.actions).unwrap_or_default();
-        self.writes += self.actions.len();
-        let changed = !self.actions.is_empty();
-        let generation = self.seen.generation;
-        self.seen = carry_out(&self.seen, &self.actions);
-        if !changed {
-            self.seen.generation = generation;
-        }
+        self.play.seen.load.memory_available = Some(Bytes::mebi(2048 - web - job));
+        self.play.step();
     }
 
     fn high(&self) -> Limit<Bytes> {
-        match self.seen.groups[&CgroupPath::new(JOB)].knob(KnobKind::MemoryHigh).value() {
+        match self.play.seen.groups[&CgroupPath::new(JOB)].knob(KnobKind::MemoryHigh).value() {
             Some(Knob::MemoryHigh(limit)) => *limit,
             other => panic!("{other:?}"),
         }
@@ -85,7 +71,7 @@ fn a_job_is_held_while_memory_is_short_and_gets_everything_back() {
     // Its part is 2048 - 256 - 1.3 * 1000, but what cannot be swapped out is left.
     assert_eq!(story.high(), Limit::At(Bytes::mebi(998).scaled(105, 100).page_floor(Bytes(4096))));
     (0..60).for_each(|_| story.second(1000, 998));
-    assert!(story.writes <= 2, "a steady load writes nothing: {}", story.writes);
+    assert!(story.play.writes <= 2, "a steady load writes nothing: {}", story.play.writes);
     // It was killed and is back: held at its part.
     story.second(1000, 100);
     assert_eq!(story.high(), Limit::At(Bytes::mebi(492)));
@@ -94,11 +80,15 @@ fn a_job_is_held_while_memory_is_short_and_gets_everything_back() {
     while story.high() != Limit::Max {
         story.second(100, 100);
         let direct = |action: &Action| matches!(action, Action::Write { .. });
-        assert!(story.actions.iter().all(direct), "systemd is told nothing: {:?}", story.actions);
+        assert!(
+            story.play.actions.iter().all(direct),
+            "systemd is told nothing: {:?}",
+            story.play.actions
+        );
     }
-    story.writes = 0;
+    story.play.writes = 0;
     (0..60).for_each(|_| story.second(100, 100));
-    assert_eq!(story.writes, 0);
+    assert_eq!(story.play.writes, 0);
 }
 
 #[test]
@@ -106,7 +96,7 @@ fn it_says_to_whom_it_gives_way_and_until_when() {
     let mut story = Story::new(Limit::Max);
     story.second(900, 1100);
     story.second(900, 1100);
-    let change = &story.actions[0].changes()[0];
+    let change = &story.play.actions[0].changes()[0];
     assert!(matches!(change.reason, Reason::YieldsMemory { .. }));
     insta::assert_snapshot!(change.reason.to_string());
 }
@@ -121,13 +111,13 @@ fn a_configured_high_comes_back_as_systemd_holds_it() {
     assert!(story.high() < configured);
     let held = story.high();
     // A daemon-reload writes what systemd holds: that is nobody's override.
-    set(&mut story.seen, JOB, Knob::MemoryHigh(configured));
+    set(&mut story.play.seen, JOB, Knob::MemoryHigh(configured));
     (0..2).for_each(|_| story.second(1000, 100));
     assert_eq!(story.high(), held, "written again");
     story.until_released();
     while story.high() != configured {
         story.second(100, 100);
-        assert!(!story.state.ownership.records().any(|(_, _, record)| record.fights > 0));
+        assert!(!story.play.state.ownership.records().any(|(_, _, record)| record.fights > 0));
     }
 }
 
@@ -136,16 +126,16 @@ fn a_lower_limit_of_its_own_stays() {
     let own = Limit::At(Bytes::mebi(300));
     let mut story = Story::new(own);
     (0..5).for_each(|_| story.second(1700, 290));
-    assert_eq!((story.high(), story.writes), (own, 0));
+    assert_eq!((story.high(), story.play.writes), (own, 0));
 }
 
 #[test]
 fn who_does_not_yield_keeps_its_memory() {
     let mut story = Story::new(Limit::Max);
-    story.rules.components.values_mut().for_each(|component| component.yields = false);
-    story.state.replan();
+    story.play.rules.components.values_mut().for_each(|component| component.yields = false);
+    story.play.state.replan();
     (0..3).for_each(|_| story.second(100, 100));
-    story.writes = 0;
+    story.play.writes = 0;
     (0..5).for_each(|_| story.second(1000, 998));
-    assert_eq!((story.high(), story.writes), (Limit::Max, 0));
+    assert_eq!((story.high(), story.play.writes), (Limit::Max, 0));
 }

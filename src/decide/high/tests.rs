@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::{MemoryEvents, MemoryStat, Priority, Psi, PsiLine, Reading};
-use crate::testing::{add_home, component, host, policy};
+use crate::testing::{add_home, component, host, policy, set};
 use proptest::prelude::*;
 
 const QUIET: Press = Press { pressed: false, level: Level::Normal, buffer_percent: 20 };
@@ -71,7 +71,14 @@ impl Stage {
             group.usage.memory_events.get_or_insert(MemoryEvents::default());
         }
         self.estimator.update(&self.policy, &self.seen);
-        self.high.update(&self.policy, &self.estimator, &self.seen, press)
+        let changed = self.high.update(&self.policy, &self.estimator, &self.seen, press);
+        for name in ["a", "b"] {
+            let path = path(name);
+            let holding = self.high.holding(&path);
+            let limit = holding.map_or(Limit::Max, |holding| holding.limit);
+            set(&mut self.seen, path.as_str(), Knob::MemoryHigh(limit));
+        }
+        changed
     }
 
     /// In MiB.
@@ -191,6 +198,26 @@ fn a_minute_later_the_limits_rise_and_go() {
     }
     assert!((5..=10).contains(&seconds), "{seconds}");
     assert!(!stage.second(QUIET));
+}
+
+#[test]
+fn a_refused_limit_has_room_for_what_has_grown_and_is_not_released() {
+    let open = |stage: &mut Stage| {
+        let (path, none) = (path("a"), Knob::MemoryHigh(Limit::Max));
+        set(&mut stage.seen, path.as_str(), none);
+    };
+    let mut stage = Stage::new();
+    stage.holds("a", 700, 0);
+    stage.holds("b", 700, 0);
+    stage.second(CRITICAL);
+    assert!(stage.at("a") < 700);
+    open(&mut stage);
+    stage.holds("a", 1000, 1000);
+    stage.second(CRITICAL);
+    assert_eq!(stage.at("a"), 1050);
+    open(&mut stage);
+    assert!(stage.second(QUIET));
+    assert_eq!(stage.limit("a"), None);
 }
 
 #[test]

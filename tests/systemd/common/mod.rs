@@ -9,3 +9,8 @@ pub(crate) mod world;
 pub(crate) use command::{Ran, figure, run, until};
 pub(crate) use unit::Unit;
 pub(crate) use world::World;
+
+/// The scratch disk.
+pub(crate) fn disk() -> String {
+    std::env::var("PROVOST_VM_DISK").expect("scripts/vm sets PROVOST_VM_DISK")
+}
