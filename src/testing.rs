@@ -48,6 +48,7 @@ pub(crate) fn component(name: &str, priority: Priority) -> Component {
         rules: Vec::new(),
         catch: Catch::Events,
         cpu: CpuPolicy {
+            class: None,
             guarantee: Millicpu::ZERO,
             ceiling: Limit::Max,
             period: CpuMax::DEFAULT_PERIOD,

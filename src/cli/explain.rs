@@ -56,7 +56,9 @@ fn text(report: &Report, component: &ComponentReport, concerning: &[Finding]) ->
     // Writing to a String cannot fail.
     let strategy = component.strategy.as_ref();
     let strategy = strategy.map_or_else(String::new, |own| format!(", strategy {own}"));
-    let _ok = writeln!(out, "{}: priority {}{strategy}", component.name, component.priority);
+    let class =
+        component.cpu_class.map_or_else(String::new, |class| format!(", CPU class {class}"));
+    let _ok = writeln!(out, "{}: priority {}{class}{strategy}", component.name, component.priority);
     let _ok = writeln!(
         out,
         "  cpu     guarantee {}, ceiling {}{}",

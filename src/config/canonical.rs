@@ -123,6 +123,9 @@ fn own_cpus(mode: &str, cpus: u64) -> String {
 
 fn limits(list: &mut List, component: &Component) {
     let cpu = &component.cpu;
+    if let Some(class) = cpu.class {
+        list.text("cpu.class", class);
+    }
     list.text("cpu.guarantee", cpu.guarantee);
     list.limit("cpu.ceiling", cpu.ceiling);
     list.text("cpu.period", cpu.period);

@@ -123,6 +123,10 @@ codes! {
     GuaranteeAboveAffinity = "guarantee-above-affinity",
     /// More CPUs of its own than the host gives away.
     OwnCpusAboveHost = "own-cpus-above-host",
+    /// A CPU class that something else of the component contradicts.
+    ClassContradicted = "class-contradicted",
+    /// A CPU class that provost does not carry out.
+    ClassRealtime = "class-realtime",
     /// A limit so low that programs misbehave.
     BelowFloor = "below-floor",
     /// A quota below what the kernel takes.

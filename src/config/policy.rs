@@ -4,7 +4,7 @@
 //! all guarantees fits. A reload replaces a `Policy` whole.
 
 use super::protected::is_sealed_unit;
-use crate::model::Priority;
+use crate::model::{CpuClass, Priority};
 use crate::units::{Bytes, ComponentName, CpuSet, CpuTime, Limit, Millicpu, Ppm, Span};
 use globset::{GlobBuilder, GlobMatcher};
 use regex::Regex;
@@ -243,6 +243,20 @@ pub struct Component {
     pub strategy: Option<Strategy>,
 }
 
+impl Component {
+    /// Whose share it has where CPU time is divided: its class's, without one its priority's.
+    #[must_use]
+    pub fn cpu_tier(&self) -> Priority {
+        self.cpu.class.map_or(self.priority, CpuClass::tier)
+    }
+
+    /// Whether it runs only when nobody else wants the CPU.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.cpu.class == Some(CpuClass::Idle)
+    }
+}
+
 /// How loose processes are caught.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Catch {
@@ -368,6 +382,8 @@ const SPECIAL: [char; 6] = ['*', '?', '[', ']', '{', '}'];
 /// CPU guarantees and ceilings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CpuPolicy {
+    /// Whose share it has; `None` leaves it to the priority.
+    pub class: Option<CpuClass>,
     /// What it gets whenever it wants it.
     pub guarantee: Millicpu,
     /// The most it gets.

@@ -82,6 +82,7 @@ fn component_report(input: &ReportInput<'_>, component: &Component) -> Component
     ComponentReport {
         name: component.name.clone(),
         priority: component.priority,
+        cpu_class: component.cpu.class,
         strategy: component.strategy.map(|strategy| strategy.word().to_owned()),
         homes: homes.iter().map(|home| home_report(input, home)).collect(),
         cpu_guarantee: component.cpu.guarantee,

@@ -1,6 +1,6 @@
 //! The status report: one document behind `provost status`, `provost explain` and the metrics.
 
-use super::{Estimate, Finding, HomeKind, Knob, KnobKind, Priority, Usage};
+use super::{CpuClass, Estimate, Finding, HomeKind, Knob, KnobKind, Priority, Usage};
 use crate::units::{Bytes, CgroupPath, ComponentName, CpuSet, Limit, Millicpu, ProcId, Span, Tick};
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +65,8 @@ pub struct ComponentReport {
     pub name: ComponentName,
     /// Its priority.
     pub priority: Priority,
+    /// Its CPU class, where it has one.
+    pub cpu_class: Option<CpuClass>,
     /// Its own strategy, where it has one.
     pub strategy: Option<String>,
     /// Where it lives.

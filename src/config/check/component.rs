@@ -47,6 +47,7 @@ impl Check<'_> {
         self.gate(key, &component);
         if let Some(raw) = &raw.cpu {
             component.cpu = self.cpu_policy(&key.then("cpu"), raw, component.cpu);
+            self.class(key, raw.class, &component);
         }
         if let Some(raw) = &raw.memory {
             component.memory = self.memory_policy(&key.then("memory"), raw, component.memory);
@@ -127,6 +128,7 @@ impl Check<'_> {
             self.beyond_host(&top, ceiling, self.host.cpu(), "cores");
         }
         let policy = CpuPolicy {
+            class: raw.class.and_then(super::class::class),
             guarantee: guarantee.unwrap_or(default.guarantee),
             ceiling: ceiling.unwrap_or(default.ceiling),
             period: period.map_or(default.period, |span| CpuTime(span.0)),

@@ -254,7 +254,8 @@ impl Present<'_> {
         };
         match kind {
             KnobKind::CpuWeight => {
-                Some(finite(number()?).map(|weight| Knob::CpuWeight(Weight::clamped(weight))))
+                // 0 is `CPUWeight=idle`, since systemd 252.
+                Some(finite(number()?).map(|weight| Knob::CpuWeight(Weight::of_cpu(weight))))
             }
             KnobKind::IoWeight => {
                 Some(finite(number()?).map(|weight| Knob::IoWeight(Weight::clamped(weight))))
