@@ -134,6 +134,7 @@ fn limits(list: &mut List, component: &Component) {
     }
     match &cpu.affinity {
         Affinity::Shared => list.text("cpu.affinity", "shared"),
+        Affinity::Auto => list.text("cpu.affinity", "auto"),
         Affinity::Cpus(cpus) => list.text("cpu.affinity", cpus),
         Affinity::Dedicated(cpus) => list.raw("cpu.affinity", own_cpus("dedicated", *cpus)),
         Affinity::Balanced(cpus) => list.raw("cpu.affinity", own_cpus("balanced", *cpus)),

@@ -123,6 +123,8 @@ codes! {
     GuaranteeAboveAffinity = "guarantee-above-affinity",
     /// More CPUs of its own than the host gives away.
     OwnCpusAboveHost = "own-cpus-above-host",
+    /// CPUs that nobody will be given.
+    UnheardAffinity = "unheard-affinity",
     /// A CPU class that something else of the component contradicts.
     ClassContradicted = "class-contradicted",
     /// A CPU class that provost does not carry out.

@@ -401,6 +401,8 @@ pub struct CpuPolicy {
 pub enum Affinity {
     /// On all that nobody has alone.
     Shared,
+    /// Wherever an hour of its demand says that it is better off: as one of the others below but a list.
+    Auto,
     /// On these.
     Cpus(CpuSet),
     /// On so many of its own, near each other.

@@ -232,7 +232,8 @@ pub(super) struct Cpu {
     pub(super) period: Option<Duration>,
     /// Unused quota that may be carried over to a later period, at most the quota. Default: by priority.
     pub(super) burst: Option<Duration>,
-    /// The CPUs it may use, such as "0-3,8"; "shared"; or a table that asks for CPUs of its own. Default: "shared".
+    /// The CPUs it may use, such as "0-3,8"; "shared"; "auto", which gives a critical or high component CPUs of its own when an hour of its
+    /// demand speaks for it; or a table that asks for CPUs of its own. Default: "shared".
     pub(super) affinity: Option<Affinity>,
 }
 

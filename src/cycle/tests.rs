@@ -277,6 +277,7 @@ fn any_component(name: &'static str) -> impl Strategy<Value = Component> {
         prop_oneof![Just(None), (8u64..500).prop_map(Some)],
         prop_oneof![
             2 => Just(Affinity::Shared),
+            1 => Just(Affinity::Auto),
             1 => Just(Affinity::Cpus(CpuSet::of([1]))),
             1 => (1u64..4).prop_map(Affinity::Dedicated),
             1 => (1u64..4).prop_map(Affinity::Balanced),

@@ -89,6 +89,7 @@ fn component_report(input: &ReportInput<'_>, component: &Component) -> Component
         cpu_ceiling: component.cpu.ceiling,
         cpu_entitlement: input.news.decision.entitlement.get(&component.name).copied(),
         own_cpus: own_cpus(&input.news.decision, component),
+        auto_affinity: input.state.steering.affinity(&component.name),
         memory_guarantee: component.memory.guarantee,
         memory_ceiling: component.memory.ceiling,
         pids_ceiling: component.pids,

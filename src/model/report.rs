@@ -79,6 +79,8 @@ pub struct ComponentReport {
     pub cpu_entitlement: Option<Millicpu>,
     /// CPUs that no other component uses, where it has some.
     pub own_cpus: Option<CpuSet>,
+    /// What `affinity = "auto"` chose and why, where the component has that.
+    pub auto_affinity: Option<String>,
     /// Memory guarantee.
     pub memory_guarantee: Bytes,
     /// Memory ceiling.

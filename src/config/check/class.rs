@@ -1,4 +1,4 @@
-//! The CPU class of a component, and what would make it do harm.
+//! The CPU class of a component, and what would make it do harm or nothing; the same of `affinity = "auto"`.
 
 use super::Check;
 use crate::config::issue::{Code, ConfigIssue};
@@ -59,6 +59,20 @@ impl Check<'_> {
             let why = "CPUs that only an idle component may use would be taken from all others";
             self.contradicted(at, why.to_owned(), (&["cpu", "affinity"], "CPUs of its own"));
         }
+    }
+
+    /// Only who is protected is given CPUs of its own without asking for a number.
+    pub(super) fn auto_affinity(&mut self, at: &Key, component: &Component) {
+        let priority = component.priority;
+        if component.cpu.affinity != Affinity::Auto || priority.is_protected() {
+            return;
+        }
+        let message = format!(
+            "affinity \"auto\" gives CPUs to critical and high components only, so it has no effect for one of priority {priority}"
+        );
+        let issue = ConfigIssue::warning(Code::UnheardAffinity, message)
+            .help("remove `affinity`, give the component the priority \"high\" or \"critical\", or ask for a number of CPUs");
+        self.report(issue, &at.then("cpu").then("affinity"), "has no effect");
     }
 
     fn contradicted(&mut self, at: &Key, why: String, (other, label): (&[&str], &str)) {
