@@ -90,6 +90,7 @@ pub(crate) fn host() -> Snapshot {
                 weights: IoWeightBackend::None,
             }],
             systemd: true,
+            sched_ext: None,
         },
     );
     add_group(&mut seen, CgroupPath::root());

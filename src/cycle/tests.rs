@@ -402,3 +402,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn another_scheduler_is_told_for_as_long_as_it_is_there() {
+    let (rules, mut seen) = (policy([component("web", Priority::Normal)]), host());
+    let told = |seen: &Snapshot| {
+        let news = step(&rules, State::default(), seen).news.unwrap();
+        news.findings.into_iter().find(|finding| finding.kind == FindingKind::OtherScheduler)
+    };
+    assert_eq!(told(&seen), None);
+    seen.host.sched_ext = Some("scx_lavd".to_owned());
+    assert!(told(&seen).unwrap().text.contains("scx_lavd divides CPU time"));
+}
