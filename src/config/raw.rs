@@ -241,7 +241,7 @@ pub(super) struct Cpu {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum CpuClass {
-    /// It runs when nobody else wants the CPU (`cpu.idle`, Linux 5.15, in units systemd 252); for low and normal components.
+    /// It runs when nobody else wants the CPU (`cpu.idle`, Linux 5.15, for units systemd 252; with older ones the least weight); for low and normal components.
     Idle,
     /// That of low components; for low and normal ones.
     Low,

@@ -136,6 +136,16 @@ fn nought_is_an_idle_group() {
 }
 
 #[test]
+fn idle_weights_are_known_since_252() {
+    for version in ["252.22-1~deb12u1", "252", "257.8-1", "261~rc1"] {
+        assert!(knows_idle(version), "{version}");
+    }
+    for version in ["249.11-0ubuntu3", "251.4", "247", "", "v252"] {
+        assert!(!knows_idle(version), "{version}");
+    }
+}
+
+#[test]
 fn devices_are_found_under_other_paths() {
     let present = shown(
         names(KnobKind::IoMax(DISK))
