@@ -130,6 +130,7 @@ pub fn step(policy: &Policy, mut state: State, seen: &Snapshot) -> Step {
     findings.extend(waiting(policy.writes, deferred));
     findings.extend(sharing(&decision));
     findings.extend(filling::findings(&state.estimator.filesystems()));
+    findings.extend(seen.host.sched_ext.as_deref().map(other_scheduler));
     decision.held = skipped.into_iter().map(|skipped| skipped.held).collect();
     let due = next_look(&state, seen, &decision, policy);
     // Otherwise the plan's end makes the next step; a plan that nobody carries out needs none.
@@ -240,6 +241,19 @@ fn sharing(decision: &Decision) -> impl Iterator<Item = Finding> {
         at: None,
         text: format!("{name} has no CPUs of its own and shares those of all others: {why}"),
     })
+}
+
+fn other_scheduler(name: &str) -> Finding {
+    Finding {
+        severity: Severity::Warning,
+        kind: FindingKind::OtherScheduler,
+        component: None,
+        at: None,
+        text: format!(
+            "the sched_ext scheduler {name} divides CPU time and may not heed weights, classes and ceilings; CPU lists hold: stop it, or give \
+             components CPUs by affinity"
+        ),
+    }
 }
 
 /// When to plan again though nothing changes: when an override or a refusal runs out, and at every look while a limit follows usage.

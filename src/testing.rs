@@ -49,6 +49,7 @@ pub(crate) fn component(name: &str, priority: Priority) -> Component {
         rules: Vec::new(),
         catch: Catch::Events,
         cpu: CpuPolicy {
+            class: None,
             guarantee: Millicpu::ZERO,
             ceiling: Limit::Max,
             period: CpuMax::DEFAULT_PERIOD,
@@ -90,6 +91,7 @@ pub(crate) fn host() -> Snapshot {
                 weights: IoWeightBackend::None,
             }],
             systemd: true,
+            sched_ext: None,
         },
     );
     add_group(&mut seen, CgroupPath::root());

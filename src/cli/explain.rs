@@ -51,12 +51,14 @@ fn concerning(report: &Report, component: &ComponentReport) -> Vec<Finding> {
     report.findings.iter().filter(concerns).cloned().collect()
 }
 
-fn text(report: &Report, component: &ComponentReport, concerning: &[Finding]) -> String {
-    let mut out = String::new();
+/// Who it is, and what it may count on of the CPUs.
+fn entitled(out: &mut String, report: &Report, component: &ComponentReport) {
     // Writing to a String cannot fail.
     let strategy = component.strategy.as_ref();
     let strategy = strategy.map_or_else(String::new, |own| format!(", strategy {own}"));
-    let _ok = writeln!(out, "{}: priority {}{strategy}", component.name, component.priority);
+    let class =
+        component.cpu_class.map_or_else(String::new, |class| format!(", CPU class {class}"));
+    let _ok = writeln!(out, "{}: priority {}{class}{strategy}", component.name, component.priority);
     let _ok = writeln!(
         out,
         "  cpu     guarantee {}, ceiling {}{}",
@@ -70,6 +72,15 @@ fn text(report: &Report, component: &ComponentReport, concerning: &[Finding]) ->
     if let Some(cpus) = &component.own_cpus {
         let _ok = writeln!(out, "          CPUs of its own: {cpus}");
     }
+    if let Some(told) = &component.auto_affinity {
+        let _ok = writeln!(out, "          affinity auto: {told}");
+    }
+}
+
+fn text(report: &Report, component: &ComponentReport, concerning: &[Finding]) -> String {
+    let mut out = String::new();
+    entitled(&mut out, report, component);
+    // Writing to a String cannot fail.
     let _ok = writeln!(
         out,
         "  memory  guarantee {}, ceiling {}\n  pids    ceiling {}",
@@ -137,5 +148,18 @@ mod tests {
             text(&report, component, &concerning(&report, component))
         });
         insta::assert_snapshot!(explained.join("----\n"));
+    }
+
+    #[test]
+    fn a_class_and_what_auto_chose_have_their_words() {
+        let mut report = sample_report();
+        let batch = report.components.first_mut().unwrap();
+        batch.cpu_class = Some(crate::model::CpuClass::Idle);
+        batch.auto_affinity = Some("shared: for this reason".to_owned());
+        let component = &report.components[0];
+        let explained = text(&report, component, &[]);
+        let head: Vec<&str> = explained.lines().take(3).collect();
+        assert!(head[0].contains("priority") && head[0].contains(", CPU class idle"), "{head:?}");
+        assert_eq!(head[2], "          affinity auto: shared: for this reason");
     }
 }

@@ -126,6 +126,9 @@ fn own_cpus(mode: &str, cpus: u64) -> String {
 
 fn limits(list: &mut List, component: &Component) {
     let cpu = &component.cpu;
+    if let Some(class) = cpu.class {
+        list.text("cpu.class", class);
+    }
     list.text("cpu.guarantee", cpu.guarantee);
     list.limit("cpu.ceiling", cpu.ceiling);
     list.text("cpu.period", cpu.period);
@@ -134,6 +137,7 @@ fn limits(list: &mut List, component: &Component) {
     }
     match &cpu.affinity {
         Affinity::Shared => list.text("cpu.affinity", "shared"),
+        Affinity::Auto => list.text("cpu.affinity", "auto"),
         Affinity::Cpus(cpus) => list.text("cpu.affinity", cpus),
         Affinity::Dedicated(cpus) => list.raw("cpu.affinity", own_cpus("dedicated", *cpus)),
         Affinity::Balanced(cpus) => list.raw("cpu.affinity", own_cpus("balanced", *cpus)),

@@ -4,6 +4,7 @@
 //! compare two values run only when both could be read, so that one mistake is not told twice. This code knows the host only
 //! through [`Capacity`]; it reads no file.
 
+mod class;
 mod component;
 mod io;
 mod quantity;

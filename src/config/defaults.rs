@@ -49,6 +49,7 @@ pub fn default_component(name: ComponentName, on_exit: OnLeave) -> Component {
         rules: Vec::new(),
         catch: Catch::Events,
         cpu: CpuPolicy {
+            class: None,
             guarantee: Millicpu::ZERO,
             ceiling: Limit::Max,
             period: CpuMax::DEFAULT_PERIOD,

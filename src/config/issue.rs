@@ -123,6 +123,12 @@ codes! {
     GuaranteeAboveAffinity = "guarantee-above-affinity",
     /// More CPUs of its own than the host gives away.
     OwnCpusAboveHost = "own-cpus-above-host",
+    /// CPUs that nobody will be given.
+    UnheardAffinity = "unheard-affinity",
+    /// A CPU class that something else of the component contradicts.
+    ClassContradicted = "class-contradicted",
+    /// A CPU class that provost does not carry out.
+    ClassRealtime = "class-realtime",
     /// A limit so low that programs misbehave.
     BelowFloor = "below-floor",
     /// A quota below what the kernel takes.

@@ -4,7 +4,7 @@
 //! all guarantees fits. A reload replaces a `Policy` whole.
 
 use super::protected::is_sealed_unit;
-use crate::model::{IoRate, Priority};
+use crate::model::{CpuClass, IoRate, Priority};
 use crate::units::{Bytes, ComponentName, CpuSet, CpuTime, DeviceId, Limit, Millicpu, Ppm, Span};
 use globset::{GlobBuilder, GlobMatcher};
 use regex::Regex;
@@ -263,6 +263,20 @@ pub struct Component {
     pub strategy: Option<Strategy>,
 }
 
+impl Component {
+    /// Whose share it has where CPU time is divided: its class's, without one its priority's.
+    #[must_use]
+    pub fn cpu_tier(&self) -> Priority {
+        self.cpu.class.map_or(self.priority, CpuClass::tier)
+    }
+
+    /// Whether it runs only when nobody else wants the CPU.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.cpu.class == Some(CpuClass::Idle)
+    }
+}
+
 /// How loose processes are caught.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Catch {
@@ -388,6 +402,8 @@ const SPECIAL: [char; 6] = ['*', '?', '[', ']', '{', '}'];
 /// CPU guarantees and ceilings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CpuPolicy {
+    /// Whose share it has; `None` leaves it to the priority.
+    pub class: Option<CpuClass>,
     /// What it gets whenever it wants it.
     pub guarantee: Millicpu,
     /// The most it gets.
@@ -405,6 +421,8 @@ pub struct CpuPolicy {
 pub enum Affinity {
     /// On all that nobody has alone.
     Shared,
+    /// Wherever an hour of its demand says that it is better off: as one of the others below but a list.
+    Auto,
     /// On these.
     Cpus(CpuSet),
     /// On so many of its own, near each other.

@@ -226,6 +226,8 @@ pub(super) enum Catch {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Cpu {
+    /// Whose share of CPU time and disks it has, or whether it runs only when nobody else wants the CPU. Default: what the priority gives.
+    pub(super) class: Option<CpuClass>,
     /// What it gets whenever it wants it. Default: "0".
     pub(super) guarantee: Option<CpuAmount>,
     /// The most it gets, at least "10m"; "max" for no limit. Default: "max".
@@ -234,8 +236,25 @@ pub(super) struct Cpu {
     pub(super) period: Option<Duration>,
     /// Unused quota that may be carried over to a later period, at most the quota. Default: by priority.
     pub(super) burst: Option<Duration>,
-    /// The CPUs it may use, such as "0-3,8"; "shared"; or a table that asks for CPUs of its own. Default: "shared".
+    /// The CPUs it may use, such as "0-3,8"; "shared"; "auto", which gives a critical or high component CPUs of its own when an hour of its
+    /// demand speaks for it; or a table that asks for CPUs of its own. Default: "shared".
     pub(super) affinity: Option<Affinity>,
+}
+
+/// Whose share of CPU time and disks a component has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum CpuClass {
+    /// It runs when nobody else wants the CPU (`cpu.idle`, Linux 5.15, for units systemd 252; with older ones the least weight); for low and normal components.
+    Idle,
+    /// That of low components; for low and normal ones.
+    Low,
+    /// That of normal components.
+    Normal,
+    /// That of high components; for all but low ones.
+    High,
+    /// Not carried out by provost: it is refused, with a word on what to do instead.
+    Realtime,
 }
 
 /// CPUs that no other component uses: whole cores, at most half of the host's.

@@ -278,6 +278,7 @@ fn any_component(name: &'static str) -> impl Strategy<Value = Component> {
         prop_oneof![Just(None), (8u64..500).prop_map(Some)],
         prop_oneof![
             2 => Just(Affinity::Shared),
+            1 => Just(Affinity::Auto),
             1 => Just(Affinity::Cpus(CpuSet::of([1]))),
             1 => (1u64..4).prop_map(Affinity::Dedicated),
             1 => (1u64..4).prop_map(Affinity::Balanced),
@@ -401,4 +402,16 @@ proptest! {
             prop_assert_eq!(&end.groups[path].knobs, &before.knobs, "{}", path);
         }
     }
+}
+
+#[test]
+fn another_scheduler_is_told_for_as_long_as_it_is_there() {
+    let (rules, mut seen) = (policy([component("web", Priority::Normal)]), host());
+    let told = |seen: &Snapshot| {
+        let news = step(&rules, State::default(), seen).news.unwrap();
+        news.findings.into_iter().find(|finding| finding.kind == FindingKind::OtherScheduler)
+    };
+    assert_eq!(told(&seen), None);
+    seen.host.sched_ext = Some("scx_lavd".to_owned());
+    assert!(told(&seen).unwrap().text.contains("scx_lavd divides CPU time"));
 }

@@ -7,6 +7,7 @@ use crate::model::{
     ActionLine, ComponentReport, Decision, Drift, EscapeTimes, Finding, Home, HomeReport,
     HostReport, Knob, KnobReport, Reading, Reason, Report, Snapshot, Target,
 };
+use crate::plan::is_settled;
 use crate::units::{CgroupPath, CpuSet, Millicpu, Tick};
 
 /// What a report is made from.
@@ -83,12 +84,14 @@ fn component_report(input: &ReportInput<'_>, component: &Component) -> Component
     ComponentReport {
         name: component.name.clone(),
         priority: component.priority,
+        cpu_class: component.cpu.class,
         strategy: component.strategy.map(|strategy| strategy.word().to_owned()),
         homes: homes.iter().map(|home| home_report(input, home)).collect(),
         cpu_guarantee: component.cpu.guarantee,
         cpu_ceiling: component.cpu.ceiling,
         cpu_entitlement: input.news.decision.entitlement.get(&component.name).copied(),
         own_cpus: own_cpus(&input.news.decision, component),
+        auto_affinity: input.state.steering.affinity(&component.name),
         memory_guarantee: component.memory.guarantee,
         memory_ceiling: component.memory.ceiling,
         pids_ceiling: component.pids,
@@ -141,10 +144,12 @@ fn knob_report(input: &ReportInput<'_>, target: &Target) -> KnobReport {
     let seen = group.and_then(|group| group.knob(kind).value()).cloned();
     let ownership = &input.state.ownership;
     let wanted = target.knob.as_kernel_keeps(input.seen.host.page);
+    let is_near = |value: &Knob| is_settled(value, &wanted, &target.reason);
     let deferred = input.state.defers(&target.at, kind);
     let text = match standing(ownership, input.seen, &target.at, kind) {
         Standing::Ours => "set by provost".to_owned(),
         Standing::Fresh if seen.as_ref() == Some(&wanted) => "already so".to_owned(),
+        Standing::Fresh if seen.as_ref().is_some_and(is_near) => "near enough".to_owned(),
         Standing::Fresh if group.is_some_and(|group| *group.knob(kind) == Reading::Absent) => {
             "not there yet".to_owned()
         }

@@ -121,10 +121,13 @@ pub(super) enum Changed {
 
 /// What a change of the file or folder `name` in a cgroup means.
 pub(super) fn what_changed(name: &str) -> Changed {
+    use crate::kernel::group::IDLE_FILE;
     use crate::model::KnobKind;
     const KERNEL: [&str; 9] =
         ["cgroup.", "memory.", "cpu.", "io.", "pids.", "cpuset.", "hugetlb.", "misc.", "rdma."];
-    if name == "io.max" || KnobKind::SINGLE.iter().any(|kind| kind.file() == name) {
+    if [IDLE_FILE, "io.max"].contains(&name)
+        || KnobKind::SINGLE.iter().any(|kind| kind.file() == name)
+    {
         Changed::Knob
     } else if KERNEL.iter().any(|prefix| name.starts_with(prefix)) {
         Changed::Nothing

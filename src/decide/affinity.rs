@@ -9,7 +9,7 @@
 //! **Terms.** *seat*: a component's own cores. *usable*: online and not isolated. *eligible*: usable, not named by another component's
 //! list of CPUs, and from eight CPUs on not the core of CPU 0, which stays with the system.
 //!
-//! **Algorithm.** By priority, size and name. First, whoever holds a seat that provost wrote earlier, of as many whole eligible cores
+//! **Algorithm.** Those that ask for a number before those for whom [`auto_affinity`](super::auto_affinity) does, then by priority, size and name. First, whoever holds a seat that provost wrote earlier, of as many whole eligible cores
 //! as it asks for, has it reserved. Then each gets the best that is free or its own: a dedicated seat in the fullest cache with room
 //! enough, else in the fullest such node (its largest caches first), else on the fewest nodes; a balanced one core by core from the node, and
 //! in it the cache, of which it has the smallest part yet. Lowest CPUs first, the core of CPU 0 last. A reserved seat is left only for
@@ -19,6 +19,8 @@
 //! what is guaranteed to the others, stay shared; who finds no room shares. Nothing is remembered but what is in the kernel, so
 //! that a restart changes nothing.
 
+use super::auto_affinity::Choice;
+use super::steer::Steering;
 use crate::config::{Affinity, Policy};
 use crate::estimate::Ownership;
 use crate::model::{Core, Home, Knob, KnobKind, Priority, Reason, Snapshot};
@@ -69,21 +71,38 @@ struct Wish<'a> {
     priority: Priority,
     balanced: bool,
     cpus: usize,
+    by: By,
     /// What the groups above its homes have; none for everything.
     within: Option<CpuSet>,
     /// What it has.
     held: Option<CpuSet>,
 }
 
+/// Who says so. What is configured comes before what was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum By {
+    /// The configuration.
+    Number,
+    /// `auto`, by what was learnt.
+    Choice,
+    /// `auto` of which nothing was learnt yet: it stays where it was before a restart.
+    Past,
+}
+
 /// Gives seats to all that are there and are to have one.
-pub(super) fn seats(policy: &Policy, ownership: &Ownership, seen: &Snapshot) -> Seats {
-    let mut wishes = wishes(policy, ownership, seen);
+pub(super) fn seats(
+    policy: &Policy,
+    ownership: &Ownership,
+    steering: &Steering,
+    seen: &Snapshot,
+) -> Seats {
+    let mut wishes = wishes(policy, ownership, steering, seen);
     forget_shared(&mut wishes, policy, ownership, seen);
     let mut seats = Seats::default();
     if wishes.is_empty() {
         return seats;
     }
-    wishes.sort_by_key(|wish| (Reverse(wish.priority), Reverse(wish.cpus), wish.name));
+    wishes.sort_by_key(|wish| (wish.by, Reverse(wish.priority), Reverse(wish.cpus), wish.name));
     let mut room = Room::of(policy, seen, &wishes);
     let mut held = BTreeMap::new();
     for wish in &wishes {
@@ -92,12 +111,14 @@ pub(super) fn seats(policy: &Policy, ownership: &Ownership, seen: &Snapshot) -> 
             held.insert(wish.name, cores);
         }
     }
+    wishes.retain(|wish| wish.by != By::Past || held.contains_key(wish.name));
     for wish in &wishes {
         match room.choose(wish, held.get(wish.name)) {
             Ok(cores) => {
                 room.take(&cores);
                 seats.own.insert(wish.name.clone(), seat(wish, &cores));
             }
+            Err(_) if wish.by != By::Number => {} // nobody asked for a number
             Err(why) => {
                 seats.sharing.insert(wish.name.clone(), why);
             }
@@ -112,21 +133,34 @@ pub(super) fn seats(policy: &Policy, ownership: &Ownership, seen: &Snapshot) -> 
     seats
 }
 
-fn wishes<'a>(policy: &'a Policy, ownership: &Ownership, seen: &Snapshot) -> Vec<Wish<'a>> {
+fn wishes<'a>(
+    policy: &'a Policy,
+    ownership: &Ownership,
+    steering: &Steering,
+    seen: &Snapshot,
+) -> Vec<Wish<'a>> {
+    let number = |cpus| usize::try_from(cpus).unwrap_or(usize::MAX);
     let wish = |component: &'a crate::config::Component| {
-        let (balanced, cpus) = match component.cpu.affinity {
-            Affinity::Dedicated(cpus) => (false, cpus),
-            Affinity::Balanced(cpus) => (true, cpus),
+        let name = &component.name;
+        let held = || held(ownership, seen, name);
+        let (by, balanced, cpus) = match component.cpu.affinity {
+            Affinity::Dedicated(cpus) => (By::Number, false, number(cpus)),
+            Affinity::Balanced(cpus) => (By::Number, true, number(cpus)),
+            Affinity::Auto => match steering.choice(name) {
+                Some(Choice::Own { cpus, balanced }) => (By::Choice, balanced, cpus),
+                Some(Choice::Shared) => return None,
+                None => (By::Past, false, held()?.len()),
+            },
             Affinity::Shared | Affinity::Cpus(_) => return None,
         };
-        let name = &component.name;
         is_there(seen, name).then(|| Wish {
             name,
             priority: component.priority,
             balanced,
-            cpus: usize::try_from(cpus).unwrap_or(usize::MAX),
+            cpus,
+            by,
             within: within(seen, name),
-            held: held(ownership, seen, name),
+            held: held(),
         })
     };
     policy.components.values().filter_map(wish).collect()
@@ -316,7 +350,7 @@ fn seat(wish: &Wish<'_>, cores: &[&Core]) -> Seat {
 fn named(policy: &Policy) -> CpuSet {
     let lists = policy.components.values().filter_map(|component| match &component.cpu.affinity {
         Affinity::Cpus(cpus) => Some(cpus),
-        Affinity::Shared | Affinity::Dedicated(_) | Affinity::Balanced(_) => None,
+        Affinity::Shared | Affinity::Auto | Affinity::Dedicated(_) | Affinity::Balanced(_) => None,
     });
     lists.fold(CpuSet::default(), |all, cpus| all.union(cpus))
 }

@@ -38,9 +38,10 @@ pub(super) fn entitlement(
     let claims: Vec<Claim> = components
         .iter()
         .map(|component| {
-            let ceiling = component.cpu.ceiling.value().unwrap_or(capacity).min(capacity);
+            let most = if component.is_idle() { Millicpu::ZERO } else { capacity };
+            let ceiling = component.cpu.ceiling.value().unwrap_or(most).min(most);
             Claim {
-                priority: component.priority,
+                priority: component.cpu_tier(),
                 share_percent: component.share_percent,
                 floor: component.cpu.guarantee.0,
                 want: ceiling.0,

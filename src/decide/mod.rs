@@ -16,6 +16,7 @@
 //! ceilings among them, rounded down, so that together they never exceed them (unless a part would be so small that it were a freeze); no limit is ever put on an ancestor.
 
 mod affinity;
+mod auto_affinity;
 mod cap;
 mod cpu;
 mod disk;
@@ -79,7 +80,7 @@ pub fn decide(
     seen: &Snapshot,
 ) -> Decision {
     let critical = memory::critical(policy);
-    let seats = affinity::seats(policy, ownership, seen);
+    let seats = affinity::seats(policy, ownership, steering, seen);
     let case = Case { policy, seen, ownership, steering, critical, seats };
     let housed = housed(policy, seen);
     let mut decision = Decision {

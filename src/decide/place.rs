@@ -1,8 +1,8 @@
-//! Where loose processes are to live: one scope per component, in the slice of its priority; without systemd one group.
+//! Where loose processes are to live: one scope per component, in the slice of its priority, or of all that are idle; without systemd one group.
 
 use super::{Case, Housed};
 use crate::config::Component;
-use crate::model::{Home, HomeKind, Placement, Stray, Target};
+use crate::model::{CpuClass, Home, HomeKind, Placement, Stray, Target};
 use crate::units::{CgroupId, CgroupPath, CgroupRef, ComponentName};
 use std::collections::BTreeMap;
 
@@ -36,18 +36,24 @@ fn placement(case: &Case<'_>, component: &Component, strays: Vec<Stray>) -> Plac
 
 /// The home of provost's own making for a component's loose processes.
 fn own_home(component: &Component, systemd: bool) -> (HomeKind, CgroupPath) {
-    let (name, priority) = (&component.name, component.priority);
+    let name = &component.name;
     if systemd {
         let unit = format!("provost-{name}.scope");
         let path = CgroupPath::new(ROOT_SLICE).child(&slice(component)).child(&unit);
         return (HomeKind::OwnScope { unit }, path);
     }
-    let path = CgroupPath::new(ROOT_GROUP).child(priority.word()).child(name.as_str());
+    let path = CgroupPath::new(ROOT_GROUP).child(branch(component)).child(name.as_str());
     (HomeKind::OwnGroup, path)
 }
 
 fn slice(component: &Component) -> String {
-    format!("provost-{}.slice", component.priority)
+    format!("provost-{}.slice", branch(component))
+}
+
+/// The group among whose siblings the component is weighed: an idle one below a busy slice would have that slice's share when its
+/// neighbours sleep.
+fn branch(component: &Component) -> &'static str {
+    if component.is_idle() { CpuClass::Idle.word() } else { component.priority.word() }
 }
 
 /// The knobs of a home that is about to be made. Weights and protection up the tree come with the next look, when it exists.

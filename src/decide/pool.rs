@@ -179,8 +179,8 @@ impl Pool {
         let max = component.cpu.ceiling.value().map_or(cap, |ceiling| ceiling.0.min(cap)) / homes;
         let want = if self.is_hungry(member) { max } else { member.used.0 * 5 / 4 };
         Claim {
-            priority: component.priority,
-            share_percent: component.share_percent,
+            priority: component.cpu_tier(),
+            share_percent: if component.is_idle() { 1 } else { component.share_percent },
             floor: (component.cpu.guarantee.0 / homes).max(LEAST.0),
             want,
             max,

@@ -3,6 +3,7 @@
 //! Everything else that is decided follows from the configuration and the present look alone. This does not: a cap that came down at once
 //! must come back slowly.
 
+use super::auto_affinity::{Autos, Choice};
 use super::disk::{self, Disks};
 use super::high::{self, High, Holding};
 use super::pids::{self, Pids};
@@ -11,7 +12,7 @@ use super::strategy::{Adaptive, Asking, Parameters};
 use crate::config::{Policy, Strategy};
 use crate::estimate::{Estimator, Rates};
 use crate::model::{IoMax, Level, Resource, Snapshot};
-use crate::units::{CgroupPath, DeviceId, Millicpu, Ppm, Span, Tick};
+use crate::units::{CgroupPath, ComponentName, DeviceId, Millicpu, Ppm, Span, Tick};
 
 /// After the last sign of waiting the cap stays for so long.
 const RELEASE_AFTER: Span = Span::secs(60);
@@ -37,6 +38,7 @@ pub struct Steering {
     numbers: Pressed,
     asking: Asking,
     adaptive: Adaptive,
+    autos: Autos,
     moves: u64,
 }
 
@@ -112,6 +114,7 @@ impl Steering {
         let short = self.pids.is_short(levels.pids, seen);
         let pressed = self.numbers.update(short, seen.at);
         moved |= self.pids.update(policy, seen, pressed);
+        moved |= self.autos.update(policy, estimator, seen);
         self.moves += u64::from(moved);
     }
 
@@ -148,6 +151,23 @@ impl Steering {
     #[must_use]
     pub const fn adaptive(&self) -> Strategy {
         self.adaptive.pace.strategy()
+    }
+
+    /// Where a component with `affinity = "auto"` is to run, and why; none for any other.
+    #[must_use]
+    pub fn affinity(&self, name: &ComponentName) -> Option<String> {
+        self.autos.told(name)
+    }
+
+    /// Where a component with `affinity = "auto"` is to run; none while nothing is known of it.
+    pub(super) fn choice(&self, name: &ComponentName) -> Option<Choice> {
+        self.autos.choice(name)
+    }
+
+    /// As if this had been learnt of one component.
+    #[cfg(test)]
+    pub(super) fn with_choice(name: &str, choice: Choice) -> Self {
+        Self { autos: Autos::with_choice(name, choice), ..Self::default() }
     }
 
     /// What a home that yields may use now, and why; none while it need not yield.

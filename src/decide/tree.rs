@@ -13,7 +13,8 @@
 //! **Algorithm.** Entitlement of a node = sum of its homes' parts + one place's rest for every place at or below it. Among the
 //! children of a group with unregistered weight `u` and place rest `p`, a node of entitlement `e` gets weight `ceil(e * u / p)`, so that the
 //! unregistered ones together get `p`; without unregistered siblings the largest gets 5000. If one would exceed 10000, all
-//! nodes of the set shrink alike.
+//! nodes of the set shrink alike. A node with nothing but idle components at or below it is idle itself: a weight, however small, would
+//! be theirs when its siblings sleep.
 //!
 //! **Properties.** Along any path the product of shares gives at least the home's entitlement when everybody is busy (within
 //! rounding); unregistered groups are never written.
@@ -35,6 +36,15 @@ struct Node {
     entitled: u64,
     /// The component, where the node is a home.
     component: Option<ComponentName>,
+    /// Whether a component that is not idle lives there or below.
+    busy: bool,
+}
+
+/// What the homes below a group come to.
+#[derive(Default)]
+struct Sum {
+    entitled: u64,
+    busy: bool,
 }
 
 /// `cpu.weight`, and where a disk heeds it `io.weight`, of every home and ancestor.
@@ -73,8 +83,10 @@ pub(super) fn weights(
         for ((path, node, _), (common, bfq)) in
             siblings.into_iter().zip(common.into_iter().zip(bfq))
         {
+            let idle = !node.busy && !below.contains_key(path);
             let reason = Reason::Entitlement { share: Millicpu(node.entitled), of };
-            targets.extend(weight_targets(case, path, node, (Share { common, bfq }, reason)));
+            let cpu = if idle { (Weight::IDLE, Reason::Idle) } else { (common, reason.clone()) };
+            targets.extend(weight_targets(case, path, node, (cpu, Share { common, bfq }, reason)));
         }
     }
     targets
@@ -86,23 +98,29 @@ fn nodes(
 ) -> BTreeMap<CgroupPath, Node> {
     let mut nodes: BTreeMap<CgroupPath, Node> = BTreeMap::new();
     // Most homes share a parent, so the way up is gone once for all of them.
-    let mut by_parent: BTreeMap<CgroupPath, u64> = BTreeMap::new();
+    let mut by_parent: BTreeMap<CgroupPath, Sum> = BTreeMap::new();
     for component in housed {
         let name = &component.component.name;
         let share = entitlement.get(name).copied().unwrap_or_default();
         let each = (share.0 / component.parts()).max(1);
+        let busy = !component.component.is_idle();
         for home in component.homes {
             let Some(parent) = home.path().parent() else { continue };
             let node = nodes.entry(home.path().clone()).or_default();
             node.component = Some(name.clone());
             node.entitled += each;
-            *by_parent.entry(parent).or_default() += each;
+            node.busy |= busy;
+            let sum = by_parent.entry(parent).or_default();
+            sum.entitled += each;
+            sum.busy |= busy;
         }
     }
-    for (parent, entitled) in by_parent {
+    for (parent, sum) in by_parent {
         let above: Vec<CgroupPath> = parent.ancestors().collect();
         for path in std::iter::once(parent).chain(above).filter(|path| !path.is_root()) {
-            nodes.entry(path).or_default().entitled += entitled;
+            let node = nodes.entry(path).or_default();
+            node.entitled += sum.entitled;
+            node.busy |= sum.busy;
         }
     }
     nodes
@@ -156,22 +174,19 @@ fn weight_targets(
     case: &Case<'_>,
     path: &CgroupPath,
     node: &Node,
-    (share, reason): (Share, Reason),
+    ((weight, why), share, reason): ((Weight, Reason), Share, Reason),
 ) -> Vec<Target> {
-    let target = |knob| Target {
-        component: node.component.clone(),
-        at: path.clone(),
-        knob,
-        reason: reason.clone(),
-    };
-    let mut targets = vec![target(Knob::CpuWeight(share.common))];
+    let target =
+        |knob, reason| Target { component: node.component.clone(), at: path.clone(), knob, reason };
+    let mut targets = vec![target(Knob::CpuWeight(weight), why)];
     let explicit = node
         .component
         .as_ref()
         .and_then(|name| case.policy.components.get(name))
         .is_some_and(|component| component.io_weight.is_some());
     if !explicit {
-        targets.extend(io::weights(case, path, share).into_iter().map(target));
+        let shares = io::weights(case, path, share).into_iter();
+        targets.extend(shares.map(|knob| target(knob, reason.clone())));
     }
     targets
 }
@@ -204,3 +219,6 @@ pub(super) fn protections(case: &Case<'_>, targets: &[Target]) -> Vec<Target> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,14 +15,14 @@ use super::journal::Journal;
 use super::ledger::{Entry, Moved};
 use super::lifecycle;
 use crate::kernel::process::ProcFs;
-use crate::kernel::systemd::{BlockingSystemd, ScopeSpec, SystemdError, names};
+use crate::kernel::systemd::{BlockingSystemd, ScopeSpec, SystemdError, knows_idle, names};
 use crate::kernel::write::{self, MoveError};
 use crate::kernel::{CgroupFs, Group, WriteError, clock};
 use crate::model::{
     Action, Change, Home, HomeKind, Knob, KnobKind, Outcome, OutcomeOf, Plan, Reading, Stray,
     Verdict,
 };
-use crate::units::{Bytes, CgroupPath, CgroupRef, ComponentName, Span, Tick};
+use crate::units::{Bytes, CgroupPath, CgroupRef, ComponentName, Span, Tick, Weight};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,6 +31,8 @@ use std::time::Duration;
 /// systemd answers before it has written: it realises cgroups from a queue. A value that is not there after this was not taken.
 const REALISED_WITHIN: Duration = Duration::from_millis(1000);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+const IDLE: Knob = Knob::CpuWeight(Weight::IDLE);
 
 /// Everything that enforcing needs, owned by the worker thread.
 #[derive(Debug)]
@@ -197,7 +199,7 @@ impl Executor {
             }
             return;
         };
-        let knobs: Vec<Knob> = changes.iter().map(|change| change.new.clone()).collect();
+        let knobs = self.as_systemd_takes(changes);
         if let Err(error) = self.systemd().and_then(|systemd| systemd.set_knobs(unit, &knobs)) {
             let verdict = Verdict::Refused { errno: 0, advice: error.to_string() };
             for change in changes {
@@ -208,7 +210,9 @@ impl Executor {
         let (unset, set): (Vec<Knob>, Vec<Knob>) = knobs.into_iter().partition(cpus::is_unset);
         self.await_realised(&group, &set);
         for change in changes {
-            let verdict = if !unset.contains(&change.new) {
+            let verdict = if change.new == IDLE && set.contains(&IDLE) {
+                self.write_knob(&group, &change.new) // where the kernel lacks it, systemd has left the weight as it was
+            } else if !unset.contains(&change.new) {
                 self.read_back(&group, &change.new)
             } else if group.knob(KnobKind::CpusetCpus) == Reading::Absent {
                 Verdict::Applied // systemd turned the controller off, as nobody needs it any more
@@ -219,6 +223,18 @@ impl Executor {
             self.caps.forget(&at.path, change.new.kind());
             tell(self.knob_outcome(at, change, verdict, started));
         }
+    }
+
+    /// A systemd that does not know idle weights refuses the whole call for one of them: it is asked for the least.
+    fn as_systemd_takes(&mut self, changes: &[Change]) -> Vec<Knob> {
+        let mut knobs: Vec<Knob> = changes.iter().map(|change| change.new.clone()).collect();
+        if let Some(idle) = knobs.iter_mut().find(|knob| **knob == IDLE) {
+            let version = self.systemd().and_then(|systemd| systemd.version());
+            if !version.is_ok_and(|version| knows_idle(&version)) {
+                *idle = Knob::CpuWeight(Weight::MIN);
+            }
+        }
+        knobs
     }
 
     pub(super) fn systemd(&mut self) -> Result<&mut BlockingSystemd, SystemdError> {

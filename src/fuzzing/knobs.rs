@@ -57,7 +57,8 @@ fn kernel_takes(kind: KnobKind, text: &str) -> bool {
         move |text: &str| number(text).is_some_and(|micros| range.contains(&micros))
     };
     match kind {
-        KnobKind::CpuWeight => weight(text),
+        // 0 goes to `cpu.idle`.
+        KnobKind::CpuWeight => text == "0" || weight(text),
         KnobKind::IoBfqWeight => {
             text.parse().is_ok_and(|weight: u64| (1..=10_000).contains(&weight))
         }

@@ -7,7 +7,7 @@
 use super::error::{ErrnoClass, ReadError};
 use super::parse;
 use crate::model::{Controller, Knob, KnobKind, ReadFault, Reading};
-use crate::units::{CgroupId, CgroupPath, CgroupRef, DeviceId};
+use crate::units::{CgroupId, CgroupPath, CgroupRef, DeviceId, Weight};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
@@ -18,6 +18,9 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 /// `cgroup.procs` of a large group is longer than a page; nothing sane is longer than this.
 const LONGEST_FILE: usize = 1 << 20;
+
+/// Where a group without a weight is told from one with the least; part of [`KnobKind::CpuWeight`].
+pub const IDLE_FILE: &str = "cpu.idle";
 
 /// An open cgroup.
 #[derive(Debug)]
@@ -107,7 +110,17 @@ impl Group {
 
     /// One knob's value; of a removed group all are absent.
     fn knob_or_absent(&self, kind: KnobKind) -> Reading<Knob> {
-        self.reading(kind.file(), |text| Knob::parse(kind, &String::from_utf8_lossy(text)).ok())
+        let knob = |text: &[u8]| Knob::parse(kind, &String::from_utf8_lossy(text)).ok();
+        let reading = self.reading(kind.file(), knob);
+        if reading == Reading::Is(Knob::CpuWeight(Weight::MIN)) && self.is_idle() {
+            return Reading::Is(Knob::CpuWeight(Weight::IDLE));
+        }
+        reading
+    }
+
+    /// Whether it runs only when no sibling wants the CPU: `cpu.idle`, since Linux 5.15.
+    pub(super) fn is_idle(&self) -> bool {
+        self.read(IDLE_FILE).is_ok_and(|text| parse::number(&text) == Some(1))
     }
 
     /// The values of all knobs that have one value, and of `io.max` for every limited device and those in `devices`. Files of

@@ -38,6 +38,7 @@ fn with_topology(roots: &Roots, online: CpuSet, topology: Topology) -> HostView 
         pid_max: most_tasks(&roots.proc),
         disks: devices::disks(&roots.sys, &roots.cgroup),
         systemd: roots.run.join("systemd/system").is_dir(),
+        sched_ext: sched_ext(&roots.sys),
     }
 }
 
@@ -46,6 +47,16 @@ fn most_tasks(proc: &Path) -> u64 {
     let limits = ["pid_max", "threads-max"];
     let limits = limits.into_iter().filter_map(|name| number(&proc.join("sys/kernel").join(name)));
     limits.min().unwrap_or(32_768)
+}
+
+/// The name of the sched_ext scheduler that is loaded. `Documentation/scheduler/sched-ext.rst`: `root/ops` is there only while one is.
+fn sched_ext(sys: &Path) -> Option<String> {
+    let line = |file: &str| {
+        let text = std::fs::read_to_string(sys.join("kernel/sched_ext").join(file)).ok()?;
+        Some(text.trim().to_owned())
+    };
+    let is_loaded = line("state")? != "disabled";
+    is_loaded.then(|| line("root/ops").unwrap_or_else(|| "unnamed".to_owned()))
 }
 
 /// The CPUs that are online.
@@ -72,4 +83,31 @@ pub fn boot_id(proc: &Path) -> String {
 
 fn number(path: &Path) -> Option<u64> {
     parse::number(&std::fs::read(path).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loaded_scheduler_is_named() {
+        let sys = std::env::temp_dir().join(format!("provost-scx-{}", std::process::id()));
+        let folder = sys.join("kernel/sched_ext");
+        std::fs::create_dir_all(folder.join("root")).unwrap();
+        assert_eq!(sched_ext(&sys), None, "a kernel without");
+        for (state, ops, name) in [
+            ("disabled\n", None, None),
+            ("enabled\n", Some("scx_lavd\n"), Some("scx_lavd")),
+            ("enabling\n", None, Some("unnamed")),
+        ] {
+            std::fs::write(folder.join("state"), state).unwrap();
+            let file = folder.join("root/ops");
+            match ops {
+                Some(ops) => std::fs::write(file, ops).unwrap(),
+                None => drop(std::fs::remove_file(file)),
+            }
+            assert_eq!(sched_ext(&sys).as_deref(), name, "{state}");
+        }
+        std::fs::remove_dir_all(&sys).unwrap();
+    }
 }

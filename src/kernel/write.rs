@@ -5,10 +5,10 @@
 //! worker thread.
 
 use super::error::{ReadError, WriteError};
-use super::group::Group;
+use super::group::{Group, IDLE_FILE};
 use super::process::{ProcFs, affinity};
 use crate::model::{Controller, Knob, KnobKind, Reading};
-use crate::units::{CgroupPath, CpuTime, Limit, ProcId};
+use crate::units::{CgroupPath, CpuTime, Limit, ProcId, Weight};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, mkdirat};
@@ -18,11 +18,15 @@ use std::time::Duration;
 
 /// Sets one knob.
 ///
-/// A quota below the stored burst is refused by the kernel, so an existing larger burst is lowered first.
+/// A quota below the stored burst is refused by the kernel, so an existing larger burst is lowered first. A group's being idle is written to
+/// `cpu.idle`, and taken away there before a weight is written.
 ///
 /// # Errors
 /// [`WriteError`] with the kernel's answer.
 pub fn knob(group: &Group, knob: &Knob) -> Result<(), WriteError> {
+    if let Knob::CpuWeight(weight) = knob {
+        return cpu_weight(group, *weight);
+    }
     if let Knob::CpuMax(max) = knob
         && let Limit::At(quota) = max.quota
         && let Reading::Is(Knob::CpuMaxBurst(burst)) = group.knob(KnobKind::CpuMaxBurst)
@@ -36,6 +40,23 @@ pub fn knob(group: &Group, knob: &Knob) -> Result<(), WriteError> {
         value.push('\n');
     }
     file(group, knob.kind().file(), &value)
+}
+
+/// Before Linux 5.15, which has no `cpu.idle`, the least weight stands for it; what is read back then says so.
+fn cpu_weight(group: &Group, weight: Weight) -> Result<(), WriteError> {
+    let write =
+        |weight: Weight| file(group, KnobKind::CpuWeight.file(), &Knob::CpuWeight(weight).render());
+    if weight == Weight::IDLE {
+        return match file(group, IDLE_FILE, "1") {
+            Err(error) if error.errno == Errno::ENOENT => write(Weight::MIN),
+            answer => answer,
+        };
+    }
+    // An idle group takes no weight (EINVAL), and has the default one when it is idle no more.
+    if group.is_idle() {
+        file(group, IDLE_FILE, "0")?;
+    }
+    write(weight)
 }
 
 /// Turns controllers on for the group's children; none is ever turned off, since that resets every value of every child.
@@ -264,6 +285,25 @@ mod tests {
         knob(&group, &Knob::CpuMax(max)).unwrap();
         let burst = std::fs::read_to_string(root.join("g/cpu.max.burst")).unwrap();
         assert!(burst.starts_with('0'), "{burst}");
+        std::fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn an_idle_group_is_written_to_a_file_of_its_own() {
+        let (root, group) = folder("idle", &[("cpu.weight", "100"), ("cpu.idle", "0")]);
+        let text = |name: &str| std::fs::read_to_string(root.join("g").join(name)).unwrap();
+        let idle = Knob::CpuWeight(Weight::IDLE);
+        knob(&group, &idle).unwrap();
+        assert_eq!((text("cpu.idle"), text("cpu.weight")), ("1".to_owned(), "100".to_owned()));
+        std::fs::write(root.join("g/cpu.weight"), "1").unwrap(); // as Linux 6.12 shows it
+        assert_eq!(group.knob(KnobKind::CpuWeight), Reading::Is(idle.clone()));
+        knob(&group, &Knob::CpuWeight(Weight::clamped(250))).unwrap();
+        assert_eq!((text("cpu.idle"), text("cpu.weight")), ("0".to_owned(), "250".to_owned()));
+        std::fs::remove_file(root.join("g/cpu.idle")).unwrap();
+        std::fs::write(root.join("g/cpu.weight"), "").unwrap();
+        knob(&group, &idle).unwrap();
+        let least = Knob::CpuWeight(Weight::MIN);
+        assert_eq!(group.knob(KnobKind::CpuWeight), Reading::Is(least), "before 5.15");
         std::fs::remove_dir_all(&root).unwrap();
     }
 

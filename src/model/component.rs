@@ -57,6 +57,49 @@ impl fmt::Display for Priority {
     }
 }
 
+/// How the scheduler treats a component against others: it stands in for the priority wherever CPU time and disks are shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CpuClass {
+    /// Runs when nobody else wants the CPU: `cpu.idle`, since Linux 5.15; before that, with the least weight.
+    Idle,
+    /// The share of low components.
+    Low,
+    /// The share of normal components.
+    Normal,
+    /// The share of high components.
+    High,
+}
+
+impl CpuClass {
+    /// The word for it, as configuration and output use it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Low => "low",
+            Self::Normal => "normal",
+            Self::High => "high",
+        }
+    }
+
+    /// The priority that has the same share.
+    #[must_use]
+    pub const fn tier(self) -> Priority {
+        match self {
+            Self::Idle | Self::Low => Priority::Low,
+            Self::Normal => Priority::Normal,
+            Self::High => Priority::High,
+        }
+    }
+}
+
+impl fmt::Display for CpuClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
 /// What kind of place a component lives in, in the order in which a place is looked for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]

@@ -23,6 +23,8 @@ pub enum Reason {
         /// What can be divided in all.
         of: Millicpu,
     },
+    /// Nothing but idle components lives there, which run when nobody else wants the CPU.
+    Idle,
     /// An ancestor carries the sum of what is protected below it, since a leaf's protection counts only as far as its ancestors'.
     CarriedUp {
         /// How many homes it adds up.
@@ -117,6 +119,7 @@ impl fmt::Display for Reason {
             Self::Entitlement { share, of } => {
                 write!(f, "entitled to {share} of {of} cores by guarantee and priority")
             }
+            Self::Idle => f.write_str("cpu.class \"idle\": runs when nobody else wants the CPU"),
             Self::CarriedUp { homes: 1 } => f.write_str("carries the protection of 1 home below"),
             Self::CarriedUp { homes } => write!(f, "carries the protection of {homes} homes below"),
             Self::AboveCeiling { ceiling, usage } => {

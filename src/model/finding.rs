@@ -50,6 +50,8 @@ pub enum FindingKind {
     AboveCeiling,
     /// A component shares CPUs though it is to have some of its own.
     SharesCpus,
+    /// A sched_ext scheduler divides CPU time.
+    OtherScheduler,
     /// Something could not be read.
     Unreadable,
     /// A file system fills up, or does not answer.

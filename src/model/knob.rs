@@ -46,7 +46,7 @@ impl Controller {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KnobKind {
-    /// `cpu.weight`, since Linux 4.15.
+    /// `cpu.weight`, since Linux 4.15, and with it `cpu.idle`, since 5.15.
     CpuWeight,
     /// `cpu.max`, since 4.15.
     CpuMax,
@@ -220,7 +220,7 @@ impl fmt::Display for IoMax {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Knob {
-    /// Share of CPU time among siblings, 1 to 10000.
+    /// Share of CPU time among siblings, 1 to 10000, or idle. Idle is kept in `cpu.idle`, which rules the other file.
     CpuWeight(Weight),
     /// CPU time per period. Does not bind real-time tasks.
     CpuMax(CpuMax),
@@ -398,9 +398,9 @@ fn limit(text: &str) -> Option<Limit<u64>> {
     }
 }
 
-/// `cpu.weight` reads 0 on 6.1 and 1 on 6.12 while `cpu.idle` is set; both mean the least share.
+/// While `cpu.idle` is set, `cpu.weight` reads 0 on 6.1 and 1 on 6.12, where only the other file tells.
 fn cpu_weight(text: &str) -> Option<Weight> {
-    number(text).filter(|value| *value <= 10_000).map(Weight::clamped)
+    number(text).filter(|value| *value <= 10_000).map(Weight::of_cpu)
 }
 
 /// `io.weight` reads `default 100`, then one line per device that differs.

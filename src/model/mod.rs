@@ -17,7 +17,7 @@ mod snapshot;
 mod topology;
 
 pub use action::{Action, Change, Plan, Via};
-pub use component::{Home, HomeKind, Priority};
+pub use component::{CpuClass, Home, HomeKind, Priority};
 pub use decision::{Decision, Held, Placement, Reason, Target};
 pub use filesystem::{FileSystem, FileSystemView, Room};
 pub use finding::{Finding, FindingKind, Severity};

@@ -1,6 +1,6 @@
 //! The status report: one document behind `provost status`, `provost explain` and the metrics.
 
-use super::{Disk, Estimate, Finding, HomeKind, Knob, KnobKind, Priority, Usage};
+use super::{CpuClass, Disk, Estimate, Finding, HomeKind, Knob, KnobKind, Priority, Usage};
 use crate::units::{Bytes, CgroupPath, ComponentName, CpuSet, Limit, Millicpu, ProcId, Span, Tick};
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +68,8 @@ pub struct ComponentReport {
     pub name: ComponentName,
     /// Its priority.
     pub priority: Priority,
+    /// Its CPU class, where it has one.
+    pub cpu_class: Option<CpuClass>,
     /// Its own strategy, where it has one.
     pub strategy: Option<String>,
     /// Where it lives.
@@ -80,6 +82,8 @@ pub struct ComponentReport {
     pub cpu_entitlement: Option<Millicpu>,
     /// CPUs that no other component uses, where it has some.
     pub own_cpus: Option<CpuSet>,
+    /// What `affinity = "auto"` chose and why, where the component has that.
+    pub auto_affinity: Option<String>,
     /// Memory guarantee.
     pub memory_guarantee: Bytes,
     /// Memory ceiling.

@@ -220,6 +220,8 @@ pub struct HostView {
     pub disks: Vec<Disk>,
     /// Whether systemd manages the cgroup tree.
     pub systemd: bool,
+    /// The sched_ext scheduler that divides CPU time instead of the kernel's own (Linux 6.12).
+    pub sched_ext: Option<String>,
 }
 
 /// How busy the whole host is, as counters and levels of one moment.

@@ -160,7 +160,9 @@ fn leave(
     Judgement::Leave(Box::new(Skipped { held, kind, severity }))
 }
 
-fn is_settled(value: &Knob, wanted: &Knob, reason: &Reason) -> bool {
+/// Whether a value is as good as the wanted one, so that it is left: a weight may be some fiftieth off.
+#[must_use]
+pub fn is_settled(value: &Knob, wanted: &Knob, reason: &Reason) -> bool {
     let gives_back = reason.gives_back();
     match (value, wanted) {
         (Knob::CpuWeight(has), Knob::CpuWeight(wants))

@@ -8,7 +8,7 @@ mod lint;
 mod order;
 pub mod show;
 
-pub use diff::{Drafted, Skipped};
+pub use diff::{Drafted, Skipped, is_settled};
 pub use lint::{lint, sound};
 
 use crate::estimate::Ownership;

@@ -31,6 +31,7 @@ pub(super) fn host(
         pid_max,
         disks,
         systemd: true,
+        sched_ext: None,
     }
 }
 

@@ -124,7 +124,8 @@ impl Settings {
         let bytes = |limit: &Limit<Bytes>| limit.value().map_or(u64::MAX, |bytes| bytes.0);
         for knob in values.values() {
             match knob {
-                Knob::CpuWeight(weight) => set.cpu_weight = u64::from(weight.get()),
+                // `kernel/sched/sched.h`: an idle group counts 3 where the default weight counts 1024.
+                Knob::CpuWeight(weight) => set.cpu_weight = u64::from(weight.get()).max(1),
                 Knob::CpuMax(max) => {
                     set.quota = max.quota.value().map_or(u64::MAX, |quota| quota.0);
                     set.period = max.period.0;

@@ -454,7 +454,9 @@ proptest! {
         let fair = (60_000 / period) * quota * 1000;
         let demand = 60 * 1000 * millicores.min(4000);
         if period <= 100 {
-            prop_assert!(cpu_of(&plant, 0) + quota * 1000 * 2 >= fair.min(demand) * 9 / 10);
+            // A tick is one round of the scheduler: what is left of a period that ends within it is lost, a sixth of all at worst, when
+            // every other tick has one period more.
+            prop_assert!(cpu_of(&plant, 0) + quota * 1000 * 2 >= fair.min(demand) * 8 / 10);
         }
     }
 }

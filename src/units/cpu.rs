@@ -112,7 +112,7 @@ impl fmt::Display for CpuTime {
     }
 }
 
-/// The value of `cpu.weight` or `io.weight`: 1 to 10000, 100 by default.
+/// The value of `cpu.weight` or `io.weight`: 1 to 10000, 100 by default. For CPU also [`Weight::IDLE`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Weight(u32);
@@ -120,6 +120,9 @@ pub struct Weight(u32);
 impl Weight {
     /// What the kernel gives a new group.
     pub const DEFAULT: Self = Self(100);
+    /// No weight at all, for CPU only: `cpu.idle` is 1, since Linux 5.15, and the group runs when no sibling wants the CPU. It shows as 0,
+    /// which is what the kernel's document has for `cpu.weight` then, and is systemd's number for `CPUWeight=idle`.
+    pub const IDLE: Self = Self(0);
     /// The least weight.
     pub const MIN: Self = Self(1);
     /// The greatest weight.
@@ -131,7 +134,13 @@ impl Weight {
         Self(u32::try_from(value).map_or(10_000, |value| value.clamp(1, 10_000)))
     }
 
-    /// The number, 1 to 10000.
+    /// As [`Weight::clamped`], but 0 is [`Weight::IDLE`].
+    #[must_use]
+    pub fn of_cpu(value: u64) -> Self {
+        if value == 0 { Self::IDLE } else { Self::clamped(value) }
+    }
+
+    /// The number, 1 to 10000; 0 for [`Weight::IDLE`].
     #[must_use]
     pub const fn get(self) -> u32 {
         self.0
@@ -140,6 +149,9 @@ impl Weight {
 
 impl fmt::Display for Weight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::IDLE {
+            return f.pad("idle");
+        }
         f.pad(&self.0.to_string())
     }
 }

@@ -9,7 +9,7 @@ use provost::units::{Bytes, CpuMax, CpuSet, CpuTime, Limit, Weight};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-const SPIN: &str = "while :; do :; done";
+pub(crate) const SPIN: &str = "while :; do :; done";
 /// Grows by 256 KiB at each step and never gives anything back.
 const GROW: &str = "a=0123456789abcdef; while [ ${#a} -lt 262144 ]; do a=$a$a; done; \
                     while :; do b=$b$a; done";
@@ -19,7 +19,11 @@ fn usage(world: &World, group: &provost::kernel::Group) -> u64 {
 }
 
 /// What share of one CPU the groups use over `period`, all seen at the same moments.
-fn shares(world: &World, groups: &[&provost::kernel::Group], period: Duration) -> Vec<f64> {
+pub(crate) fn shares(
+    world: &World,
+    groups: &[&provost::kernel::Group],
+    period: Duration,
+) -> Vec<f64> {
     let began = Instant::now();
     let before: Vec<u64> = groups.iter().map(|group| usage(world, group)).collect();
     std::thread::sleep(period);
@@ -28,7 +32,7 @@ fn shares(world: &World, groups: &[&provost::kernel::Group], period: Duration) -
     before.iter().zip(after).map(|(before, after)| (after - before) as f64 / micros).collect()
 }
 
-fn pin(group: &provost::kernel::Group, cpus: &[u32]) {
+pub(crate) fn pin(group: &provost::kernel::Group, cpus: &[u32]) {
     write::knob(group, &Knob::CpusetCpus(CpuSet::of(cpus.iter().copied()))).unwrap();
 }
 

@@ -148,9 +148,19 @@ fn idle_groups_have_no_weight() {
     put(&world.file(&group, "cpu.idle"), "1").unwrap();
     let shown = text(&world.file(&group, "cpu.weight"));
     assert_eq!(shown, if linux() < (6, 12) { "0" } else { "1" });
-    let least = Knob::CpuWeight(Weight::MIN);
-    assert_eq!(group.knob(KnobKind::CpuWeight), Reading::Is(least.clone()));
-    assert_eq!(write::knob(&group, &least).unwrap_err().errno, Errno::EINVAL);
+    assert_eq!(group.knob(KnobKind::CpuWeight), Reading::Is(Knob::CpuWeight(Weight::IDLE)));
+    assert_eq!(put(&world.file(&group, "cpu.weight"), "7"), Err(Errno::EINVAL), "the bare write");
+    // Who is idle no more has the default weight, whatever it had before.
+    put(&world.file(&group, "cpu.idle"), "0").unwrap();
+    put(&world.file(&group, "cpu.weight"), "7").unwrap();
+    put(&world.file(&group, "cpu.idle"), "1").unwrap();
+    put(&world.file(&group, "cpu.idle"), "0").unwrap();
+    assert_eq!(text(&world.file(&group, "cpu.weight")), "100");
+    for weight in [Weight::IDLE, Weight::clamped(7), Weight::IDLE, Weight::MIN, Weight::DEFAULT] {
+        let knob = Knob::CpuWeight(weight);
+        write::knob(&group, &knob).unwrap();
+        assert_eq!(group.knob(KnobKind::CpuWeight), Reading::Is(knob));
+    }
 }
 
 #[test]

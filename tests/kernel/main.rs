@@ -14,6 +14,7 @@
 )]
 
 mod bite;
+mod classes;
 mod common;
 mod crowding;
 mod daemon;

@@ -12,6 +12,7 @@
     reason = "test code"
 )]
 
+mod classes;
 mod common;
 mod drift;
 mod gate;

@@ -47,6 +47,8 @@ impl Check<'_> {
         self.gate(key, &component);
         if let Some(raw) = &raw.cpu {
             component.cpu = self.cpu_policy(&key.then("cpu"), raw, component.cpu);
+            self.class(key, raw.class, &component);
+            self.auto_affinity(key, &component);
         }
         if let Some(raw) = &raw.memory {
             component.memory = self.memory_policy(&key.then("memory"), raw, component.memory);
@@ -127,6 +129,7 @@ impl Check<'_> {
             self.beyond_host(&top, ceiling, self.host.cpu(), "cores");
         }
         let policy = CpuPolicy {
+            class: raw.class.and_then(super::class::class),
             guarantee: guarantee.unwrap_or(default.guarantee),
             ceiling: ceiling.unwrap_or(default.ceiling),
             period: period.map_or(default.period, |span| CpuTime(span.0)),
@@ -204,6 +207,9 @@ impl Check<'_> {
         if text.trim() == "shared" {
             return Some(Affinity::Shared);
         }
+        if text.trim() == "auto" {
+            return Some(Affinity::Auto);
+        }
         let cpus: CpuSet = self.parsed(key, text, text.parse())?;
         if cpus.is_empty() {
             let issue = ConfigIssue::error(Code::Malformed, "a list of no CPUs").help(
@@ -243,7 +249,7 @@ impl Check<'_> {
 
     fn guarantee_within_affinity(&mut self, key: &Key, policy: &CpuPolicy) {
         let count = match &policy.affinity {
-            Affinity::Shared => return,
+            Affinity::Shared | Affinity::Auto => return,
             Affinity::Cpus(cpus) => u64::try_from(cpus.len()).unwrap_or(u64::MAX),
             Affinity::Dedicated(count) | Affinity::Balanced(count) => *count,
         };

@@ -28,7 +28,7 @@ texts! {
     Percent, "a percentage", "85%";
     /// A duration such as "500ms", "10s" or "1m30s".
     Duration, "a duration", "10s";
-    /// CPU numbers such as "0-3,8", or "shared".
+    /// CPU numbers such as "0-3,8", "shared" or "auto".
     CpuList, "a CPU list", "0-3";
     /// A glob: `*` and `?` stay within one part of a path, `**` does not, `[...]` is a set of characters.
     Glob, "a glob", "nginx.service";
@@ -122,10 +122,10 @@ word_or_number!(Count, Word, Number, "a number or \"max\"", {
     "anyOf": [{ "enum": ["max"] }, { "type": "integer", "minimum": 0 }],
 });
 
-/// CPU numbers, "shared", or a table.
+/// CPU numbers, a word, or a table.
 #[derive(Debug, Clone)]
 pub(in crate::config) enum Affinity {
-    /// CPU numbers or "shared".
+    /// CPU numbers, "shared" or "auto".
     List(CpuList),
     /// CPUs of its own.
     Own(OwnCpus),

@@ -44,7 +44,7 @@ fn housed(mut seen: Snapshot, components: &[Component]) -> (Policy, Snapshot) {
 
 fn seats_of(topology: Topology, components: &[Component]) -> Seats {
     let (policy, seen) = housed(on(topology), components);
-    seats(&policy, &Ownership::default(), &seen)
+    seats(&policy, &Ownership::default(), &Steering::default(), &seen)
 }
 
 fn cpus(seats: &Seats, name: &str) -> String {
@@ -79,6 +79,45 @@ fn of_two_cpus_one_can_be_had_and_not_that_of_the_system() {
     );
     let alone = seats_of(regular(1, 1, 1, 2), &[asking("a", Affinity::Dedicated(1))]);
     assert_eq!(shared(&alone), "all", "two threads of one core");
+}
+
+#[test]
+fn of_an_auto_component_nothing_is_known_at_first_and_its_seat_stays_over_a_restart() {
+    let (one, two) = (asking("one", Affinity::Auto), asking("two", Affinity::Shared));
+    let (rules, seen) = housed(on(regular(1, 1, 8, 1)), &[one, two]);
+    let learning = seats(&rules, &Ownership::default(), &Steering::default(), &seen);
+    assert_eq!(learning, Seats::default());
+    let chosen = Steering::with_choice("one", Choice::Own { cpus: 2, balanced: false });
+    let given = seats(&rules, &Ownership::default(), &chosen, &seen);
+    assert_eq!((cpus(&given, "one"), shared(&given)), ("1-2".into(), "0,3-7".into()));
+    let after = seats(&rules, &written(&given, &seen), &Steering::default(), &seen);
+    assert_eq!((cpus(&after, "one"), shared(&after)), ("1-2".into(), "0,3-7".into()));
+    let shares = Steering::with_choice("one", Choice::Shared);
+    assert_eq!(seats(&rules, &written(&given, &seen), &shares, &seen), Seats::default());
+}
+
+#[test]
+fn what_was_left_to_an_auto_component_is_no_seat_of_its_own() {
+    let auto = asking("auto", Affinity::Auto);
+    let own = asking("own", Affinity::Dedicated(2));
+    let (mut rules, seen) = housed(on(regular(1, 1, 8, 1)), &[auto, own]);
+    let given = seats(&rules, &Ownership::default(), &Steering::default(), &seen);
+    assert_eq!((cpus(&given, "auto"), cpus(&given, "own")), ("shares".into(), "1-2".into()));
+    let before = written(&given, &seen);
+    rules.components.get_mut("own").unwrap().cpu.affinity = Affinity::Shared;
+    assert_eq!(seats(&rules, &before, &Steering::default(), &seen), Seats::default());
+}
+
+#[test]
+fn who_asks_for_a_number_comes_before_who_was_chosen_and_the_latter_is_not_said_to_lack_it() {
+    let mut auto = asking("auto", Affinity::Auto);
+    auto.priority = Priority::Critical;
+    let (rules, seen) =
+        housed(on(regular(1, 1, 4, 1)), &[auto, asking("own", Affinity::Dedicated(2))]);
+    let chosen = Steering::with_choice("auto", Choice::Own { cpus: 1, balanced: false });
+    let given = seats(&rules, &Ownership::default(), &chosen, &seen);
+    assert_eq!((cpus(&given, "auto"), cpus(&given, "own")), ("shares".into(), "1-2".into()));
+    assert!(given.sharing.is_empty());
 }
 
 #[test]
@@ -137,7 +176,9 @@ fn what_others_name_or_what_lies_outside_of_the_parents_is_not_given() {
     let list = asking("list", Affinity::Cpus("1-3".parse().unwrap()));
     let a = asking("a", Affinity::Dedicated(2));
     let (policy, mut seen) = housed(on(regular(1, 1, 12, 1)), &[list, a]);
-    let given = |seen: &Snapshot| cpus(&seats(&policy, &Ownership::default(), seen), "a");
+    let given = |seen: &Snapshot| {
+        cpus(&seats(&policy, &Ownership::default(), &Steering::default(), seen), "a")
+    };
     assert_eq!(given(&seen), "4-5");
     set(&mut seen, "provost.slice", Knob::CpusetCpus("0-2,6-7".parse().unwrap()));
     assert_eq!(given(&seen), "6-7");
@@ -151,7 +192,7 @@ fn a_home_above_a_seat_keeps_what_it_has() {
     add_home(&mut seen, &outer, "apps.slice");
     add_home(&mut seen, &inner, "apps.slice/inner.scope");
     let rules = policy([outer.clone(), inner]);
-    let seats = seats(&rules, &Ownership::default(), &seen);
+    let seats = seats(&rules, &Ownership::default(), &Steering::default(), &seen);
     assert_eq!(cpus(&seats, "inner"), "1");
     assert_eq!(seats.of(&outer.name, &seen.homes[&outer.name][0]), None);
 }
@@ -173,9 +214,15 @@ fn whoever_finds_no_room_is_told_why() {
 fn loose_processes_have_a_seat_before_they_have_a_home() {
     let a = asking("a", Affinity::Dedicated(1));
     let mut seen = host();
-    assert_eq!(seats(&policy([a.clone()]), &Ownership::default(), &seen), Seats::default());
+    assert_eq!(
+        seats(&policy([a.clone()]), &Ownership::default(), &Steering::default(), &seen),
+        Seats::default()
+    );
     seen.strays.push(stray(&a, 812));
-    assert_eq!(cpus(&seats(&policy([a]), &Ownership::default(), &seen), "a"), "1");
+    assert_eq!(
+        cpus(&seats(&policy([a]), &Ownership::default(), &Steering::default(), &seen), "a"),
+        "1"
+    );
 }
 
 #[test]
@@ -183,17 +230,20 @@ fn a_seat_is_kept_though_a_better_one_comes_free_and_given_up_when_the_wish_chan
     let (first, second) =
         (asking("first", Affinity::Dedicated(2)), asking("second", Affinity::Dedicated(2)));
     let (both, seen) = housed(on(regular(2, 2, 4, 1)), &[first, second.clone()]);
-    let before = seats(&both, &Ownership::default(), &seen);
+    let before = seats(&both, &Ownership::default(), &Steering::default(), &seen);
     assert_eq!((cpus(&before, "first"), cpus(&before, "second")), ("1-2".into(), "4-5".into()));
     let ownership = written(&before, &seen);
     let one = policy([second.clone()]);
-    assert_eq!(cpus(&seats(&one, &ownership, &seen), "second"), "4-5");
+    assert_eq!(cpus(&seats(&one, &ownership, &Steering::default(), &seen), "second"), "4-5");
     for (wish, expected) in [(Affinity::Dedicated(3), "1-3"), (Affinity::Balanced(2), "4,8")] {
         let changed = Component {
             cpu: crate::config::CpuPolicy { affinity: wish, ..second.cpu.clone() },
             ..second.clone()
         };
-        assert_eq!(cpus(&seats(&policy([changed]), &ownership, &seen), "second"), expected);
+        assert_eq!(
+            cpus(&seats(&policy([changed]), &ownership, &Steering::default(), &seen), "second"),
+            expected
+        );
     }
 }
 
@@ -201,7 +251,7 @@ fn a_seat_is_kept_though_a_better_one_comes_free_and_given_up_when_the_wish_chan
 fn when_a_cpu_goes_its_holder_gets_another_or_shares() {
     let (a, b) = (asking("a", Affinity::Dedicated(2)), asking("b", Affinity::Dedicated(1)));
     let (rules, mut seen) = housed(on(regular(1, 1, 6, 1)), &[a, b]);
-    let before = seats(&rules, &Ownership::default(), &seen);
+    let before = seats(&rules, &Ownership::default(), &Steering::default(), &seen);
     assert_eq!((cpus(&before, "a"), cpus(&before, "b")), ("1-2".into(), "3".into()));
     let ownership = written(&before, &seen);
     let mut without = |gone: &[u32]| {
@@ -209,7 +259,7 @@ fn when_a_cpu_goes_its_holder_gets_another_or_shares() {
         topology.cores.retain(|core| !gone.iter().any(|cpu| core.cpus.contains(*cpu)));
         let fewer = on(topology).host;
         seen.host = fewer;
-        let after = seats(&rules, &ownership, &seen);
+        let after = seats(&rules, &ownership, &Steering::default(), &seen);
         [cpus(&after, "a"), cpus(&after, "b"), shared(&after)]
     };
     assert_eq!(without(&[2]), ["shares", "3", "0-1,4-5"], "half of five cores is two");
@@ -298,14 +348,14 @@ proptest! {
     #[test]
     fn seats_keep_every_rule(topology in any_topology(), components in any_components()) {
         let (policy, seen) = housed(on(topology), &components);
-        hold(&seats(&policy, &Ownership::default(), &seen), &policy, &seen)?;
+        hold(&seats(&policy, &Ownership::default(), &Steering::default(), &seen), &policy, &seen)?;
     }
 
     #[test]
     fn written_seats_are_given_again(topology in any_topology(), components in any_components()) {
         let (policy, seen) = housed(on(topology), &components);
-        let first = seats(&policy, &Ownership::default(), &seen);
-        let again = seats(&policy, &written(&first, &seen), &seen);
+        let first = seats(&policy, &Ownership::default(), &Steering::default(), &seen);
+        let again = seats(&policy, &written(&first, &seen), &Steering::default(), &seen);
         prop_assert_eq!((again.own, again.shared), (first.own, first.shared));
     }
 
@@ -315,10 +365,10 @@ proptest! {
         for component in &components {
             add_home(&mut seen, component, &format!("apps.slice/{}.scope", component.name));
         }
-        let ownership = written(&seats(&policy, &Ownership::default(), &seen), &seen);
-        let once = seats(&policy, &ownership, &seen);
+        let ownership = written(&seats(&policy, &Ownership::default(), &Steering::default(), &seen), &seen);
+        let once = seats(&policy, &ownership, &Steering::default(), &seen);
         seen.homes.values_mut().for_each(|homes| homes.reverse());
-        prop_assert_eq!(seats(&policy, &ownership, &seen), once);
+        prop_assert_eq!(seats(&policy, &ownership, &Steering::default(), &seen), once);
     }
 
     #[test]
@@ -328,11 +378,11 @@ proptest! {
         leaver in 0usize..5,
     ) {
         let (rules, seen) = housed(on(topology), &components);
-        let first = seats(&rules, &Ownership::default(), &seen);
+        let first = seats(&rules, &Ownership::default(), &Steering::default(), &seen);
         let mut fewer = seen.clone();
         let leaver: ComponentName = format!("c{leaver}").parse().unwrap();
         fewer.homes.remove(&leaver);
-        let after = seats(&rules, &written(&first, &seen), &fewer);
+        let after = seats(&rules, &written(&first, &seen), &Steering::default(), &fewer);
         hold(&after, &rules, &fewer)?;
         for (name, seat) in first.own.iter().filter(|(name, _)| **name != leaver) {
             let spans = |seat: &Seat| {
@@ -354,14 +404,14 @@ proptest! {
         gone in 0u32..24,
     ) {
         let (rules, seen) = housed(on(topology), &components);
-        let before = written(&seats(&rules, &Ownership::default(), &seen), &seen);
+        let before = written(&seats(&rules, &Ownership::default(), &Steering::default(), &seen), &seen);
         let mut fewer = seen.clone();
         let cores = &mut fewer.host.topology.cores;
         cores.iter_mut().for_each(|core| core.cpus = core.cpus.without(&CpuSet::of([gone])));
         cores.retain(|core| !core.cpus.is_empty());
         fewer.host.online = fewer.host.online.without(&CpuSet::of([gone]));
-        let after = seats(&rules, &before, &fewer);
+        let after = seats(&rules, &before, &Steering::default(), &fewer);
         hold(&after, &rules, &fewer)?;
-        hold(&seats(&rules, &written(&after, &fewer), &seen), &rules, &seen)?;
+        hold(&seats(&rules, &written(&after, &fewer), &Steering::default(), &seen), &rules, &seen)?;
     }
 }

@@ -38,10 +38,11 @@ const fn knob(
 }
 
 /// The knobs, in the order in which they are shown.
-const KNOBS: [ProbedKnob; 13] = {
+const KNOBS: [ProbedKnob; 14] = {
     use Controller::{Cpu, Cpuset, Io, Memory, Pids};
     [
         knob("cpu.weight", Some(Cpu), (4, 15), "no CPU shares"),
+        knob("cpu.idle", Some(Cpu), (5, 15), "class \"idle\" is the least weight"),
         knob("cpu.max", Some(Cpu), (4, 15), "no CPU ceilings"),
         knob("cpu.max.burst", Some(Cpu), (5, 14), "no CPU burst"),
         knob("cpuset.cpus", Some(Cpuset), (5, 0), "no CPU affinity"),

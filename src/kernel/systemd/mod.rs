@@ -20,4 +20,4 @@ pub use error::SystemdError;
 pub use events::{SystemdEvent, listen};
 #[cfg(any(test, fuzzing))]
 pub(crate) use properties::believed_of_bytes;
-pub use properties::{Property, as_systemd_keeps, believed, names, properties, unset};
+pub use properties::{Property, as_systemd_keeps, believed, knows_idle, names, properties, unset};

@@ -40,6 +40,14 @@ pub const fn names(kind: KnobKind) -> &'static [&'static str] {
     }
 }
 
+/// Whether a systemd of this version takes an idle weight: `CPUWeight=idle`, 0 on the bus, is there since 252. One before refuses it, and
+/// every other property of the call with it.
+#[must_use]
+pub fn knows_idle(version: &str) -> bool {
+    let number = version.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+    number.parse().is_ok_and(|number: u32| number >= 252)
+}
+
 /// What one property carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Content {
@@ -254,7 +262,8 @@ impl Present<'_> {
         };
         match kind {
             KnobKind::CpuWeight => {
-                Some(finite(number()?).map(|weight| Knob::CpuWeight(Weight::clamped(weight))))
+                // 0 is `CPUWeight=idle`, since systemd 252.
+                Some(finite(number()?).map(|weight| Knob::CpuWeight(Weight::of_cpu(weight))))
             }
             KnobKind::IoWeight => {
                 Some(finite(number()?).map(|weight| Knob::IoWeight(Weight::clamped(weight))))

@@ -72,7 +72,7 @@ fn any_limit() -> impl Strategy<Value = Limit<u64>> {
 fn any_knob() -> impl Strategy<Value = Knob> {
     let bytes = || any_limit().prop_map(|limit| limit.map(Bytes));
     prop_oneof![
-        (1u64..=10_000).prop_map(|weight| Knob::CpuWeight(Weight::clamped(weight))),
+        (0u64..=10_000).prop_map(|weight| Knob::CpuWeight(Weight::of_cpu(weight))),
         (1u64..=10_000).prop_map(|weight| Knob::IoWeight(Weight::clamped(weight))),
         (1u64..=1000).prop_map(|weight| Knob::IoBfqWeight(Weight::clamped(weight))),
         (any_limit(), 1000u64..=1_000_000).prop_map(|(quota, period)| {

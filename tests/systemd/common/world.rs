@@ -159,7 +159,10 @@ fn is_settled(component: &Value) -> bool {
     let homes = component["homes"].as_array().unwrap();
     let knobs = || homes.iter().flat_map(|home| home["knobs"].as_array().unwrap());
     let in_force = |knob: &Value| {
-        matches!(knob["standing"].as_str().unwrap(), "set by provost" | "already so")
+        matches!(
+            knob["standing"].as_str().unwrap(),
+            "set by provost" | "already so" | "near enough"
+        )
     };
     !homes.is_empty()
         && component["loose"].as_array().unwrap().is_empty()

@@ -129,10 +129,20 @@ fn what_systemd_does_not_show_is_unknown() {
 }
 
 #[test]
-fn an_idle_group_has_the_least_weight() {
-    let present = shown(vec![("CPUWeight", 0u64.into())]);
-    let seen = believed(&[KnobKind::CpuWeight], &present, &by_name);
-    assert_eq!(seen[&KnobKind::CpuWeight], Some(Knob::CpuWeight(Weight::MIN)));
+fn nought_is_an_idle_group() {
+    let idle = Knob::CpuWeight(Weight::IDLE);
+    assert_eq!(shown(properties(std::slice::from_ref(&idle)))["CPUWeight"], 0u64.into());
+    assert_eq!(reads_back(std::slice::from_ref(&idle))[&KnobKind::CpuWeight], Some(idle));
+}
+
+#[test]
+fn idle_weights_are_known_since_252() {
+    for version in ["252.22-1~deb12u1", "252", "257.8-1", "261~rc1"] {
+        assert!(knows_idle(version), "{version}");
+    }
+    for version in ["249.11-0ubuntu3", "251.4", "247", "", "v252"] {
+        assert!(!knows_idle(version), "{version}");
+    }
 }
 
 #[test]
