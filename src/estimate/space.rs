@@ -60,6 +60,7 @@ impl Space {
         for one in seen {
             let place = self.each.binary_search_by(|kept| kept.seen.at.cmp(&one.at));
             if let Err(place) = place {
+                moved |= !matches!(one.room, Room::Known { .. });
                 self.each.insert(place, Kept::new(one));
             }
         }
@@ -164,6 +165,7 @@ mod tests {
         let mut world = World::new();
         let hangs = FileSystem { room: Room::Hangs { since: Tick(7) }, ..filesystem("/far", 0, 0) };
         assert_eq!(world.for_secs(60, std::slice::from_ref(&hangs)), [Level::Normal]);
+        assert_eq!(world.moves, 1, "also one that hangs from the first");
         assert_eq!(world.for_secs(10, &[filesystem("/far", 99, 1)]), [Level::Emergency]);
         let moves = world.moves;
         assert_eq!(world.for_secs(200, &[hangs]), [Level::Emergency]);
