@@ -4,6 +4,7 @@
 //! (bad input is data, so there is no `Result`) and gives the same answer for the same input. The daemon, `provost plan` and the
 //! property tests run this very function.
 
+mod filling;
 mod pacing;
 mod placing;
 
@@ -44,6 +45,7 @@ struct Planned {
     levels: Levels,
     alerts: Levels,
     moves: u64,
+    filled: u64,
     again_at: Option<Tick>,
 }
 
@@ -101,6 +103,7 @@ pub fn rest(policy: &Policy, state: &mut State, seen: &Snapshot) -> bool {
             planned.generation == seen.generation
                 && (planned.levels, planned.alerts) == (levels, alerts)
                 && planned.moves == state.steering.moves()
+                && planned.filled == state.estimator.filled()
                 && planned.again_at.is_none_or(|at| seen.at < at)
         })
 }
@@ -126,14 +129,15 @@ pub fn step(policy: &Policy, mut state: State, seen: &Snapshot) -> Step {
     findings.extend(above_ceiling(&decision));
     findings.extend(waiting(policy.writes, deferred));
     findings.extend(sharing(&decision));
+    findings.extend(filling::findings(&state.estimator.filesystems()));
     decision.held = skipped.into_iter().map(|skipped| skipped.held).collect();
     let due = next_look(&state, seen, &decision, policy);
     // Otherwise the plan's end makes the next step; a plan that nobody carries out needs none.
     let again_at = if deferred > 0 && plan.is_empty() { Some(seen.at) } else { due };
     let (levels, alerts) = (state.estimator.levels(), state.estimator.alerts());
     let moves = state.steering.moves();
-    let generation = seen.generation;
-    state.planned = Some(Planned { generation, levels, alerts, moves, again_at });
+    let (filled, generation) = (state.estimator.filled(), seen.generation);
+    state.planned = Some(Planned { generation, levels, alerts, moves, filled, again_at });
     Step { state, news: Some(News { decision, plan, findings }) }
 }
 

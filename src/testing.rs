@@ -5,12 +5,12 @@ use crate::config::{
     OomPolicy, Policy, Reserve, Strategy, Thresholds, Writes,
 };
 use crate::model::{
-    Action, Change, Controller, Disk, GroupView, Home, HomeKind, HostView, IoWeightBackend, Knob,
-    KnobKind, Outcome, OutcomeOf, Priority, Reading, Snapshot, Stray, Topology, Usage, Verdict,
-    Via,
+    Action, Change, Controller, Disk, FileSystem, GroupView, Home, HomeKind, HostView,
+    IoWeightBackend, Knob, KnobKind, Outcome, OutcomeOf, Priority, Reading, Room, Snapshot, Stray,
+    Topology, Usage, Verdict, Via,
 };
 use crate::units::{
-    Bytes, CgroupId, CgroupPath, CgroupRef, CpuMax, CpuSet, DeviceId, Limit, Millicpu, ProcId,
+    Bytes, CgroupId, CgroupPath, CgroupRef, CpuMax, CpuSet, DeviceId, Limit, Millicpu, Ppm, ProcId,
     Span, Tick,
 };
 use std::collections::BTreeMap;
@@ -227,6 +227,22 @@ pub(crate) fn sample_report() -> crate::model::Report {
         carry_out(&seen, &step(&rules, State::default(), &seen).news.unwrap().plan.actions);
     applied.groups.clone_from(&after.groups);
     applied.generation += 1;
+    let room = |used| Room::Known {
+        size: Bytes::mebi(20_480),
+        used: Some(Ppm::percent(used)),
+        inodes: Some(Ppm::percent(3)),
+    };
+    let filesystem =
+        |at: &str, kind: &str, room| FileSystem { at: at.to_owned(), kind: kind.to_owned(), room };
+    applied.filesystems = vec![
+        filesystem("/", "ext4", room(41)),
+        filesystem("/mnt/far", "nfs4", Room::Hangs { since: Tick(3_000_000) }),
+        filesystem("/srv", "xfs", room(92)),
+    ];
+    for _ in 0..4 {
+        let _no_news = crate::cycle::rest(&rules, &mut state, &applied);
+        applied.at = applied.at.plus(Span::secs(1));
+    }
     let second = step(&rules, state, &applied);
     state = second.state;
     let news = second.news.unwrap();

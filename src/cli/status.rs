@@ -5,11 +5,11 @@ use super::args::Cli;
 use super::fail::Failure;
 use super::render::{COLUMNS, Column, Table, wrap};
 use crate::model::{
-    ComponentReport, EscapeTimes, Escaped, Finding, HomeReport, Knob, KnobKind, Level, Report,
-    Severity,
+    ComponentReport, EscapeTimes, Escaped, FileSystemView, Finding, HomeReport, Knob, KnobKind,
+    Level, Report, Room, Severity,
 };
 use crate::serve::{Reply, Request, ask};
-use crate::units::{Limit, Span};
+use crate::units::{Limit, Ppm, Span};
 use std::fmt::Write as _;
 
 pub(super) fn status(cli: &Cli) -> Result<Printout, Failure> {
@@ -53,6 +53,8 @@ pub(super) fn text(report: &Report) -> String {
     }
     out.push_str(&own_cpus(report));
     out.push_str(&pressure(report));
+    out.push_str(&in_use(report));
+    out.push('\n');
     out.push_str(&components(report).render(COLUMNS));
     findings(&mut out, &report.findings);
     work(&mut out, report);
@@ -76,7 +78,7 @@ fn own_cpus(report: &Report) -> String {
 fn pressure(report: &Report) -> String {
     let levels = &report.estimate.levels;
     if levels.is_empty() {
-        return "\n".to_owned();
+        return String::new();
     }
     let words = levels.iter().map(|(resource, view)| format!("{resource} {}", view.level));
     let mut out = format!("pressure: {}", words.collect::<Vec<_>>().join(", "));
@@ -86,7 +88,44 @@ fn pressure(report: &Report) -> String {
         let line = format!("  {resource} {} for {since}: {}", view.level, view.cause);
         out.push_str(&(wrap(&super::render::escape(&line), COLUMNS).join("\n") + "\n"));
     }
-    out + "\n"
+    out
+}
+
+/// So many file systems are shown, the fullest; the report has all.
+const MOST_FILESYSTEMS: usize = 4;
+
+/// How much of the host is in use, with what the configured thresholds say of it.
+fn in_use(report: &Report) -> String {
+    let estimate = &report.estimate;
+    let marked = |alert: Level| match alert {
+        Level::Normal => String::new(),
+        Level::Warning | Level::Critical | Level::Emergency => format!(" ({alert})"),
+    };
+    let of_host = estimate.levels.iter().filter_map(|(resource, view)| {
+        let share = whole((*estimate.host.share.of(*resource))?);
+        Some(format!("{resource} {share}{}", marked(view.alert)))
+    });
+    let mut fullest: Vec<(Ppm, &FileSystemView)> = Vec::new();
+    for view in &estimate.filesystems {
+        if let Room::Known { used, inodes, .. } = view.seen.room {
+            fullest.push((used.max(inodes).unwrap_or_default(), view));
+        }
+    }
+    fullest.sort_by_key(|(share, view)| std::cmp::Reverse((view.alert, *share)));
+    let filesystems = fullest.into_iter().take(MOST_FILESYSTEMS);
+    let filesystems = filesystems
+        .map(|(share, view)| format!("{} {}{}", view.seen.at, whole(share), marked(view.alert)));
+    let parts: Vec<String> = of_host.chain(filesystems).collect();
+    if parts.is_empty() {
+        return String::new();
+    }
+    let line = format!("in use: {}", parts.join(", "));
+    wrap(&super::render::escape(&line), COLUMNS).join("\n") + "\n"
+}
+
+/// To a percent: nobody reads more.
+fn whole(share: Ppm) -> Ppm {
+    Ppm::percent(share.get() / 10_000)
 }
 
 fn verdict(report: &Report) -> String {

@@ -38,8 +38,8 @@ pub fn entries(policy: &Policy) -> Vec<Entry> {
     }
     list.text("reserve.cpu", policy.reserve.cpu);
     list.text("reserve.memory", exact(policy.reserve.memory));
-    let Thresholds { cpu, memory } = policy.thresholds;
-    for (resource, steps) in [("cpu", cpu), ("memory", memory)] {
+    let Thresholds { cpu, memory, disk } = policy.thresholds;
+    for (resource, steps) in [("cpu", cpu), ("memory", memory), ("disk", disk)] {
         let key = |name| format!("thresholds.{resource}.{name}");
         list.text(&key("warning"), percent(steps.warning));
         list.text(&key("critical"), percent(steps.critical));

@@ -166,6 +166,8 @@ pub struct Thresholds {
     pub cpu: Steps,
     /// Of all memory, what is not available.
     pub memory: Steps,
+    /// Of each file system, its space and its inodes.
+    pub disk: Steps,
 }
 
 /// Where the three alert levels begin, each above the one before.
@@ -186,7 +188,7 @@ impl Default for Thresholds {
             critical: Ppm::percent(critical),
             emergency: Ppm::percent(emergency),
         };
-        Self { cpu: steps(70, 85, 95), memory: steps(75, 85, 95) }
+        Self { cpu: steps(70, 85, 95), memory: steps(75, 85, 95), disk: steps(80, 90, 95) }
     }
 }
 

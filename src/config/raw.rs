@@ -123,6 +123,8 @@ pub(super) struct Thresholds {
     pub(super) cpu: Option<Steps>,
     /// Of all memory, what is not available. Default: "75%", "85%", "95%".
     pub(super) memory: Option<Steps>,
+    /// Of each file system, its space and its inodes. Default: "80%", "90%", "95%".
+    pub(super) disk: Option<Steps>,
 }
 
 /// How fast provost may write, counted in files of cgroups. What gives back is never slowed down.

@@ -13,6 +13,7 @@ mod report;
 mod run;
 mod sentry;
 mod start;
+mod surveyor;
 mod talk;
 mod wait;
 mod words;

@@ -13,6 +13,7 @@ use super::instance::{Instance, replace};
 use super::report::{ReportInput, report};
 use super::sentry::Sentry;
 use super::start::{Options, Setup, StartError};
+use super::surveyor::Surveyor;
 use super::talk::{self, Heard};
 use super::wait::{
     ALARM, CHANGED, Changed, RELOAD, SENTRY, STOP, Waiting, drain, listen_to_executions,
@@ -84,6 +85,7 @@ struct Daemon {
     executions: Option<ProcEvents>,
     gate: ExecGate,
     sentry: Sentry,
+    surveyor: Surveyor,
     /// When somebody protected was last seen waiting.
     waited_at: Option<Tick>,
     /// When the failsafe last lifted what follows the load.
@@ -139,6 +141,7 @@ impl Daemon {
             heard,
             gate: ExecGate::new(sources.waker.clone()),
             sentry,
+            surveyor: Surveyor::new(&setup.roots.proc),
             waited_at: None,
             lifted_at: None,
             sources,
@@ -315,6 +318,7 @@ impl Daemon {
         self.happened.reloaded_at = happened.reloaded_at;
         happened.pending = pending_knobs(self.pending.as_ref());
         happened.anchors = self.gate.anchors();
+        happened.filesystems = self.surveyor.tend(now);
         self.collector.look(&self.policy, now, happened);
         let moved = self.gate.tend(&self.policy, self.enforcing, self.collector.last());
         self.gated(moved);

@@ -21,10 +21,11 @@ use super::host::{Host, Part};
 use super::pressure::{Input, Machine, Moment, Signal, configured};
 use super::signals::{Around, Signals};
 use super::smooth::{Interval, Smooth};
+use super::space::Space;
 use crate::config::{Policy, Steps, Thresholds};
 use crate::model::{
-    Amounts, Bottleneck, ComponentEstimate, DiskRate, Each, Estimate, HostUse, IoRate, LevelView,
-    Levels, Need, Resource, Snapshot, Wait, Waits,
+    Amounts, Bottleneck, ComponentEstimate, DiskRate, Each, Estimate, FileSystemView, HostUse,
+    IoRate, LevelView, Levels, Need, Resource, Snapshot, Wait, Waits,
 };
 use crate::units::{Bytes, CgroupPath, ComponentName, DeviceId, Millicpu, Ppm, Span, Tick};
 use std::collections::BTreeMap;
@@ -45,8 +46,11 @@ pub struct Estimator {
     components: BTreeMap<ComponentName, Component>,
     bottlenecks: BTreeMap<ComponentName, Bottleneck>,
     disks: Disks,
+    space: Space,
     unmanaged: Trail,
     moved: bool,
+    /// How often [`Space::update`] had news.
+    filled: u64,
 }
 
 /// What is known of one component.
@@ -120,9 +124,13 @@ impl Estimator {
         self.host.update(seen, (interval, gap), slowed);
         let moved = self.groups.get(&CgroupPath::root()).map(|root| root.disks.as_slice());
         self.disks.update(seen, moved.unwrap_or_default(), interval);
-        self.update_levels(&policy.thresholds, Moment { at: seen.at, gap, alarm });
+        let moment = Moment { at: seen.at, gap, alarm };
+        self.update_levels(&policy.thresholds, moment);
+        let moment = Moment { alarm: false, ..moment };
+        let filled = self.space.update(&seen.filesystems, &policy.thresholds.disk, moment);
         self.update_bottlenecks(seen, interval);
-        self.moved = before != (self.levels(), self.alerts());
+        self.moved = filled || before != (self.levels(), self.alerts());
+        self.filled += u64::from(filled);
     }
 
     /// Whether the last look moved a level or an alert.
@@ -153,6 +161,18 @@ impl Estimator {
     #[must_use]
     pub fn cause(&self, resource: Resource) -> String {
         self.levels.of(resource).cause()
+    }
+
+    /// Rises when the alert of a file system moved, or one began or ceased to answer.
+    #[must_use]
+    pub const fn filled(&self) -> u64 {
+        self.filled
+    }
+
+    /// How full each file system is, by mount point.
+    #[must_use]
+    pub fn filesystems(&self) -> Vec<FileSystemView> {
+        self.space.view()
     }
 
     /// How much of the host is in use.
@@ -227,6 +247,7 @@ impl Estimator {
             levels: Resource::ALL.into_iter().map(level).collect(),
             components: self.components.iter().map(component).collect(),
             disks: self.disks.all(),
+            filesystems: self.space.view(),
         }
     }
 

@@ -12,6 +12,7 @@ mod pressure;
 mod rates;
 mod signals;
 mod smooth;
+mod space;
 
 pub use estimator::Estimator;
 pub use ownership::{Ownership, Record, Standing, standing};

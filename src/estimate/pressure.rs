@@ -100,6 +100,10 @@ pub(super) enum Signal {
     PidsUsed,
     /// CPU time in use; a level only where there is no PSI.
     CpuUsed,
+    /// Space of a file system in use; an alert and no level.
+    SpaceUsed,
+    /// Inodes of a file system in use; an alert and no level.
+    InodesUsed,
     /// The kernel's trigger: all tasks stood still for 300 ms of a second.
     Alarm,
 }
@@ -121,6 +125,10 @@ impl Signal {
             Self::SwapUsed => steps((7500, 6500), (9000, 8000), Some((9500, 9000))),
             Self::PidsUsed => steps((8000, 7000), (9000, 8000), Some((9700, 9000))),
             Self::CpuUsed => steps((9500, 9000), (9900, 9500), None),
+            // Their thresholds are configured.
+            Self::SpaceUsed | Self::InodesUsed => {
+                steps((8000, 7500), (9000, 8500), Some((9500, 9000)))
+            }
             Self::Alarm => steps((10_000, 10_000), (10_000, 10_000), Some((10_000, 10_000))),
         }
     }
@@ -139,6 +147,8 @@ impl fmt::Display for Signal {
             Self::SwapUsed => "swap is in use",
             Self::PidsUsed => "process numbers are in use",
             Self::CpuUsed => "CPU time is in use",
+            Self::SpaceUsed => "its space is in use",
+            Self::InodesUsed => "its inodes are in use",
             Self::Alarm => "all tasks stood still for 300 ms of a second",
         })
     }

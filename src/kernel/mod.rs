@@ -9,6 +9,7 @@ pub mod cgroupfs;
 pub mod clock;
 pub mod devices;
 mod error;
+pub mod filesystems;
 pub mod gate;
 pub mod gate_keeper;
 pub mod group;

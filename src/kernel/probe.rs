@@ -8,7 +8,7 @@ mod check;
 mod disks;
 mod groups;
 mod host;
-mod mounts;
+pub(in crate::kernel) mod mounts;
 mod process;
 mod read;
 

@@ -52,6 +52,8 @@ pub enum FindingKind {
     SharesCpus,
     /// Something could not be read.
     Unreadable,
+    /// A file system fills up, or does not answer.
+    DiskSpace,
     /// The control loop stood still.
     Stalled,
     /// Writes wait for their turn.

@@ -6,6 +6,7 @@
 mod action;
 mod component;
 mod decision;
+mod filesystem;
 mod finding;
 mod knob;
 mod outcome;
@@ -18,6 +19,7 @@ mod topology;
 pub use action::{Action, Change, Plan, Via};
 pub use component::{Home, HomeKind, Priority};
 pub use decision::{Decision, Held, Placement, Reason, Target};
+pub use filesystem::{FileSystem, FileSystemView, Room};
 pub use finding::{Finding, FindingKind, Severity};
 pub use knob::{Controller, IoMax, Knob, KnobKind, KnobParseError};
 pub use outcome::{Outcome, OutcomeOf, Verdict};

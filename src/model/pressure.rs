@@ -3,6 +3,7 @@
 //! These are the nouns of the estimate, as decisions read them and as they are recorded and shown. How they are found is the business of
 //! [`crate::estimate`]; all numbers are whole ones.
 
+use super::FileSystemView;
 use crate::units::{Bytes, ComponentName, DeviceId, Millicpu, Ppm, Span, Tick};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -383,4 +384,7 @@ pub struct Estimate {
     /// What each disk could do when somebody waited for it; a disk for which nobody waited yet is not among them.
     #[serde(default)]
     pub disks: Vec<DiskRate>,
+    /// How full each file system is, by mount point.
+    #[serde(default)]
+    pub filesystems: Vec<FileSystemView>,
 }

@@ -1,6 +1,6 @@
 //! What one look at the host found: values and the errors of reading them, nothing interpreted.
 
-use super::{Controller, Home, Knob, KnobKind, Outcome, Resource, Topology, Via};
+use super::{Controller, FileSystem, Home, Knob, KnobKind, Outcome, Resource, Topology, Via};
 use crate::units::{
     Bytes, CgroupId, CgroupPath, ComponentName, CpuSet, CpuTime, DeviceId, ProcId, Tick,
 };
@@ -266,6 +266,9 @@ pub struct Snapshot {
     pub host: HostView,
     /// How busy it is.
     pub load: HostLoad,
+    /// How full file systems were at the last survey, by mount point; none before the first, and in a look without a daemon.
+    #[serde(default)]
+    pub filesystems: Vec<FileSystem>,
     /// Resources whose emergency trigger fired since the look before: all tasks of the host stood still for 300 ms of a second.
     pub alarms: BTreeSet<Resource>,
     /// Resources for which a protected component waited a moment ago, as the fast poll saw it.
@@ -295,6 +298,7 @@ impl Snapshot {
             generation: 0,
             host,
             load: HostLoad::default(),
+            filesystems: Vec::new(),
             alarms: BTreeSet::new(),
             waiting: BTreeSet::new(),
             groups: BTreeMap::new(),

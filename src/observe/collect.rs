@@ -23,7 +23,7 @@ use crate::kernel::process::ProcFs;
 use crate::kernel::sampler::Buffer;
 use crate::kernel::topology::OnlineWatch;
 use crate::kernel::{CgroupFs, ErrnoClass, Sampler, Scope};
-use crate::model::{Home, KnobKind, Outcome, OutcomeOf, Resource, Snapshot, Stray};
+use crate::model::{FileSystem, Home, KnobKind, Outcome, OutcomeOf, Resource, Snapshot, Stray};
 use crate::units::{CgroupPath, ComponentName, DeviceId, ProcId, Span, Tick};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -61,6 +61,8 @@ pub struct Happened {
     pub reconcile: bool,
     /// Resources for which a protected component waited.
     pub waiting: BTreeSet<Resource>,
+    /// How full file systems are, when a survey has ended.
+    pub filesystems: Option<Vec<FileSystem>>,
     /// The agent's anchors: processes of its own that are to live in a component's own home.
     pub anchors: BTreeMap<ComponentName, ProcId>,
 }
@@ -182,6 +184,9 @@ impl Collector {
         snapshot.pending = happened.pending;
         snapshot.reloaded_at = happened.reloaded_at;
         snapshot.alarms = happened.alarms;
+        if let Some(filesystems) = happened.filesystems {
+            snapshot.filesystems = filesystems;
+        }
         snapshot.generation += u64::from(changed);
         snapshot
     }

@@ -1,7 +1,10 @@
 //! The report in Prometheus' text format 0.0.4, for node_exporter's textfile collector and anything else that reads it.
 
 use super::names::MetricName;
-use crate::model::{ComponentReport, HomeReport, Knob, KnobKind, KnobReport, Report, Severity};
+use crate::model::{
+    ComponentReport, FileSystemView, HomeReport, Knob, KnobKind, KnobReport, Level, Report, Room,
+    Severity,
+};
 use crate::units::{CgroupPath, Limit, Span};
 use std::fmt::Write as _;
 
@@ -40,6 +43,8 @@ fn samples(name: MetricName, report: &Report) -> Vec<Sample> {
             .last_reload_to_reassert
             .map(|span| bare(span_seconds(span)))
             .unwrap_or_default(),
+        MetricName::FilesystemUsedRatio => filesystems_used(report),
+        MetricName::FilesystemAlertLevel => filesystem_alerts(report),
         MetricName::Findings => findings(report),
         MetricName::ComponentInfo
         | MetricName::CpuUsageSeconds
@@ -95,6 +100,8 @@ fn home_samples(name: MetricName, component: &ComponentReport, home: &HomeReport
         | MetricName::PlacementSeconds
         | MetricName::Drift
         | MetricName::ReloadReassertSeconds
+        | MetricName::FilesystemUsedRatio
+        | MetricName::FilesystemAlertLevel
         | MetricName::Findings => None,
     };
     value.into_iter().map(|value| (who.clone(), value)).collect()
@@ -145,6 +152,35 @@ fn placement(report: &Report) -> Vec<Sample> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// Without those that do not answer: a missing sample is better than an old one.
+fn filesystems_used(report: &Report) -> Vec<Sample> {
+    let mut samples = Vec::new();
+    for view in &report.estimate.filesystems {
+        let Room::Known { used, inodes, .. } = view.seen.room else { continue };
+        for (of, share) in [("space", used), ("inodes", inodes)] {
+            let Some(share) = share else { continue };
+            let who = labels(&[("mountpoint", &view.seen.at), ("of", of)]);
+            let millionths = share.get();
+            let ratio = format!("{}.{:06}", millionths / 1_000_000, millionths % 1_000_000);
+            samples.push((who, ratio));
+        }
+    }
+    samples
+}
+
+fn filesystem_alerts(report: &Report) -> Vec<Sample> {
+    let level = |level| match level {
+        Level::Normal => 0,
+        Level::Warning => 1,
+        Level::Critical => 2,
+        Level::Emergency => 3,
+    };
+    let sample = |view: &FileSystemView| {
+        (labels(&[("mountpoint", &view.seen.at)]), level(view.alert).to_string())
+    };
+    report.estimate.filesystems.iter().map(sample).collect()
 }
 
 fn findings(report: &Report) -> Vec<Sample> {

@@ -35,13 +35,17 @@ pub enum MetricName {
     Drift,
     /// Time from systemd's word that it reloads to having written again.
     ReloadReassertSeconds,
+    /// How full a file system is.
+    FilesystemUsedRatio,
+    /// What the configured thresholds say of a file system.
+    FilesystemAlertLevel,
     /// Findings by severity.
     Findings,
 }
 
 impl MetricName {
     /// All of them, in the order in which they are exposed.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::BuildInfo,
         Self::Enforcing,
         Self::ComponentInfo,
@@ -58,6 +62,8 @@ impl MetricName {
         Self::PlacementSeconds,
         Self::Drift,
         Self::ReloadReassertSeconds,
+        Self::FilesystemUsedRatio,
+        Self::FilesystemAlertLevel,
         Self::Findings,
     ];
 
@@ -110,6 +116,16 @@ impl MetricName {
                 "provost_reload_reassert_seconds",
                 "gauge",
                 "Last time from a daemon-reload to having written again.",
+            ),
+            Self::FilesystemUsedRatio => (
+                "provost_filesystem_used_ratio",
+                "gauge",
+                "How much of a file system's space or inodes is in use.",
+            ),
+            Self::FilesystemAlertLevel => (
+                "provost_filesystem_alert_level",
+                "gauge",
+                "What the thresholds say of a file system: 0 normal, 1 warning, 2 critical, 3 emergency.",
             ),
             Self::Findings => {
                 ("provost_findings", "gauge", "What a person should know, by severity.")

@@ -21,6 +21,7 @@ impl Check<'_> {
         Thresholds {
             cpu: self.steps(&key.then("cpu"), raw.cpu.as_ref(), default.cpu),
             memory: self.steps(&key.then("memory"), raw.memory.as_ref(), default.memory),
+            disk: self.steps(&key.then("disk"), raw.disk.as_ref(), default.disk),
         }
     }
 

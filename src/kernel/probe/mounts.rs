@@ -92,12 +92,14 @@ impl Hierarchy {
 }
 
 /// One line of `/proc/self/mountinfo` (proc(5)).
-struct Mount<'a> {
-    root: &'a str,
-    at: String,
+pub(in crate::kernel) struct Mount<'a> {
+    pub(in crate::kernel) device: &'a str,
+    pub(in crate::kernel) root: &'a str,
+    pub(in crate::kernel) at: String,
     options: &'a str,
-    kind: &'a str,
-    super_options: &'a str,
+    pub(in crate::kernel) kind: &'a str,
+    pub(in crate::kernel) source: &'a str,
+    pub(in crate::kernel) super_options: &'a str,
 }
 
 pub(super) fn probe(reader: &mut Reader<'_>) -> Hierarchy {
@@ -128,7 +130,7 @@ pub(super) fn probe(reader: &mut Reader<'_>) -> Hierarchy {
     Hierarchy { v2, v1 }
 }
 
-fn has(options: &str, option: &str) -> bool {
+pub(in crate::kernel) fn has(options: &str, option: &str) -> bool {
     options.split(',').any(|one| one == option)
 }
 
@@ -155,17 +157,20 @@ fn below_root(at: &str, cgroup: &Path) -> PathBuf {
 }
 
 /// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`
-fn parse_line(line: &str) -> Option<Mount<'_>> {
+pub(in crate::kernel) fn parse_line(line: &str) -> Option<Mount<'_>> {
     let (left, right) = line.split_once(" - ")?;
-    let mut left = left.split(' ').skip(3);
-    let (root, at, options) = (left.next()?, left.next()?, left.next()?);
+    let mut left = left.split(' ').skip(2);
+    let (device, root) = (left.next()?, left.next()?);
+    let (at, options) = (left.next()?, left.next()?);
     let mut right = right.split(' ');
-    let (kind, _source) = (right.next()?, right.next()?);
+    let (kind, source) = (right.next()?, right.next()?);
     Some(Mount {
+        device,
         root,
         at: unescape(at),
         options,
         kind,
+        source,
         super_options: right.next().unwrap_or_default(),
     })
 }
@@ -205,7 +210,7 @@ pub(super) fn check(text: &str) {
     };
     assert_eq!(unescape(&escaped(text)), text);
     for mount in text.lines().filter_map(parse_line) {
-        let Mount { root, at, options, kind, super_options } = mount;
+        let Mount { root, at, options, kind, super_options, .. } = mount;
         let line = format!("1 1 0:1 {root} {} {options} - {kind} x {super_options}", escaped(&at));
         let again = parse_line(&line).map(|mount| mount.at);
         assert_eq!(again.as_deref(), Some(at.as_str()), "{line:?}");
