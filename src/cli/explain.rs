@@ -77,6 +77,7 @@ fn text(report: &Report, component: &ComponentReport, concerning: &[Finding]) ->
         limit(component.memory_ceiling),
         limit(component.pids_ceiling)
     );
+    out.push_str(&super::status::disks(report));
     waiting(&mut out, report, component);
     if component.homes.is_empty() {
         out.push_str("\nIt has no process and no unit now, so nothing is limited. Its limits take effect when it appears.\n");

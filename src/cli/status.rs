@@ -5,8 +5,8 @@ use super::args::Cli;
 use super::fail::Failure;
 use super::render::{COLUMNS, Column, Table, wrap};
 use crate::model::{
-    ComponentReport, EscapeTimes, Escaped, FileSystemView, Finding, HomeReport, Knob, KnobKind,
-    Level, Report, Room, Severity,
+    ComponentReport, Disk, EscapeTimes, Escaped, FileSystemView, Finding, HomeReport, Knob,
+    KnobKind, Level, Report, Room, Severity,
 };
 use crate::serve::{Reply, Request, ask};
 use crate::units::{Limit, Ppm, Span};
@@ -48,6 +48,7 @@ pub(super) fn text(report: &Report) -> String {
         host.memory_reserve,
         if host.systemd { "systemd" } else { "no systemd" }
     );
+    out.push_str(&disks(report));
     if let Some(line) = strategies(report) {
         out.push_str(&format!("strategy: {line}\n"));
     }
@@ -59,6 +60,17 @@ pub(super) fn text(report: &Report) -> String {
     findings(&mut out, &report.findings);
     work(&mut out, report);
     out
+}
+
+/// By what each disk is divided.
+pub(super) fn disks(report: &Report) -> String {
+    let disk = |disk: &Disk| format!("{} {}", disk.name, disk.weights.means());
+    let disks: Vec<String> = report.host.disks.iter().map(disk).collect();
+    if disks.is_empty() {
+        return String::new();
+    }
+    let line = format!("disks: {}", disks.join("; "));
+    wrap(&super::render::escape(&line), COLUMNS).join("\n") + "\n"
 }
 
 /// Who has CPUs that no other component uses.

@@ -73,6 +73,7 @@ fn host(policy: &Policy, seen: &Snapshot) -> HostReport {
         memory: seen.host.memory,
         memory_reserve: policy.reserve.memory,
         systemd: seen.host.systemd,
+        disks: seen.host.disks.clone(),
     }
 }
 

@@ -15,6 +15,8 @@
 //! where there never was one they are lifted for [`GIVEN_UP_FOR`]. That must be: a limit on a writer can hold up the journal of a file
 //! system that others wait for.
 //!
+//! On a disk that heeds weights they are to protect, which costs nobody what is free: there it takes level critical before anything is limited.
+//!
 //! **Properties.** Parts sum to at most the cap, but for the least that each gets; who never used the disk is no member; a disk that no
 //! protected component uses is left alone.
 
@@ -23,7 +25,7 @@ use super::fair::{Claim, divide_all};
 use super::homes;
 use crate::config::{Component, Division, Policy};
 use crate::estimate::Estimator;
-use crate::model::{IoMax, IoRate, Snapshot};
+use crate::model::{IoMax, IoRate, IoWeightBackend, Snapshot};
 use crate::units::{Bytes, CgroupPath, DeviceId, Limit, Span, Tick};
 use std::collections::BTreeMap;
 
@@ -95,6 +97,8 @@ struct Plight {
 pub(super) struct Press {
     /// Whether protected components wait for a disk, or did a while ago.
     pub(super) pressed: bool,
+    /// Whether they wait so long, or did a while ago, that weights do not help them.
+    pub(super) badly: bool,
     /// The part of a disk that stays free, in percent.
     pub(super) headroom_percent: u64,
 }
@@ -127,7 +131,13 @@ impl Disks {
         let count = self.0.len();
         self.0.retain(|device, _| seen.host.disks.iter().any(|disk| disk.device == *device));
         let mut changed = self.0.len() != count;
-        for device in seen.host.disks.iter().map(|disk| disk.device) {
+        for disk in &seen.host.disks {
+            let device = disk.device;
+            let pressed = match disk.weights {
+                IoWeightBackend::None => press.pressed,
+                IoWeightBackend::Bfq | IoWeightBackend::IoCost => press.badly,
+            };
+            let press = Press { pressed, ..press };
             if !press.pressed && !self.0.contains_key(&device) {
                 continue;
             }

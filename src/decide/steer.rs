@@ -26,6 +26,7 @@ pub struct Steering {
     cpu: Pressed,
     disks: Disks,
     io: Pressed,
+    io_badly: Pressed,
     high: High,
     memory: Pressed,
     /// Memory's level at the last look, and what brought it there when it rose last.
@@ -95,7 +96,8 @@ impl Steering {
         moved |= self.update_memory(policy, estimator, seen, parameters);
         let pressed = self.io.update(levels.io >= Level::Warning, seen.at);
         let headroom_percent = parameters.disk_headroom_percent;
-        let press = disk::Press { pressed, headroom_percent };
+        let badly = self.io_badly.update(levels.io >= Level::Critical, seen.at);
+        let press = disk::Press { pressed, badly, headroom_percent };
         moved |= self.disks.update(policy, estimator, seen, press);
         self.moves += u64::from(moved);
     }

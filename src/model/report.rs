@@ -1,6 +1,6 @@
 //! The status report: one document behind `provost status`, `provost explain` and the metrics.
 
-use super::{Estimate, Finding, HomeKind, Knob, KnobKind, Priority, Usage};
+use super::{Disk, Estimate, Finding, HomeKind, Knob, KnobKind, Priority, Usage};
 use crate::units::{Bytes, CgroupPath, ComponentName, CpuSet, Limit, Millicpu, ProcId, Span, Tick};
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +56,9 @@ pub struct HostReport {
     pub memory_reserve: Bytes,
     /// Whether systemd manages the tree.
     pub systemd: bool,
+    /// Whole disks, with what makes weights work on each.
+    #[serde(default)]
+    pub disks: Vec<Disk>,
 }
 
 /// One component.

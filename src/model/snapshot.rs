@@ -178,6 +178,18 @@ pub enum IoWeightBackend {
     IoCost,
 }
 
+impl IoWeightBackend {
+    /// By what those who wait for the disk are protected, as a clause.
+    #[must_use]
+    pub const fn means(self) -> &'static str {
+        match self {
+            Self::None => "heeds no weight: io.max on what yields",
+            Self::Bfq => "io.weight by BFQ, io.max only where that is not enough",
+            Self::IoCost => "io.weight by io.cost, io.max only where that is not enough",
+        }
+    }
+}
+
 /// A whole disk that takes limits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disk {

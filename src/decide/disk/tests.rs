@@ -4,8 +4,9 @@ use super::*;
 use crate::model::{IoCount, Priority, Psi, PsiLine};
 use crate::testing::{DISK, add_home, component, host, policy};
 
-const PRESSED: Press = Press { pressed: true, headroom_percent: 30 };
-const QUIET: Press = Press { pressed: false, headroom_percent: 30 };
+const PRESSED: Press = Press { pressed: true, badly: false, headroom_percent: 30 };
+const BADLY: Press = Press { pressed: true, badly: true, headroom_percent: 30 };
+const QUIET: Press = Press { pressed: false, badly: false, headroom_percent: 30 };
 const MIB: u64 = 1 << 20;
 
 /// A database that reads and two jobs that write.
@@ -140,6 +141,26 @@ fn a_steady_load_comes_to_rest() {
     }
     let changes = (0..60).filter(|_| stage.greedy(PRESSED, 0)).count();
     assert!(changes <= 3, "{changes}");
+}
+
+#[test]
+fn where_weights_count_limits_come_only_when_they_are_not_enough() {
+    for weights in [IoWeightBackend::Bfq, IoWeightBackend::IoCost] {
+        let mut stage = Stage::new();
+        stage.seen.host.disks[0].weights = weights;
+        for _ in 0..20 {
+            stage.greedy(PRESSED, 90);
+        }
+        assert_eq!(stage.part("a"), None, "{weights:?} protects");
+        stage.greedy(BADLY, 90);
+        assert!(stage.part("a").is_some(), "{weights:?} was not enough");
+        let mut seconds = 0;
+        while stage.part("a").is_some() {
+            stage.greedy(PRESSED, 0);
+            seconds += 1;
+            assert!(seconds < 20, "it is enough again");
+        }
+    }
 }
 
 #[test]

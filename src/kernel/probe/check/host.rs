@@ -147,7 +147,7 @@ pub(super) fn io_weight(probe: &Probe) -> Check {
         format!("accepted without effect on {}", list(idle.iter().map(|disk| disk.name.as_str()))),
         how,
     )
-    .because("weights work with the bfq scheduler or with io.cost only; io.max works without")
+    .because("weights work with the bfq scheduler or with io.cost only; without, what yields is held by io.max while somebody waits")
 }
 
 pub(super) fn io_max(probe: &Probe) -> Check {
