@@ -1,5 +1,6 @@
 //! The whole step: stories of drift, and the properties that no policy and no look may break.
 
+mod forking;
 mod giving_way;
 mod play;
 mod weather;

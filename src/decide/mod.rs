@@ -23,6 +23,7 @@ pub mod fair;
 mod high;
 mod io;
 mod memory;
+mod pids;
 mod place;
 mod pool;
 mod steer;
@@ -34,7 +35,7 @@ pub use steer::Steering;
 use crate::config::{Component, Policy};
 use crate::estimate::Ownership;
 use crate::model::{Decision, Home, Knob, KnobKind, Reason, Snapshot, Target};
-use crate::units::{Bytes, CgroupPath, Limit};
+use crate::units::{Bytes, CgroupPath};
 
 /// Everything the resource files look at.
 struct Case<'a> {
@@ -114,7 +115,7 @@ fn of_component(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
     let mut targets = cpu::targets(case, housed);
     targets.extend(memory::targets(case, housed));
     targets.extend(io::targets(case, housed));
-    targets.extend(pids(housed));
+    targets.extend(pids::targets(case, housed));
     targets
 }
 
@@ -136,18 +137,6 @@ fn homes<'a>(
         let count = u64::try_from(homes.len()).unwrap_or(u64::MAX);
         homes.iter().map(move |home| (component, home, count))
     })
-}
-
-/// A part of a divided ceiling never gets so small that it would be a freeze.
-const LEAST_PIDS: u64 = 8;
-
-fn pids(housed: &Housed<'_>) -> Vec<Target> {
-    let Limit::At(ceiling) = housed.component.pids else {
-        return Vec::new();
-    };
-    let each = (ceiling / housed.parts()).max(LEAST_PIDS);
-    let target = |home| housed.configured(home, Knob::PidsMax(Limit::At(each)), "pids.ceiling");
-    housed.homes.iter().map(target).collect()
 }
 
 /// Knobs that provost wrote and that none of `targets`, sorted by place, asks for any more: back to what was there before.

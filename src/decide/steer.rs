@@ -5,6 +5,7 @@
 
 use super::disk::{self, Disks};
 use super::high::{self, High, Holding};
+use super::pids::{self, Pids};
 use super::pool::{self, Measured, Pool};
 use super::strategy::{Adaptive, Asking, Parameters};
 use crate::config::{Policy, Strategy};
@@ -32,6 +33,8 @@ pub struct Steering {
     /// Memory's level at the last look, and what brought it there when it rose last.
     memory_level: Level,
     because: String,
+    pids: Pids,
+    numbers: Pressed,
     asking: Asking,
     adaptive: Adaptive,
     moves: u64,
@@ -99,6 +102,9 @@ impl Steering {
         let badly = self.io_badly.update(levels.io >= Level::Critical, seen.at);
         let press = disk::Press { pressed, badly, headroom_percent };
         moved |= self.disks.update(policy, estimator, seen, press);
+        let short = self.pids.is_short(levels.pids, seen);
+        let pressed = self.numbers.update(short, seen.at);
+        moved |= self.pids.update(policy, seen, pressed);
         self.moves += u64::from(moved);
     }
 
@@ -139,6 +145,11 @@ impl Steering {
     /// What a home that yields may move over a disk now; none while it need not yield.
     pub(super) fn disk(&self, home: &CgroupPath, device: DeviceId) -> Option<IoMax> {
         self.disks.part(home, device)
+    }
+
+    /// How many tasks a home that yields may have now; none while it need not yield.
+    pub(super) fn pids(&self, home: &CgroupPath) -> Option<pids::Held> {
+        self.pids.held(home)
     }
 
     /// What a home that yields may hold now, and because of what; none while it need not yield.

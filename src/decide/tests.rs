@@ -4,7 +4,7 @@ use super::*;
 use crate::config::{Affinity, Division, IoDevice, IoPolicy, OomPolicy};
 use crate::model::{IoMax, IoWeightBackend, Priority};
 use crate::testing::{DISK, add_home, component, host, policy, stray};
-use crate::units::{CpuMax, CpuSet, CpuTime, Millicpu, Weight};
+use crate::units::{CpuMax, CpuSet, CpuTime, Limit, Millicpu, Weight};
 
 fn wanted(decision: &Decision, path: &str, kind: KnobKind) -> Option<Knob> {
     let path = CgroupPath::new(path);

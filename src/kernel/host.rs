@@ -35,10 +35,17 @@ fn with_topology(roots: &Roots, online: CpuSet, topology: Topology) -> HostView 
         memory: kibi("MemTotal"),
         swap: kibi("SwapTotal"),
         page: page(),
-        pid_max: number(&roots.proc.join("sys/kernel/pid_max")).unwrap_or(32_768),
+        pid_max: most_tasks(&roots.proc),
         disks: devices::disks(&roots.sys, &roots.cgroup),
         systemd: roots.run.join("systemd/system").is_dir(),
     }
+}
+
+/// The kernel refuses a fork that would pass either limit (`kernel/fork.c`); of a small host `threads-max` is the lesser by far.
+fn most_tasks(proc: &Path) -> u64 {
+    let limits = ["pid_max", "threads-max"];
+    let limits = limits.into_iter().filter_map(|name| number(&proc.join("sys/kernel").join(name)));
+    limits.min().unwrap_or(32_768)
 }
 
 /// The CPUs that are online.

@@ -55,6 +55,11 @@ pub enum Reason {
         /// What is kept for everybody else.
         others: Bytes,
     },
+    /// It gives way: process numbers are short, so it has at most a multiple of what it usually has.
+    YieldsPids {
+        /// The most tasks that it had in the hour before; none where it is not known for long, and keeps what it has.
+        usual: Option<u64>,
+    },
     /// Without room in swap its memory cannot be taken back, and it was slowed down for as long as that is of use.
     LetGo,
     /// It has CPUs that no other component uses.
@@ -92,6 +97,7 @@ impl Reason {
             Self::Yields { .. }
                 | Self::YieldsDisk
                 | Self::YieldsMemory { .. }
+                | Self::YieldsPids { .. }
                 | Self::LetGo
                 | Self::YieldsNoMore
         )
@@ -127,6 +133,13 @@ impl fmt::Display for Reason {
             Self::YieldsMemory { because, left, others } => write!(
                 f,
                 "gives way: {because}; all that yield may hold {left}, {others} are kept for others, until memory is at level normal for a minute"
+            ),
+            Self::YieldsPids { usual: Some(usual) } => write!(
+                f,
+                "gives way: process numbers are short; it had at most {usual} tasks in the hour before, and may have four times as many or 64"
+            ),
+            Self::YieldsPids { usual: None } => f.write_str(
+                "gives way: process numbers are short; it is new, and may keep what it has",
             ),
             Self::LetGo => f.write_str(
                 "let go: its memory cannot be swapped out, and slowing it down for half a minute did not make it give any back",

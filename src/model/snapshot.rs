@@ -214,7 +214,7 @@ pub struct HostView {
     pub swap: Bytes,
     /// The size of a page.
     pub page: Bytes,
-    /// `kernel.pid_max`.
+    /// The most tasks that there may be: the lesser of `kernel.pid_max` and `kernel.threads-max`.
     pub pid_max: u64,
     /// Whole disks, by name.
     pub disks: Vec<Disk>,

@@ -23,7 +23,7 @@ macro_rules! built_in {
 }
 
 /// All of them, the calm ones first.
-pub const BUILT_IN: [BuiltIn; 14] = built_in![
+pub const BUILT_IN: [BuiltIn; 15] = built_in![
     "steady",
     "steps",
     "squares",
@@ -31,6 +31,7 @@ pub const BUILT_IN: [BuiltIn; 14] = built_in![
     "diurnal",
     "leak",
     "fork-bomb",
+    "fork-storm",
     "memory-hog",
     "disk-hog",
     "restart-storm",

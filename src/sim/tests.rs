@@ -147,6 +147,16 @@ fn forks_fail_at_the_limit_and_hurt_nobody_else() {
 }
 
 #[test]
+fn while_a_job_forks_without_end_others_can_start_something() {
+    let storm = BUILT_IN.iter().find(|built_in| built_in.name == "fork-storm").unwrap();
+    let scenario = Scenario::built_in(storm).unwrap();
+    let served = |arm| scenario.play(arm).score.served.unwrap();
+    let (without, with) = (served(Arm::Absent), served(Arm::With(Strategy::Balanced)));
+    assert!(without < 9_000, "{without}");
+    assert!(with > 9_900, "{with}");
+}
+
+#[test]
 fn io_max_holds_and_weights_divide_what_is_left() {
     let reader = || Load { read: Program::constant(1 << 30), ..Load::default() };
     let mut plant = plant(2, Bytes::mebi(1024), Bytes::ZERO, vec![reader(), reader(), reader()]);

@@ -18,6 +18,7 @@ mod common;
 mod crowding;
 mod daemon;
 mod faults;
+mod forking;
 mod gate;
 mod knobs;
 mod moving;

@@ -13,8 +13,11 @@ use std::collections::BTreeSet;
 const NAMES: [&str; 4] = ["web", "db", "job", "scan"];
 const PRIORITIES: [Priority; 4] =
     [Priority::Critical, Priority::High, Priority::Low, Priority::Low];
+/// The most tasks that one of them may have.
+const CEILING: u64 = 9000;
 /// What of all the knobs follows the load.
-const FOLLOWING: [KnobKind; 3] = [KnobKind::CpuMax, KnobKind::MemoryHigh, KnobKind::IoMax(DISK)];
+const FOLLOWING: [KnobKind; 4] =
+    [KnobKind::CpuMax, KnobKind::MemoryHigh, KnobKind::IoMax(DISK), KnobKind::PidsMax];
 
 fn path(name: &str) -> CgroupPath {
     CgroupPath::new(&format!("system.slice/{name}.service"))
@@ -25,6 +28,8 @@ fn path(name: &str) -> CgroupPath {
 struct Gust {
     /// Of each: thousandths of a CPU, MiB held, MiB written.
     used: [(u64, u64, u64); 4],
+    /// Tasks of each.
+    tasks: [u64; 4],
     /// How much of the second the protected wait for CPU, memory and a disk, in percent.
     waits: (u64, u64, u64),
     trouble: Trouble,
@@ -51,7 +56,7 @@ enum Trouble {
 fn trouble() -> impl Strategy<Value = Trouble> {
     prop_oneof![
         6 => Just(Trouble::Nothing),
-        1 => (0usize..4, 0usize..3).prop_map(|(who, which)| Trouble::Blind(who, which)),
+        1 => (0usize..4, 0usize..4).prop_map(|(who, which)| Trouble::Blind(who, which)),
         1 => (0usize..4).prop_map(Trouble::Deaf),
         1 => (0usize..4, 1u64..200).prop_map(|(who, value)| Trouble::Foreign(who, value)),
         1 => (0usize..4).prop_map(Trouble::Anew),
@@ -63,8 +68,11 @@ fn trouble() -> impl Strategy<Value = Trouble> {
 
 fn gust() -> impl Strategy<Value = Gust> {
     let used = proptest::array::uniform4((0u64..2000, 1u64..900, 0u64..200));
-    (used, (0u64..100, 0u64..100, 0u64..100), trouble()).prop_map(|(used, waits, trouble)| Gust {
+    let tasks = proptest::array::uniform4(prop_oneof![1u64..300, 1u64..20_000]);
+    let waits = (0u64..100, 0u64..100, 0u64..100);
+    (used, tasks, waits, trouble()).prop_map(|(used, tasks, waits, trouble)| Gust {
         used,
+        tasks,
         waits,
         trouble,
     })
@@ -104,6 +112,7 @@ impl World {
             }
             if *name == "scan" {
                 made.cpu.ceiling = Limit::At(Millicpu(1500));
+                made.pids = Limit::At(CEILING);
             }
             add_home(&mut seen, &made, path(name).as_str());
             made
@@ -118,6 +127,10 @@ impl World {
             self.spend(&path(name), used, gust);
             (cpu, held, written) = (cpu + used.0, held + used.1, written + used.2);
         }
+        for (name, tasks) in NAMES.iter().zip(gust.tasks) {
+            self.seen.groups.get_mut(&path(name)).unwrap().usage.pids = Some(tasks);
+        }
+        self.seen.load.tasks = Some(200 + gust.tasks.iter().sum::<u64>());
         self.spend(&CgroupPath::root(), (cpu, held, written), gust);
         self.seen.load.memory_available = Some(Bytes::mebi(2048_u64.saturating_sub(held)));
         self.seen.waiting.clear();
@@ -164,7 +177,7 @@ impl World {
             Trouble::Deaf(who) => {
                 let view = self.seen.groups.get_mut(&group(*who)).unwrap();
                 (view.usage.cpu, view.usage.memory, view.usage.io) = (None, None, None);
-                view.usage.memory_stat = None;
+                (view.usage.memory_stat, view.usage.pids) = (None, None);
             }
             Trouble::Foreign(who, value) => {
                 let high = Knob::MemoryHigh(Limit::At(Bytes::mebi(*value)));
@@ -264,6 +277,11 @@ impl World {
             let squeezes = falls && high < Limit::At(anon);
             prop_assert!(!squeezes, "{} for {}, which cannot swap {} out", high, at, anon);
         }
+        if let Knob::PidsMax(limit) = change.new {
+            let ceiling = component.map_or(Limit::Max, |one| one.pids);
+            let lawful = limit >= Limit::At(64) && limit <= ceiling;
+            prop_assert!(lawful, "{} for {} of at most {}", limit, at, ceiling);
+        }
         if let Knob::IoMax(_, IoMax { rbps, wbps, riops, wiops }) = change.new {
             let bytes = rbps.min(wbps) >= Limit::At(Bytes(1 << 20));
             prop_assert!(bytes && riops.min(wiops) >= Limit::At(16), "{} for {}", change.new, at);
@@ -280,7 +298,8 @@ impl World {
     }
 }
 
-const CALM: Gust = Gust { used: [(10, 50, 0); 4], waits: (0, 0, 0), trouble: Trouble::Nothing };
+const CALM: Gust =
+    Gust { used: [(10, 50, 0); 4], tasks: [10; 4], waits: (0, 0, 0), trouble: Trouble::Nothing };
 
 fn is_calm(gust: &Gust) -> bool {
     gust.waits == CALM.waits
