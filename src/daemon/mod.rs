@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "room daemon/ owns its run and state folders")]
 
 mod chosen;
+mod early;
 mod enter;
 mod gate;
 mod history;

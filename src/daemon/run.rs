@@ -7,6 +7,7 @@
 mod asked;
 
 use super::chosen::Chosen;
+use super::early::Early;
 use super::gate::{self, ExecGate};
 use super::history::{History, lost};
 use super::instance::{Instance, replace};
@@ -16,10 +17,10 @@ use super::start::{Options, Setup, StartError};
 use super::surveyor::Surveyor;
 use super::talk::{self, Heard};
 use super::wait::{
-    ALARM, CHANGED, Changed, RELOAD, SENTRY, STOP, Waiting, drain, listen_to_executions,
-    what_changed,
+    ALARM, CHANGED, Changed, EARLY, RELOAD, SENTRY, STARVED, STOP, Waiting, drain,
+    listen_to_executions, what_changed,
 };
-use super::words::{account_text, log_outcome};
+use super::words::{account_text, log_outcome, stalled};
 use crate::config::{Mode, OnLeave, Policy};
 use crate::cycle::{News, State, Step, rest, step};
 use crate::enforce::{Order, Worker, WorkerResult};
@@ -85,6 +86,7 @@ struct Daemon {
     executions: Option<ProcEvents>,
     gate: ExecGate,
     sentry: Sentry,
+    early: Early,
     surveyor: Surveyor,
     /// When somebody protected was last seen waiting.
     waited_at: Option<Tick>,
@@ -107,10 +109,12 @@ impl Daemon {
         let mut chosen = Chosen::read(&options.paths, options.strategy);
         chosen.lay_over(&mut policy);
         let sources = Waiting::new(policy.interval, &setup.roots.proc)?;
-        let sentry = Sentry::new(&sources.poller, SENTRY).map_err(|errno| StartError::System {
-            what: "make the sentry's timer",
+        let no_timer = |errno: nix::errno::Errno| StartError::System {
+            what: "make a timer",
             why: errno.desc().to_owned(),
-        })?;
+        };
+        let sentry = Sentry::new(&sources.poller, SENTRY).map_err(no_timer)?;
+        let early = Early::new(&sources.poller, &setup.roots.proc, EARLY).map_err(no_timer)?;
         let waker = sources.waker.clone();
         let systemd = crate::kernel::host::view(&setup.roots).systemd;
         let heard = talk::start(&options.paths, systemd, waker.clone())?;
@@ -141,6 +145,7 @@ impl Daemon {
             heard,
             gate: ExecGate::new(sources.waker.clone()),
             sentry,
+            early,
             surveyor: Surveyor::new(&setup.roots.proc),
             waited_at: None,
             lifted_at: None,
@@ -171,6 +176,9 @@ impl Daemon {
         if woken.remove(&SENTRY) && !self.is_news() && woken.is_empty() {
             return Ok(());
         }
+        if self.is_too_early(&mut woken) {
+            return Ok(());
+        }
         self.take_up(&woken);
         self.hear();
         self.results();
@@ -198,6 +206,16 @@ impl Daemon {
         self.happened.waiting.insert(Resource::Cpu);
         let before = self.waited_at.replace(now);
         before.is_none_or(|at| now.since(at) > self.policy.interval)
+    }
+
+    /// Whether only triggers spoke, and so soon after the last look that the next one has time.
+    fn is_too_early(&mut self, woken: &mut BTreeSet<u64>) -> bool {
+        let starved = woken.remove(&STARVED);
+        if starved {
+            self.happened.waiting.insert(Resource::Memory);
+        }
+        let spoke = woken.remove(&EARLY) || starved;
+        spoke && woken.is_empty() && !self.early.may_look(clock::now())
     }
 
     fn take_up(&mut self, woken: &BTreeSet<u64>) {
@@ -314,6 +332,7 @@ impl Daemon {
 
     fn cycle(&mut self) {
         let now = clock::now();
+        self.early.looked(now);
         let mut happened = std::mem::take(&mut self.happened);
         self.happened.reloaded_at = happened.reloaded_at;
         happened.pending = pending_knobs(self.pending.as_ref());
@@ -326,7 +345,7 @@ impl Daemon {
         if self.collector.regrouped() {
             let fs = self.collector.fs();
             self.sources.follow(fs.mount(), &self.collector.watched());
-            self.sentry.guard(&self.policy, seen, fs, (&self.sources.poller, SENTRY));
+            self.sentry.guard(&self.policy, seen, fs, (&self.sources.poller, SENTRY, STARVED));
         }
         if rest(&self.policy, &mut self.state, seen) {
             self.worker.decided(self.policy.interval);
@@ -467,19 +486,6 @@ fn pending_knobs(
         action.changes().iter().map(|change| (action.path().clone(), change.new.kind()))
     });
     keys.collect()
-}
-
-/// Told for a while after the loop stood still.
-fn stalled() -> Finding {
-    Finding {
-        severity: Severity::Warning,
-        kind: FindingKind::Stalled,
-        component: None,
-        at: None,
-        text: "the control loop stood still for several intervals, so what follows the load was lifted and decided anew; see \
-               what the log says, and whether the host was starved"
-            .to_owned(),
-    }
 }
 
 /// Tells systemd; without one nobody listens.

@@ -6,8 +6,10 @@
 //! [`POLL_EVERY`] until all was quiet for [`QUIET_POLLS`] polls; two in a row that found waiting count. Where no trigger can be set it
 //! stays awake.
 //!
+//! A second trigger on each home rings when it stands still for memory. It only wakes the loop, whose look tells whose doing that is.
+//!
 //! **Properties.** Reads only; two `pread` a home and poll, no allocation; asleep it costs nothing. At most [`MOST_POSTS`] homes are watched,
-//! since each trigger costs the kernel a thread and ten milliseconds to close.
+//! since triggers cost the kernel a thread for each group, and ten milliseconds each to close.
 
 use crate::config::Policy;
 use crate::kernel::poll::{Poller, Timer};
@@ -16,6 +18,7 @@ use crate::kernel::stall::{CpuWait, Trigger};
 use crate::kernel::{CgroupFs, ErrnoClass};
 use crate::model::Snapshot;
 use crate::units::{CgroupPath, CgroupRef, Span, Tick};
+use nix::errno::Errno;
 use std::collections::BTreeMap;
 
 /// From the onset of waiting to knowing it takes about this long.
@@ -45,6 +48,8 @@ struct Post {
     at: CgroupRef,
     wait: CpuWait,
     trigger: Option<Trigger>,
+    /// Only held open: the poller tells when it rings.
+    _starved: Option<Trigger>,
     last: Option<(Tick, u64)>,
     /// Whether it waited at the poll before: a single short wait is the scheduler's everyday business.
     waited: bool,
@@ -52,7 +57,7 @@ struct Post {
 
 impl Sentry {
     /// A sentry that watches nothing; its timer tells `poller` with `token`.
-    pub(super) fn new(poller: &Poller, token: u64) -> Result<Self, nix::errno::Errno> {
+    pub(super) fn new(poller: &Poller, token: u64) -> Result<Self, Errno> {
         let timer = Timer::stopped()?;
         poller.add(&timer, token)?;
         let buffer = Box::new([0; size_of::<Buffer>()]);
@@ -65,7 +70,7 @@ impl Sentry {
         policy: &Policy,
         seen: &Snapshot,
         fs: &CgroupFs,
-        (poller, token): (&Poller, u64),
+        (poller, token, starved): (&Poller, u64, u64),
     ) {
         let wanted = protected_homes(policy, seen);
         self.posts.retain(|path, post| wanted.get(path) == Some(&post.at));
@@ -75,11 +80,22 @@ impl Sentry {
             }
             let Ok(group) = fs.group(&path) else { continue };
             let Ok(wait) = CpuWait::of(&group) else { continue };
-            let trigger = Trigger::cpu(&group)
-                .ok()
-                .filter(|trigger| poller.add_alarm(trigger, token).is_ok());
+            let set = |trigger: Result<Trigger, Errno>, token, instead: &str| {
+                let set = trigger.and_then(|trigger| {
+                    poller.add_alarm(&trigger, token)?;
+                    Ok(trigger)
+                });
+                let say = |errno: &Errno| {
+                    tracing::info!(cgroup = %path, "no trigger ({}): {instead}", errno.desc());
+                };
+                set.inspect_err(say).ok()
+            };
+            let trigger = set(Trigger::cpu(&group), token, "it is read ten times a second");
+            let tick = "that it waits for memory is seen at the next tick";
+            let _starved = set(Trigger::memory(&group), starved, tick);
             if group.at() == &at {
-                self.posts.insert(path, Post { at, wait, trigger, last: None, waited: false });
+                let post = Post { at, wait, trigger, _starved, last: None, waited: false };
+                self.posts.insert(path, post);
                 self.wake();
             }
         }

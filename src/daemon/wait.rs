@@ -29,6 +29,11 @@ pub(super) const SENTRY: u64 = 6;
 /// The host stands still for memory.
 pub(super) const ALARM: u64 = 7;
 
+/// The whole host begins to stand still, or it is time to look for that reason.
+pub(super) const EARLY: u64 = 8;
+/// A protected home stood still for memory.
+pub(super) const STARVED: u64 = 9;
+
 /// What the loop waits on.
 pub(super) struct Waiting {
     pub(super) poller: Poller,

@@ -1,7 +1,7 @@
 //! What the daemon says: log lines of outcomes, the account of a restore.
 
 use crate::enforce::{Giving, Returned};
-use crate::model::{Outcome, Verdict};
+use crate::model::{Finding, FindingKind, Outcome, Severity, Verdict};
 
 /// One log line for one outcome.
 pub(super) fn log_outcome(outcome: &Outcome) {
@@ -38,4 +38,17 @@ pub fn account_text(account: &[Returned]) -> String {
         return "nothing to give back".to_owned();
     }
     lines.join("\n")
+}
+
+/// Told for a while after the loop stood still.
+pub(super) fn stalled() -> Finding {
+    Finding {
+        severity: Severity::Warning,
+        kind: FindingKind::Stalled,
+        component: None,
+        at: None,
+        text: "the control loop stood still for several intervals, so what follows the load was lifted and decided anew; see \
+               what the log says, and whether the host was starved"
+            .to_owned(),
+    }
 }

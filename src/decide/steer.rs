@@ -11,7 +11,7 @@ use super::strategy::{Adaptive, Asking, Parameters};
 use crate::config::{Policy, Strategy};
 use crate::estimate::{Estimator, Rates};
 use crate::model::{IoMax, Level, Resource, Snapshot};
-use crate::units::{CgroupPath, DeviceId, Millicpu, Span, Tick};
+use crate::units::{CgroupPath, DeviceId, Millicpu, Ppm, Span, Tick};
 
 /// After the last sign of waiting the cap stays for so long.
 const RELEASE_AFTER: Span = Span::secs(60);
@@ -73,6 +73,13 @@ impl Pressed {
     }
 }
 
+/// Whether a protected component waits for memory through no limit of its own: the kernel's trigger cannot tell.
+fn is_starved_by_others(policy: &Policy, estimator: &Estimator) -> bool {
+    policy.protected().filter_map(|one| estimator.component(&one.name)).any(|need| {
+        !need.bound.memory && need.waits.memory.is_some_and(|wait| wait.p10 > Ppm::ZERO)
+    })
+}
+
 impl Steering {
     /// Takes in one look. Allocates only when something that is wanted changes. A second call with the same look changes nothing.
     pub fn update(
@@ -120,7 +127,13 @@ impl Steering {
             self.because = estimator.cause(Resource::Memory);
         }
         self.memory_level = level;
-        let pressed = self.memory.update(level >= Level::Warning, seen.at);
+        let starves = level < Level::Warning
+            && seen.waiting.contains(&Resource::Memory)
+            && is_starved_by_others(policy, estimator);
+        if starves && self.memory.last.is_none() {
+            "a protected component stood still for memory".clone_into(&mut self.because);
+        }
+        let pressed = self.memory.update(starves || level >= Level::Warning, seen.at);
         let buffer_percent = parameters.memory_buffer_percent;
         self.high.update(policy, estimator, seen, high::Press { pressed, level, buffer_percent })
     }

@@ -1,5 +1,5 @@
-//! How long a group's tasks have waited for a CPU that others had, and the kernel's alarm when they begin to, or when the whole host
-//! stands still for memory.
+//! How long a group's tasks have waited for a CPU that others had, and the kernel's alarms: when a group begins to wait, and when the
+//! whole host begins to stand still for memory or disks.
 //!
 //! `total` of a pressure file is brought up to date at every read; `avg10` moves every two seconds only. Time in which the group's own
 //! quota stopped it counts as waiting too (`kernel/sched/psi.c`), and is taken out here.
@@ -22,10 +22,14 @@ const FLAGS: OFlag = OFlag::O_RDWR.union(OFlag::O_NONBLOCK).union(OFlag::O_CLOEX
 
 /// A stall of a tenth of half a second wakes; the kernel looks ten times a window, so less gains nothing.
 const CPU: &[u8] = b"full 50000 500000\0";
+/// A group stood still for memory for a twentieth of a second: nothing that runs well does.
+const GROUP_MEMORY: &[u8] = b"full 50000 1000000\0";
+/// Nobody got on for a twentieth of a second, for want of memory; and the same share of a window that needs no capability.
+const BEGINS_MEMORY: [&[u8]; 2] = [b"full 50000 1000000\0", b"full 100000 2000000\0"];
+/// Nobody got on for a fifth of a second, for want of a disk.
+const BEGINS_IO: [&[u8]; 2] = [b"full 200000 1000000\0", b"full 400000 2000000\0"];
 /// Nobody got on for three tenths of the time, for want of memory.
-const MEMORY: &[u8] = b"full 300000 1000000\0";
-/// The same share of a window that needs no capability.
-const MEMORY_UNPRIVILEGED: &[u8] = b"full 600000 2000000\0";
+const MEMORY: [&[u8]; 2] = [b"full 300000 1000000\0", b"full 600000 2000000\0"];
 
 /// The files that tell how long a group waited, held open.
 #[derive(Debug)]
@@ -82,10 +86,38 @@ impl Trigger {
     /// # Errors
     /// ENOENT or EOPNOTSUPP without PSI.
     pub fn host_memory(proc: &Path) -> Result<Self, Errno> {
-        let path = proc.join("pressure/memory");
-        let opened = || open(&path, FLAGS, Mode::empty());
-        match Self::set(opened()?, MEMORY) {
-            Err(Errno::EINVAL | Errno::EPERM) => Self::set(opened()?, MEMORY_UNPRIVILEGED),
+        Self::host(&proc.join("pressure/memory"), MEMORY)
+    }
+
+    /// A sign that the whole host begins to: a twentieth of a second, or of two.
+    ///
+    /// # Errors
+    /// As [`Trigger::host_memory`].
+    pub fn host_begins_to_want_memory(proc: &Path) -> Result<Self, Errno> {
+        Self::host(&proc.join("pressure/memory"), BEGINS_MEMORY)
+    }
+
+    /// A sign that all tasks of the host wait for disks: for a fifth of a second, or of two.
+    ///
+    /// # Errors
+    /// As [`Trigger::host_memory`].
+    pub fn host_begins_to_want_disks(proc: &Path) -> Result<Self, Errno> {
+        Self::host(&proc.join("pressure/io"), BEGINS_IO)
+    }
+
+    /// An alarm for one group: all of its tasks waited for memory for a twentieth of a second. It rings for its own limits too.
+    ///
+    /// # Errors
+    /// EINVAL without `CAP_SYS_RESOURCE`; ENOENT or EOPNOTSUPP without PSI.
+    pub fn memory(group: &Group) -> Result<Self, Errno> {
+        let opened = openat(group.folder(), "memory.pressure", FLAGS, Mode::empty())?;
+        Self::set(opened, GROUP_MEMORY)
+    }
+
+    fn host(path: &Path, [privileged, unprivileged]: [&[u8]; 2]) -> Result<Self, Errno> {
+        let opened = || open(path, FLAGS, Mode::empty());
+        match Self::set(opened()?, privileged) {
+            Err(Errno::EINVAL | Errno::EPERM) => Self::set(opened()?, unprivileged),
             other => other,
         }
     }

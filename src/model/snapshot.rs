@@ -283,7 +283,8 @@ pub struct Snapshot {
     pub filesystems: Vec<FileSystem>,
     /// Resources whose emergency trigger fired since the look before: all tasks of the host stood still for 300 ms of a second.
     pub alarms: BTreeSet<Resource>,
-    /// Resources for which a protected component waited a moment ago, as the fast poll saw it.
+    /// Resources for which a protected component waited a moment ago, as the fast poll saw it; of memory as the kernel's trigger said, which
+    /// cannot tell its own doing apart.
     pub waiting: BTreeSet<Resource>,
     /// The groups that matter: homes and all their ancestors, the root included.
     pub groups: BTreeMap<CgroupPath, GroupView>,

@@ -1,7 +1,9 @@
 //! Stories of memory that gives way, second by second: the host has none left, a job is held, let rise again, and nothing is left behind.
 
 use super::play::Play;
-use crate::model::{Action, Knob, KnobKind, MemoryStat, Priority, Reason};
+use crate::model::{
+    Action, Knob, KnobKind, MemoryEvents, MemoryStat, Priority, Psi, PsiLine, Reason, Resource,
+};
 use crate::testing::{add_home, component, host, policy, set};
 use crate::units::{Bytes, CgroupPath, Limit};
 
@@ -89,6 +91,32 @@ fn a_job_is_held_while_memory_is_short_and_gets_everything_back() {
     story.play.writes = 0;
     (0..60).for_each(|_| story.second(100, 100));
     assert_eq!(story.play.writes, 0);
+}
+
+/// How the protected one fares after three quiet looks and one at which the kernel's trigger said that it stood still.
+fn after_a_trigger(stalled_usec: u64, own_limit_hit: u64) -> Limit<Bytes> {
+    let mut story = Story::new(Limit::Max);
+    let look = |story: &mut Story, stalled: u64, hit: u64| {
+        let usage = &mut story.play.seen.groups.get_mut(&CgroupPath::new(WEB)).unwrap().usage;
+        let line = PsiLine { total_usec: stalled, avg10_centi: 0 };
+        usage.memory_psi = Some(Psi { some: line, full: line });
+        usage.memory_events = Some(MemoryEvents { high: hit, max: 0, oom_kill: 0 });
+        // 88 % in use: no level.
+        story.second(800, 1000);
+    };
+    (0..3).for_each(|_| look(&mut story, 0, 0));
+    assert_eq!(story.high(), Limit::Max);
+    story.play.seen.waiting.insert(Resource::Memory);
+    look(&mut story, stalled_usec, own_limit_hit);
+    story.high()
+}
+
+#[test]
+fn who_stands_still_for_memory_is_answered_at_once_unless_it_is_its_own_doing() {
+    let held = Bytes::mebi(1000).scaled(105, 100).page_floor(Bytes(4096));
+    assert_eq!(after_a_trigger(60_000, 0), Limit::At(held), "at the first look, before any level");
+    assert_eq!(after_a_trigger(60_000, 1), Limit::Max, "its own limit slowed it down");
+    assert_eq!(after_a_trigger(0, 0), Limit::Max, "nobody waited");
 }
 
 #[test]
