@@ -30,6 +30,7 @@ pub(crate) fn policy(components: impl IntoIterator<Item = Component>) -> Policy 
         backend: Backend::Auto,
         reserve: Reserve { cpu: Millicpu(250), memory: Bytes::mebi(256) },
         thresholds: Thresholds::default(),
+        disks: BTreeMap::new(),
         writes: Writes::UNLIMITED,
         protect: Vec::new(),
         components: components

@@ -5,7 +5,7 @@ use super::doctor::DoctorArgs;
 use super::fail::Failure;
 use crate::config::{Colour, Division, Sources, Strategy, Trust};
 use crate::daemon::Paths;
-use crate::units::{ComponentName, Span};
+use crate::units::{Bytes, ComponentName, Span};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -88,6 +88,9 @@ pub(super) enum Verb {
     },
     /// Make the daemon read its configuration again; on an error the old one stays in force.
     Reload,
+    /// Measure what a disk can do, through a private file on one of its file systems. Slows down whoever uses it meanwhile; stops when
+    /// somebody protected waits.
+    Calibrate(CalibrateArgs),
     /// What each strategy would have done in a scenario, side by side, on a model of a host. Touches no real one.
     Simulate(SimulateArgs),
     /// Print a completion script.
@@ -136,6 +139,22 @@ pub(super) struct PlanArgs {
     /// Exit with 0 when there is nothing to change and with 2 when there is.
     #[arg(long)]
     pub(super) exit_code: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CalibrateArgs {
+    /// A device with a mounted file system, or a folder on the disk.
+    #[arg(value_name = "DEVICE|PATH")]
+    pub(super) path: PathBuf,
+    /// How large the file is, such as "1G": larger than the disk's own cache.
+    #[arg(long, default_value = "1G")]
+    pub(super) size: Bytes,
+    /// How long each of the six patterns takes, in seconds.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub(super) seconds: u64,
+    /// Write what was measured into this file, such as /etc/provost/conf.d/disk.toml.
+    #[arg(long, value_name = "FILE")]
+    pub(super) write: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@
 
 mod args;
 mod ask;
+mod calibrate;
 mod chart;
 pub mod check;
 pub mod config;
@@ -72,6 +73,7 @@ fn verb(cli: &Cli) -> Result<Printout, Failure> {
         Verb::Restore(args) => restore::restore(cli, args),
         Verb::Explain { component } => explain::explain(cli, component),
         Verb::Reload => ask::reload(cli),
+        Verb::Calibrate(args) => calibrate::calibrate(cli, args),
         Verb::Simulate(args) => simulate::simulate(cli, args),
         Verb::Completion { shell } => {
             let mut script = Vec::new();

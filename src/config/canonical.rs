@@ -45,6 +45,9 @@ pub fn entries(policy: &Policy) -> Vec<Entry> {
         list.text(&key("critical"), percent(steps.critical));
         list.text(&key("emergency"), percent(steps.emergency));
     }
+    for (name, disk) in &policy.disks {
+        list.raw(&format!("disk.{name}"), io(disk));
+    }
     list.raw("writes.rate", policy.writes.rate.to_string());
     list.raw("writes.burst", policy.writes.burst.to_string());
     for (name, component) in &policy.components {

@@ -183,6 +183,7 @@ impl Check<'_> {
             policy.writes.burst = raw.burst.unwrap_or(policy.writes.burst);
         }
         policy.thresholds = self.thresholds(raw.thresholds.as_ref(), policy.thresholds);
+        policy.disks = self.disks(raw);
         policy.components = self.components(raw, policy.on_stop);
         policy
     }
@@ -269,7 +270,12 @@ impl Check<'_> {
             Ok(name) => Some(name),
             Err(_) => {
                 let place = self.merged.key_place(key);
-                let message = format!("\"{}\" cannot name a component", shorten(name));
+                let what = if key.0.first().is_some_and(|first| first == "disk") {
+                    "disk"
+                } else {
+                    "component"
+                };
+                let message = format!("\"{}\" cannot name a {what}", shorten(name));
                 self.issues.push(
                     ConfigIssue::error(Code::ComponentName, message).mark(place, "this name").help(
                         "use 1 to 63 of a-z, 0-9, \"_\" and \"-\", starting with a letter or digit",

@@ -21,6 +21,7 @@ pub fn default_policy(cpu: Millicpu, memory: Bytes) -> Policy {
         backend: Backend::Auto,
         reserve: default_reserve(cpu, memory),
         thresholds: Thresholds::default(),
+        disks: BTreeMap::new(),
         writes: Writes::default(),
         protect: Vec::new(),
         components: BTreeMap::new(),

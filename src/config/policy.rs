@@ -4,8 +4,8 @@
 //! all guarantees fits. A reload replaces a `Policy` whole.
 
 use super::protected::is_sealed_unit;
-use crate::model::Priority;
-use crate::units::{Bytes, ComponentName, CpuSet, CpuTime, Limit, Millicpu, Ppm, Span};
+use crate::model::{IoRate, Priority};
+use crate::units::{Bytes, ComponentName, CpuSet, CpuTime, DeviceId, Limit, Millicpu, Ppm, Span};
 use globset::{GlobBuilder, GlobMatcher};
 use regex::Regex;
 use std::collections::BTreeMap;
@@ -32,6 +32,8 @@ pub struct Policy {
     pub reserve: Reserve,
     /// From which use of the host on somebody is to know.
     pub thresholds: Thresholds,
+    /// What disks can do where it was measured, by name. `Max` is what was not.
+    pub disks: BTreeMap<ComponentName, IoPolicy>,
     /// How fast provost may write.
     pub writes: Writes,
     /// Units that are never touched, beside the built-in ones, as globs on unit names.
@@ -45,6 +47,22 @@ impl Policy {
     #[must_use]
     pub fn has_yielding(&self) -> bool {
         self.components.values().any(|component| component.yields)
+    }
+
+    /// What was measured of a disk, nothing for what was not; none where nothing was.
+    #[must_use]
+    pub fn able(&self, device: DeviceId) -> Option<IoRate> {
+        let is_it = |disk: &&IoPolicy| match &disk.device {
+            IoDevice::All => false,
+            IoDevice::Path { disks, .. } => disks.contains(&device),
+        };
+        let disk = self.disks.values().find(is_it)?;
+        Some(IoRate {
+            read: disk.read.value().unwrap_or_default(),
+            write: disk.write.value().unwrap_or_default(),
+            read_iops: disk.read_iops.value().unwrap_or_default(),
+            write_iops: disk.write_iops.value().unwrap_or_default(),
+        })
     }
 
     /// The components that others give way to.
@@ -448,7 +466,7 @@ pub enum IoDevice {
         /// As written.
         path: PathBuf,
         /// The whole disks that take the limit.
-        disks: Vec<crate::units::DeviceId>,
+        disks: Vec<DeviceId>,
     },
 }
 

@@ -41,6 +41,8 @@ pub(super) struct Config {
     pub(super) thresholds: Option<Thresholds>,
     /// How fast provost may write. What gives back is never slowed down.
     pub(super) writes: Option<Writes>,
+    /// What disks can do, by name: as `provost calibrate` measured it. Without, it is learned. Default: none.
+    pub(super) disk: Option<BTreeMap<String, Disk>>,
     /// The components, by name: 1 to 63 of a-z, 0-9, "_" and "-", starting with a letter or digit. At most 1024.
     pub(super) component: Option<BTreeMap<String, Component>>,
 }
@@ -310,6 +312,24 @@ pub(super) struct IoLimit {
     #[schemars(range(min = 1))]
     pub(super) read_iops: Option<u64>,
     /// Writes per second. Default: no limit.
+    #[schemars(range(min = 1))]
+    pub(super) write_iops: Option<u64>,
+}
+
+/// What one disk can do. At least one of the four is set.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Disk {
+    /// The absolute path of a device node, a mount point or any file on the disk.
+    pub(super) device: PathText,
+    /// Bytes read per second, such as "400M". Default: learned.
+    pub(super) read: Option<Size>,
+    /// Bytes written per second. Default: learned.
+    pub(super) write: Option<Size>,
+    /// Reads per second. Default: learned.
+    #[schemars(range(min = 1))]
+    pub(super) read_iops: Option<u64>,
+    /// Writes per second. Default: learned.
     #[schemars(range(min = 1))]
     pub(super) write_iops: Option<u64>,
 }

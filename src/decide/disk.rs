@@ -146,7 +146,7 @@ impl Disks {
             disk.remember(&moved);
             let plight = Plight { wait, operations: moved.protected.unwrap_or_default() };
             let press = Press { pressed: press.pressed && moved.protected.is_some(), ..press };
-            disk.learn(lanes(estimator.able(device).unwrap_or_default()));
+            disk.learn(able(policy, estimator, device));
             if disk.step(press, plight, seen.at) {
                 let members: Vec<Member<'_>> = members(policy, estimator, seen, device).collect();
                 changed |= disk.divide(&members, policy.division);
@@ -320,6 +320,17 @@ fn io_max([rbps, wbps, riops, wiops]: Lanes) -> IoMax {
         riops: limit(riops),
         wiops: limit(wiops),
     }
+}
+
+/// What the disk can do: what was measured, else what was learned.
+fn able(policy: &Policy, estimator: &Estimator, device: DeviceId) -> Lanes {
+    let learned = lanes(estimator.able(device).unwrap_or_default());
+    let measured = policy.able(device).map(lanes).unwrap_or_default();
+    let mut able = learned;
+    for (able, measured) in able.iter_mut().zip(measured).filter(|(_, measured)| *measured > 0) {
+        *able = measured;
+    }
+    able
 }
 
 /// How long the protected component waits that waits most, of now: an average would still tell of it when it is over, and the limits

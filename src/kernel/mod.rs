@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "room kernel/ owns kernel I/O")]
 
 pub mod anchor;
+pub mod calibrate;
 pub mod cgroupfs;
 pub mod clock;
 pub mod devices;

@@ -79,7 +79,15 @@ const BANS: &[Ban] = &[
     ("std::sync::mpsc", OUTER, LOCKS),
     (
         "std::thread",
-        &["daemon", "enforce", "kernel/systemd", "kernel/write.rs", "kernel/gate.rs", "cli/ask.rs"],
+        &[
+            "daemon",
+            "enforce",
+            "kernel/systemd",
+            "kernel/write.rs",
+            "kernel/gate.rs",
+            "kernel/calibrate.rs",
+            "cli/ask.rs",
+        ],
         "threads are named and started in daemon; the writer lives in enforce",
     ),
     ("std::env", &["cli", "daemon", "main"], "settings come from the configuration"),

@@ -5,7 +5,8 @@ use crate::config::issue::{Code, ConfigIssue};
 use crate::config::merged::{Content, Key};
 use crate::config::policy::{IoDevice, IoPolicy};
 use crate::config::raw;
-use crate::units::Limit;
+use crate::units::{ComponentName, Limit};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 impl Check<'_> {
@@ -35,6 +36,46 @@ impl Check<'_> {
         policies.into_iter().map(|(_, policy)| policy).collect()
     }
 
+    /// What disks can do, of those that could be read.
+    pub(super) fn disks(&mut self, raw: &raw::Config) -> BTreeMap<ComponentName, IoPolicy> {
+        let mut disks: BTreeMap<ComponentName, IoPolicy> = BTreeMap::new();
+        for (name, raw) in raw.disk.iter().flatten() {
+            let key = Key::default().then("disk").then(name);
+            let Some(name) = self.component_name(&key, name) else { continue };
+            let device = key.then("device");
+            if raw.device.0 == "all" {
+                let issue =
+                    ConfigIssue::error(Code::UnknownDevice, "disks differ in what they can do")
+                        .help("write a table for each, with a device node such as \"/dev/sda\"");
+                self.report(issue, &device, "not one disk");
+                continue;
+            }
+            let raw = raw::IoLimit {
+                device: raw.device.clone(),
+                read: raw.read.clone(),
+                write: raw.write.clone(),
+                read_iops: raw.read_iops,
+                write_iops: raw.write_iops,
+            };
+            let Some(disk) = self.io_policy(&key, &raw) else { continue };
+            let earlier = disks.iter().find(|(_, other)| same_disk(&other.device, &disk.device));
+            if let Some((earlier, _)) = earlier {
+                let first = Key::default().then("disk").then(earlier.as_str()).then("device");
+                let issue = ConfigIssue::error(
+                    Code::DuplicateDevice,
+                    "two tables say what the same disk can do",
+                )
+                .help("keep one of them")
+                .mark(self.merged.value_place(&device), "again here")
+                .mark(self.merged.value_place(&first), "first here");
+                self.issues.push(issue);
+                continue;
+            }
+            disks.insert(name, disk);
+        }
+        disks
+    }
+
     fn io_policy(&mut self, key: &Key, raw: &raw::IoLimit) -> Option<IoPolicy> {
         let device = self.io_device(&key.then("device"), &raw.device.0);
         let count = |count: Option<u64>| count.map_or(Limit::Max, Limit::At);
@@ -42,7 +83,7 @@ impl Check<'_> {
         let write = self.rate(&key.then("write"), raw.write.as_ref());
         let node = self.merged.node(key).map(|node| &node.content);
         if matches!(node, Some(Content::Table(entries)) if entries.len() == 1) {
-            let issue = ConfigIssue::error(Code::EmptyLimit, "this limit limits nothing")
+            let issue = ConfigIssue::error(Code::EmptyLimit, "this says nothing of the disk")
                 .help("add `read`, `write`, `read-iops` or `write-iops`");
             self.report(issue, key, "only a device");
         }
