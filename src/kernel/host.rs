@@ -38,6 +38,9 @@ fn with_topology(roots: &Roots, online: CpuSet, topology: Topology) -> HostView 
         pid_max: number(&roots.proc.join("sys/kernel/pid_max")).unwrap_or(32_768),
         disks: devices::disks(&roots.sys, &roots.cgroup),
         systemd: roots.run.join("systemd/system").is_dir(),
+        // Its group is there while it runs, and goes with its last process.
+        oomd: roots.cgroup.join("system.slice/systemd-oomd.service").is_dir(),
+        reclaim: roots.cgroup.join("memory.reclaim").exists(),
     }
 }
 

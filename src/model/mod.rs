@@ -8,6 +8,7 @@ mod component;
 mod decision;
 mod finding;
 mod knob;
+mod ladder;
 mod outcome;
 mod pressure;
 mod record;
@@ -20,6 +21,7 @@ pub use component::{Home, HomeKind, Priority};
 pub use decision::{Decision, Held, Placement, Reason, Target};
 pub use finding::{Finding, FindingKind, Severity};
 pub use knob::{Controller, IoMax, Knob, KnobKind, KnobParseError};
+pub use ladder::{Hit, LadderView, Means, Radius, Relief, Rung};
 pub use outcome::{Outcome, OutcomeOf, Verdict};
 pub use pressure::{
     Amounts, Bottleneck, Bound, Cause, ComponentEstimate, DiskRate, Each, Estimate, HostUse,

@@ -208,6 +208,10 @@ pub struct HostView {
     pub disks: Vec<Disk>,
     /// Whether systemd manages the cgroup tree.
     pub systemd: bool,
+    /// Whether systemd-oomd runs, which kills by its own rules.
+    pub oomd: bool,
+    /// Whether there is `memory.reclaim`, since Linux 5.19.
+    pub reclaim: bool,
 }
 
 /// How busy the whole host is, as counters and levels of one moment.

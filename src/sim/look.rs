@@ -31,6 +31,8 @@ pub(super) fn host(
         pid_max,
         disks,
         systemd: true,
+        oomd: false,
+        reclaim: true,
     }
 }
 

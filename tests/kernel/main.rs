@@ -20,6 +20,7 @@ mod daemon;
 mod faults;
 mod gate;
 mod knobs;
+mod ladder;
 mod moving;
 mod placing;
 mod pressing;

@@ -1,8 +1,9 @@
 //! Any weather: whatever the load does and whatever fails, the rules hold at every look; and when it is calm again, everything is as before.
 
+use crate::config::LastResort;
 use crate::cycle::{State, step};
 use crate::model::{
-    Action, Change, FindingKind, IoCount, IoMax, Knob, KnobKind, MemoryStat, Outcome, Plan,
+    Action, Change, FindingKind, IoCount, IoMax, Knob, KnobKind, Means, MemoryStat, Outcome, Plan,
     Priority, Psi, PsiLine, ReadFault, Reading, Resource, Snapshot, Verdict,
 };
 use crate::testing::{DISK, add_home, carry_out, component, host, policy, set};
@@ -14,7 +15,8 @@ const NAMES: [&str; 4] = ["web", "db", "job", "scan"];
 const PRIORITIES: [Priority; 4] =
     [Priority::Critical, Priority::High, Priority::Low, Priority::Low];
 /// What of all the knobs follows the load.
-const FOLLOWING: [KnobKind; 3] = [KnobKind::CpuMax, KnobKind::MemoryHigh, KnobKind::IoMax(DISK)];
+const FOLLOWING: [KnobKind; 4] =
+    [KnobKind::CpuMax, KnobKind::MemoryHigh, KnobKind::IoMax(DISK), KnobKind::CgroupFreeze];
 
 fn path(name: &str) -> CgroupPath {
     CgroupPath::new(&format!("system.slice/{name}.service"))
@@ -51,7 +53,7 @@ enum Trouble {
 fn trouble() -> impl Strategy<Value = Trouble> {
     prop_oneof![
         6 => Just(Trouble::Nothing),
-        1 => (0usize..4, 0usize..3).prop_map(|(who, which)| Trouble::Blind(who, which)),
+        1 => (0usize..4, 0usize..4).prop_map(|(who, which)| Trouble::Blind(who, which)),
         1 => (0usize..4).prop_map(Trouble::Deaf),
         1 => (0usize..4, 1u64..200).prop_map(|(who, value)| Trouble::Foreign(who, value)),
         1 => (0usize..4).prop_map(Trouble::Anew),
@@ -104,6 +106,7 @@ impl World {
             }
             if *name == "scan" {
                 made.cpu.ceiling = Limit::At(Millicpu(1500));
+                made.last_resort = LastResort::Kill;
             }
             add_home(&mut seen, &made, path(name).as_str());
             made
@@ -237,6 +240,13 @@ impl World {
             prop_assert!(homes.contains(at) || *at == slice, "{} is nobody's home", at);
             for change in action.changes() {
                 self.judge_change(at, change)?;
+            }
+            if let Action::Relieve { relief } = action {
+                let rules = &self.rules.components[&relief.component];
+                let kills = matches!(relief.means, Means::Kill { .. });
+                prop_assert!(rules.yields, "{} is asked of {}", relief.means, at);
+                let allowed = !kills || rules.last_resort == LastResort::Kill;
+                prop_assert!(allowed, "{} is killed", at);
             }
         }
         Ok(())
