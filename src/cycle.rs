@@ -12,7 +12,7 @@ use crate::config::{Policy, Writes};
 use crate::decide::{Steering, decide};
 use crate::estimate::{Estimator, Ownership, Rates, Standing, standing};
 use crate::model::{
-    Decision, Finding, FindingKind, KnobKind, Levels, Plan, Reason, Severity, Snapshot,
+    Decision, Finding, FindingKind, KnobKind, Levels, Plan, Reason, Rung, Severity, Snapshot,
 };
 use crate::plan::{Skipped, plan, sound};
 use crate::units::{CgroupPath, ComponentName, Tick};
@@ -117,6 +117,7 @@ pub fn step(policy: &Policy, mut state: State, seen: &Snapshot) -> Step {
     state.ownership.update(seen, policy.override_for);
     state.placing.update(seen);
     state.pacing.update(policy.writes, seen);
+    state.steering.hear(seen);
     let mut decision = decide(policy, &state.ownership, &state.steering, seen);
     let (mut plan, skipped) = plan(&state.ownership, seen, &decision);
     state.placing.hold_back(&mut plan);
@@ -131,6 +132,7 @@ pub fn step(policy: &Policy, mut state: State, seen: &Snapshot) -> Step {
     findings.extend(sharing(&decision));
     findings.extend(filling::findings(&state.estimator.filesystems()));
     findings.extend(seen.host.sched_ext.as_deref().map(other_scheduler));
+    findings.extend(at_the_end(&decision));
     decision.held = skipped.into_iter().map(|skipped| skipped.held).collect();
     let due = next_look(&state, seen, &decision, policy);
     // Otherwise the plan's end makes the next step; a plan that nobody carries out needs none.
@@ -254,6 +256,23 @@ fn other_scheduler(name: &str) -> Finding {
              components CPUs by affinity"
         ),
     }
+}
+
+/// Memory stays short, limits did not help, and nothing is left that may be done.
+fn at_the_end(decision: &Decision) -> Option<Finding> {
+    let view = decision.ladder.as_ref()?;
+    let over = view.rung >= Rung::Freeze && view.next.is_none() && view.frozen.is_empty();
+    let text = format!(
+        "memory stays short ({}) and nothing more is done: {}; end or move something, or allow more by last-resort",
+        view.because, view.holds
+    );
+    over.then_some(Finding {
+        severity: Severity::Error,
+        kind: FindingKind::Short,
+        component: None,
+        at: None,
+        text,
+    })
 }
 
 /// When to plan again though nothing changes: when an override or a refusal runs out, and at every look while a limit follows usage.

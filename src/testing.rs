@@ -1,8 +1,8 @@
 //! Builders of policies and looks at a host, and a kernel small enough to carry a plan out on: for unit and property tests only.
 
 use crate::config::{
-    Affinity, Backend, Catch, Component, CpuPolicy, Division, MemoryPolicy, Mode, OnLeave,
-    OomPolicy, Policy, Reserve, Strategy, Thresholds, Writes,
+    Affinity, Backend, Catch, Component, CpuPolicy, Division, LastResort, MemoryPolicy, Mode,
+    OnLeave, OomPolicy, Policy, Reserve, Strategy, Thresholds, Writes,
 };
 use crate::model::{
     Action, Change, Controller, Disk, FileSystem, GroupView, Home, HomeKind, HostView,
@@ -70,6 +70,11 @@ pub(crate) fn component(name: &str, priority: Priority) -> Component {
         on_exit: OnLeave::Restore,
         auto_scale: true,
         yields: priority == Priority::Low,
+        last_resort: if priority == Priority::Low {
+            LastResort::Freeze
+        } else {
+            LastResort::Nothing
+        },
         strategy: None,
     }
 }
@@ -92,6 +97,8 @@ pub(crate) fn host() -> Snapshot {
             }],
             systemd: true,
             sched_ext: None,
+            oomd: false,
+            reclaim: true,
         },
     );
     add_group(&mut seen, CgroupPath::root());
@@ -168,6 +175,16 @@ pub(crate) fn carry_out(seen: &Snapshot, actions: &[Action]) -> Snapshot {
         }
         for change in action.changes() {
             apply(&mut after, action.path(), change);
+        }
+        if let Action::Relieve { relief } = action {
+            after.outcomes.push(Outcome {
+                at: after.at,
+                component: Some(relief.component.clone()),
+                path: relief.at.path.clone(),
+                of: OutcomeOf::Relief { means: relief.means },
+                verdict: Verdict::Applied,
+                took: Span::ZERO,
+            });
         }
     }
     after.at = after.at.plus(Span::secs(1));

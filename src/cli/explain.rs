@@ -5,8 +5,8 @@ use super::args::Cli;
 use super::fail::{EXIT_NO_COMPONENT, Failure};
 use super::render::{COLUMNS, Column, Table};
 use super::status::{fetch, findings, limit};
-use crate::model::{ComponentReport, Finding, Report, Wait};
-use crate::units::ComponentName;
+use crate::model::{ComponentReport, Finding, LadderView, Radius, Report, Wait};
+use crate::units::{Bytes, ComponentName, Span, Tick};
 use serde_json::json;
 use std::fmt::Write as _;
 
@@ -44,6 +44,53 @@ fn waiting(out: &mut String, report: &Report, component: &ComponentReport) {
         let _ok = writeln!(out, "  waits   {}", words.join(", "));
     }
     let _ok = writeln!(out, "  held back by: {}", estimate.bottleneck);
+}
+
+/// What may be done to it when memory stays short, and where the ladder stands.
+fn ladder(out: &mut String, report: &Report, component: &ComponentReport) {
+    if component.last_resort == "none" && report.ladder.is_none() {
+        return;
+    }
+    let held = component.homes.iter().filter_map(|home| home.usage.memory);
+    let held = held.fold(Bytes::ZERO, Bytes::plus);
+    let tasks: Option<u64> = component.homes.iter().map(|home| home.usage.pids).sum();
+    let radius = Radius { tasks, held };
+    // Writing to a String cannot fail.
+    let _ok = match component.last_resort.as_str() {
+        "none" => writeln!(out, "  when memory stays short it is neither frozen nor killed"),
+        "kill" => writeln!(
+            out,
+            "  when memory stays short it may stand still, and at the end be killed: {radius}"
+        ),
+        _ => writeln!(out, "  when memory stays short it may stand still: {radius}"),
+    };
+    if let Some(view) = &report.ladder {
+        out.push_str(&ladder_text(view, report.at));
+    }
+}
+
+/// Where the ladder stands, what comes next and whom it hits, and why no more is done.
+pub(super) fn ladder_text(view: &LadderView, now: Tick) -> String {
+    let secs = |span: Span| Span(span.0 / 1_000_000 * 1_000_000);
+    let mut out = format!(
+        "\nmemory is short: {}; rung \"{}\" for {}\n",
+        view.because,
+        view.rung,
+        secs(now.since(view.since))
+    );
+    for (path, until) in &view.frozen {
+        // Writing to a String cannot fail.
+        let _ok =
+            writeln!(out, "  {path} stands still for {} more at most", secs(until.since(now)));
+    }
+    if let Some((rung, at, hit)) = &view.next {
+        let hit = hit.as_ref().map_or_else(String::new, |hit| {
+            format!(": {} in {}, {}", hit.component, hit.at, hit.radius)
+        });
+        let _ok = writeln!(out, "  next, in {} if nothing helps: {rung}{hit}", secs(at.since(now)));
+    }
+    let _ok = writeln!(out, "  now: {}", view.holds);
+    out
 }
 
 fn concerning(report: &Report, component: &ComponentReport) -> Vec<Finding> {
@@ -90,6 +137,7 @@ fn text(report: &Report, component: &ComponentReport, concerning: &[Finding]) ->
     );
     out.push_str(&super::status::disks(report));
     waiting(&mut out, report, component);
+    ladder(&mut out, report, component);
     if component.homes.is_empty() {
         out.push_str("\nIt has no process and no unit now, so nothing is limited. Its limits take effect when it appears.\n");
     }
@@ -138,7 +186,9 @@ fn text(report: &Report, component: &ComponentReport, concerning: &[Finding]) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Hit, Rung};
     use crate::testing::sample_report;
+    use crate::units::CgroupPath;
 
     #[test]
     fn an_explanation_reads_well() {
@@ -161,5 +211,26 @@ mod tests {
         let head: Vec<&str> = explained.lines().take(3).collect();
         assert!(head[0].contains("priority") && head[0].contains(", CPU class idle"), "{head:?}");
         assert_eq!(head[2], "          affinity auto: shared: for this reason");
+    }
+
+    #[test]
+    fn where_the_ladder_stands_reads_well() {
+        let at = CgroupPath::new("system.slice/batch.service");
+        let second = |count| Tick::default().plus(Span::secs(count));
+        let radius = Radius { tasks: Some(12), held: Bytes::mebi(1536) };
+        let hit = Hit { component: "batch".parse().unwrap(), at: at.clone(), radius };
+        let view = LadderView {
+            rung: Rung::Freeze,
+            since: second(100),
+            because: "web waits for memory: 34% of the time, 30% is too much".to_owned(),
+            frozen: vec![(at, second(130))],
+            next: Some((Rung::Kill, second(110), Some(hit))),
+            holds: "what was done has 10s to help".to_owned(),
+        };
+        let held = "three groups were killed within five minutes: a person has to look";
+        let last =
+            LadderView { next: None, frozen: Vec::new(), holds: held.to_owned(), ..view.clone() };
+        let both = [view, last].map(|view| ladder_text(&view, second(104)));
+        insta::assert_snapshot!(both.join("----"));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Printout;
 use super::args::{Cli, PlanArgs};
+use super::explain::ladder_text;
 use super::fail::Failure;
 use super::render::{COLUMNS, Column, Table};
 use super::status::findings;
@@ -89,6 +90,9 @@ fn text(news: &News, shown: &[Line], seen: &Snapshot) -> String {
         1 => "1 change\n".to_owned(),
         _ => format!("{count} changes\n"),
     });
+    if let Some(view) = &news.decision.ladder {
+        out.push_str(&ladder_text(view, seen.at));
+    }
     findings(&mut out, &news.findings);
     out
 }

@@ -9,6 +9,12 @@ use crate::kernel::process::is_root;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
+/// Where a program may poll for its own memory pressure, and what it writes there first, in base64: the protocol of systemd.io/MEMORY_PRESSURE.
+const WATCH: &str = "MEMORY_PRESSURE_WATCH";
+const WRITE: &str = "MEMORY_PRESSURE_WRITE";
+/// `some 200000 2000000` and a zero byte, as systemd writes it: 200 ms of waiting within 2 s.
+const SOME_200_MS: &str = "c29tZSAyMDAwMDAgMjAwMDAwMAA=";
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place that starts what it was asked to start"
@@ -20,8 +26,8 @@ pub(super) fn run(cli: &Cli, args: &RunArgs) -> Result<Printout, Failure> {
     let Some((program, arguments)) = args.command.split_first() else {
         return Err(Failure::new(2, "no command was given after \"--\"".to_owned()));
     };
-    match enter(&cli.sources(), &cli.state_dir, &args.component)? {
-        Entered::Inside => {}
+    let pressure = match enter(&cli.sources(), &cli.state_dir, &args.component)? {
+        Entered::Inside { pressure } => pressure,
         Entered::NoComponent { known } => {
             let text = format!(
                 "no component \"{}\"; the configuration has: {}",
@@ -33,8 +39,13 @@ pub(super) fn run(cli: &Cli, args: &RunArgs) -> Result<Printout, Failure> {
         Entered::Refused { why } => {
             return Err(Failure::new(1, format!("cannot enter {}: {why}", args.component)));
         }
-    }
+    };
     // Comes back only when the program cannot be started.
-    let error = Command::new(program).args(arguments).exec();
+    let mut command = Command::new(program);
+    command.args(arguments);
+    if let Some(pressure) = pressure.filter(|_| std::env::var_os(WATCH).is_none()) {
+        command.env(WATCH, pressure).env(WRITE, SOME_200_MS);
+    }
+    let error = command.exec();
     Err(Failure::new(1, format!("cannot start {}: {error}", program.display())))
 }

@@ -115,6 +115,9 @@ fn component_entries(list: &mut List, component: &Component) {
     if !component.priority.is_protected() {
         list.raw("yields", component.yields.to_string());
     }
+    if component.yields {
+        list.text("last-resort", component.last_resort.word());
+    }
     if let Some(strategy) = component.strategy {
         list.text("strategy", strategy.word());
     }

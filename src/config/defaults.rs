@@ -1,8 +1,8 @@
 //! What holds where the configuration says nothing. The commented reference file is tested against these.
 
 use super::policy::{
-    Affinity, Backend, Catch, Component, CpuPolicy, Division, MemoryPolicy, Mode, OnLeave,
-    OomPolicy, Policy, Reserve, Strategy, Thresholds, Writes,
+    Affinity, Backend, Catch, Component, CpuPolicy, Division, LastResort, MemoryPolicy, Mode,
+    OnLeave, OomPolicy, Policy, Reserve, Strategy, Thresholds, Writes,
 };
 use crate::model::Priority;
 use crate::units::{Bytes, ComponentName, CpuMax, Limit, Millicpu, Span};
@@ -70,6 +70,7 @@ pub fn default_component(name: ComponentName, on_exit: OnLeave) -> Component {
         on_exit,
         auto_scale: true,
         yields: false,
+        last_resort: LastResort::Nothing,
         strategy: None,
     }
 }

@@ -167,6 +167,8 @@ codes! {
     GateWithoutExe = "gate-without-exe",
     /// A protected component that is to give way.
     ProtectedYields = "protected-yields",
+    /// Something would be done to a component that gives way to nobody.
+    LastResort = "last-resort",
     /// A strategy for a component for which nobody makes room.
     UnheardStrategy = "unheard-strategy",
     /// A reserve that leaves nothing.

@@ -33,7 +33,7 @@ pub use issue::{Code, ConfigIssue, Mark, Place, SourceFile};
 pub use load::{MAX_FILE_BYTES, MAX_FILES, Sources, Trust};
 pub use merged::Merged;
 pub use policy::{
-    Affinity, Backend, Catch, Component, CpuPolicy, Division, Glob, IoDevice, IoPolicy,
+    Affinity, Backend, Catch, Component, CpuPolicy, Division, Glob, IoDevice, IoPolicy, LastResort,
     MemoryPolicy, Mode, OnLeave, OomPolicy, Pattern, Policy, Reserve, Rule, Steps, Strategy,
     Thresholds, Writes,
 };

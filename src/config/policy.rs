@@ -259,6 +259,8 @@ pub struct Component {
     pub auto_scale: bool,
     /// Whether it gives way when a protected component waits.
     pub yields: bool,
+    /// What may be done to it when giving way is not enough.
+    pub last_resort: LastResort,
     /// How eagerly others make room for it, where that is not as for everybody.
     pub strategy: Option<Strategy>,
 }
@@ -274,6 +276,35 @@ impl Component {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.cpu.class == Some(CpuClass::Idle)
+    }
+}
+
+/// What may be done to a component that yields when memory stays short whatever its limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LastResort {
+    /// Nothing.
+    Nothing,
+    /// It may stand still, half a minute at a time.
+    Freeze,
+    /// It may stand still, and when that does not help it may be killed.
+    Kill,
+}
+
+impl LastResort {
+    /// What it is where nothing is configured.
+    #[must_use]
+    pub fn default_for(priority: Priority, yields: bool) -> Self {
+        if yields && priority == Priority::Low { Self::Freeze } else { Self::Nothing }
+    }
+
+    /// The word in the configuration.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Nothing => "none",
+            Self::Freeze => "freeze",
+            Self::Kill => "kill",
+        }
     }
 }
 
@@ -489,25 +520,4 @@ pub enum IoDevice {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn plain_texts_and_beginnings_change_no_answer(
-            glob in "[ab*?/.{}\\[\\],!\\\\-]{0,6}",
-            text in "[ab/.,!\\\\-]{0,6}",
-        ) {
-            let built = GlobBuilder::new(&glob).literal_separator(true).backslash_escape(false).build();
-            match (built, Glob::new(&glob)) {
-                (Ok(built), Ok(own)) => {
-                    let matcher = built.compile_matcher();
-                    prop_assert_eq!(own.is_match(&text), matcher.is_match(&text));
-                    prop_assert_eq!(own.is_match(&glob), matcher.is_match(&glob));
-                }
-                (built, own) => prop_assert_eq!(built.is_ok(), own.is_ok()),
-            }
-        }
-    }
-}
+mod tests;

@@ -183,6 +183,9 @@ pub(super) struct Component {
     /// Whether it gives way when a critical or high component waits for CPU, memory or a disk; for normal and low components.
     /// Default: true for low components, false for normal ones.
     pub(super) yields: Option<bool>,
+    /// What may be done to it when memory stays short for critical and high components whatever the limits; only for what yields.
+    /// Default: "freeze" for low components, "none" for normal ones.
+    pub(super) last_resort: Option<LastResort>,
     /// How eagerly others make room for it when it waits; for critical and high components. Default: what `strategy` says.
     pub(super) strategy: Option<Strategy>,
 }
@@ -210,6 +213,18 @@ pub(super) struct Match {
     pub(super) pidfile: Option<PathText>,
     /// Absolute paths of an ancestor's executable, as globs.
     pub(super) parent: Option<OneOrMany<Glob>>,
+}
+
+/// What may be done to a component when giving way is not enough.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum LastResort {
+    /// Nothing: the kernel's OOM killer decides.
+    None,
+    /// All its tasks stand still, for half a minute at a time and three quarters of the time at most.
+    Freeze,
+    /// That, and when it does not help all its tasks are killed, one cgroup at a time.
+    Kill,
 }
 
 /// How loose processes are caught.

@@ -161,7 +161,8 @@ fn keep(plan: &mut Plan, waiting: &BTreeMap<Place, Tick>) {
         Action::MakeScope { .. }
         | Action::MakeGroup { .. }
         | Action::Attach { .. }
-        | Action::Enable { .. } => true,
+        | Action::Enable { .. }
+        | Action::Relieve { .. } => true,
     });
 }
 

@@ -29,7 +29,7 @@ impl Refusals {
             let process = match outcome.of {
                 OutcomeOf::Group => None,
                 OutcomeOf::Process { process, .. } => Some(process),
-                OutcomeOf::Knob { .. } => continue,
+                OutcomeOf::Knob { .. } | OutcomeOf::Relief { .. } => continue,
             };
             let Some(component) = outcome.component.clone() else { continue };
             match &outcome.verdict {
@@ -61,7 +61,10 @@ impl Refusals {
                 Action::MakeScope { component, strays, .. }
                 | Action::MakeGroup { component, strays, .. }
                 | Action::Attach { component, strays, .. } => (component, strays),
-                Action::Enable { .. } | Action::SetUnit { .. } | Action::Write { .. } => {
+                Action::Enable { .. }
+                | Action::SetUnit { .. }
+                | Action::Write { .. }
+                | Action::Relieve { .. } => {
                     return true;
                 }
             };

@@ -370,7 +370,7 @@ proptest! {
     }
 
     #[test]
-    fn a_failed_reading_never_tightens((rules, seen) in any_world(), which in 0usize..13) {
+    fn a_failed_reading_never_tightens((rules, seen) in any_world(), which in 0usize..14) {
         let kind = KnobKind::SINGLE[which % KnobKind::SINGLE.len()];
         let mut blind = seen.clone();
         let fault = crate::model::ReadFault { file: kind.file().to_owned(), errno: 5, what: "unreadable".to_owned() };

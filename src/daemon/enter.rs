@@ -10,13 +10,16 @@ use crate::kernel::{clock, host};
 use crate::model::{Action, Outcome, OutcomeOf, Plan, Snapshot, Stray, Verdict};
 use crate::observe::{Collector, Happened};
 use crate::units::ComponentName;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How entering ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entered {
     /// This process lives in the component's home.
-    Inside,
+    Inside {
+        /// The home's `memory.pressure`, where the kernel has it.
+        pressure: Option<PathBuf>,
+    },
     /// The configuration has no such component.
     NoComponent {
         /// Those that it has.
@@ -81,19 +84,22 @@ pub fn enter(
     let by_systemd = host.systemd && policy.backend != Backend::Subtree;
     let systemd = if by_systemd { Some(BlockingSystemd::new(Deadlines::default())?) } else { None };
     let (fs, _) = open_tree()?;
+    let mount = fs.mount().to_owned();
     let mut executor = Executor::new(fs, systemd, journal, host.page);
     let mut outcomes = Vec::new();
     executor.carry_out(&Plan { actions }, &mut |outcome| outcomes.push(outcome));
     let _gone = std::fs::remove_dir_all(&scratch);
     Journal::add(state, executor.journal().ledger())?;
-    Ok(judged(&outcomes))
+    let home = proc.cgroup(own).unwrap_or(from);
+    let pressure = mount.join(home.as_str().trim_start_matches('/')).join("memory.pressure");
+    Ok(judged(&outcomes, Some(pressure).filter(|file| file.exists())))
 }
 
-fn judged(outcomes: &[Outcome]) -> Entered {
+fn judged(outcomes: &[Outcome], pressure: Option<PathBuf>) -> Entered {
     let of_process =
         outcomes.iter().find(|outcome| matches!(outcome.of, OutcomeOf::Process { .. }));
     match of_process.map(|outcome| &outcome.verdict) {
-        Some(Verdict::Applied) => Entered::Inside,
+        Some(Verdict::Applied) => Entered::Inside { pressure },
         _ => {
             let refusal = |outcome: &Outcome| match &outcome.verdict {
                 Verdict::Refused { advice, .. } => Some(advice.clone()),

@@ -335,7 +335,7 @@ pub(super) fn done(outcomes: &[Outcome]) -> Vec<Moved> {
         OutcomeOf::Process { process, from, .. } => {
             Some(Moved { process: *process, from: from.clone(), to: outcome.path.clone() })
         }
-        OutcomeOf::Knob { .. } | OutcomeOf::Group => None,
+        OutcomeOf::Knob { .. } | OutcomeOf::Group | OutcomeOf::Relief { .. } => None,
     });
     moved.collect()
 }

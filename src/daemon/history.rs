@@ -149,6 +149,7 @@ fn line(outcome: &Outcome) -> ActionLine {
             format!("move {comm} ({process}) from {from}")
         }
         OutcomeOf::Group => "prepare the group".to_owned(),
+        OutcomeOf::Relief { means } => means.to_string(),
     };
     let result = match &outcome.verdict {
         Verdict::Applied => "applied".to_owned(),

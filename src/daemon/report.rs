@@ -60,6 +60,7 @@ pub fn report(input: ReportInput<'_>) -> Report {
         host: host(input.policy, input.seen),
         components: components.map(|component| component_report(&input, component)).collect(),
         estimate: input.state.estimator.view(),
+        ladder: input.news.decision.ladder.clone(),
         findings,
         escape: input.escape.clone(),
         drift: input.drift.clone(),
@@ -95,6 +96,7 @@ fn component_report(input: &ReportInput<'_>, component: &Component) -> Component
         memory_guarantee: component.memory.guarantee,
         memory_ceiling: component.memory.ceiling,
         pids_ceiling: component.pids,
+        last_resort: component.last_resort.word().to_owned(),
         loose: loose.map(|stray| format!("{} ({})", stray.process, stray.comm)).collect(),
     }
 }

@@ -1,13 +1,18 @@
 //! What the daemon says: log lines of outcomes, the account of a restore.
 
 use crate::enforce::{Giving, Returned};
-use crate::model::{Finding, FindingKind, Outcome, Severity, Verdict};
+use crate::model::{Finding, FindingKind, Means, Outcome, OutcomeOf, Severity, Verdict};
 
 /// One log line for one outcome.
 pub(super) fn log_outcome(outcome: &Outcome) {
     let component = outcome.component.as_ref().map_or("-", |name| name.as_str());
     let (cgroup, dur_usec) = (outcome.path.as_str(), outcome.took.0);
     match &outcome.verdict {
+        Verdict::Applied
+            if matches!(outcome.of, OutcomeOf::Relief { means: Means::Kill { .. } }) =>
+        {
+            tracing::warn!(component, cgroup, dur_usec, what = ?outcome.of, "killed: memory stayed short whatever was done");
+        }
         Verdict::Applied => {
             tracing::info!(component, cgroup, dur_usec, what = ?outcome.of, "applied")
         }

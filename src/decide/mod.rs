@@ -23,6 +23,7 @@ mod disk;
 pub mod fair;
 mod high;
 mod io;
+mod ladder;
 mod memory;
 mod pids;
 mod place;
@@ -30,6 +31,7 @@ mod pool;
 mod steer;
 mod strategy;
 mod tree;
+mod victim;
 
 pub use steer::Steering;
 
@@ -87,6 +89,8 @@ pub fn decide(
         placements: place::placements(&case),
         entitlement: cpu::entitlement(&case, &housed),
         sharing: case.seats.sharing.clone(),
+        reliefs: steering.reliefs().cloned().collect(),
+        ladder: steering.ladder().cloned(),
         ..Decision::default()
     };
     for component in &housed {
@@ -117,7 +121,17 @@ fn of_component(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
     targets.extend(memory::targets(case, housed));
     targets.extend(io::targets(case, housed));
     targets.extend(pids::targets(case, housed));
+    targets.extend(standstill(case, housed));
     targets
+}
+
+/// Whoever is to stand still, and whoever runs again after it did.
+fn standstill(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
+    let target = |home: &Home| {
+        let (frozen, reason) = case.steering.standstill(home.path())?;
+        Some(housed.target(home, Knob::CgroupFreeze(frozen), reason))
+    };
+    housed.homes.iter().filter_map(target).collect()
 }
 
 fn housed<'a>(policy: &'a Policy, seen: &'a Snapshot) -> Vec<Housed<'a>> {

@@ -6,12 +6,13 @@
 use super::auto_affinity::{Autos, Choice};
 use super::disk::{self, Disks};
 use super::high::{self, High, Holding};
+use super::ladder::{Ladder, Look, Standstill};
 use super::pids::{self, Pids};
 use super::pool::{self, Measured, Pool};
 use super::strategy::{Adaptive, Asking, Parameters};
 use crate::config::{Policy, Strategy};
 use crate::estimate::{Estimator, Rates};
-use crate::model::{IoMax, Level, Resource, Snapshot};
+use crate::model::{IoMax, LadderView, Level, Reason, Relief, Resource, Snapshot};
 use crate::units::{CgroupPath, ComponentName, DeviceId, Millicpu, Ppm, Span, Tick};
 
 /// After the last sign of waiting the cap stays for so long.
@@ -30,6 +31,7 @@ pub struct Steering {
     io: Pressed,
     io_badly: Pressed,
     high: High,
+    ladder: Ladder,
     memory: Pressed,
     /// Memory's level at the last look, and what brought it there when it rose last.
     memory_level: Level,
@@ -138,7 +140,15 @@ impl Steering {
         }
         let pressed = self.memory.update(starves || level >= Level::Warning, seen.at);
         let buffer_percent = parameters.memory_buffer_percent;
-        self.high.update(policy, estimator, seen, high::Press { pressed, level, buffer_percent })
+        let press = high::Press { pressed, level, buffer_percent };
+        let moved = self.high.update(policy, estimator, seen, press);
+        let look = Look { policy, estimator, seen, because: &self.because };
+        self.ladder.update(&look) || moved
+    }
+
+    /// Takes in what came of earlier actions. To be called with every look that has outcomes.
+    pub fn hear(&mut self, seen: &Snapshot) {
+        self.ladder.hear(seen);
     }
 
     /// Rises whenever something that is wanted changes.
@@ -183,6 +193,24 @@ impl Steering {
     /// How many tasks a home that yields may have now; none while it need not yield.
     pub(super) fn pids(&self, home: &CgroupPath) -> Option<pids::Held> {
         self.pids.held(home)
+    }
+
+    /// What is to be done once for memory that is short.
+    pub(super) fn reliefs(&self) -> impl Iterator<Item = &Relief> {
+        self.ladder.reliefs()
+    }
+
+    /// How far provost has gone for memory; none while it is not short.
+    pub(super) const fn ladder(&self) -> Option<&LadderView> {
+        self.ladder.view()
+    }
+
+    /// Whether a home is to stand still, and why; none where that is not for provost to say.
+    pub(super) fn standstill(&self, home: &CgroupPath) -> Option<(bool, Reason)> {
+        Some(match self.ladder.standstill(home)? {
+            Standstill::Frozen => (true, Reason::Frozen { because: self.because.clone() }),
+            Standstill::Resting => (false, Reason::Thawed),
+        })
     }
 
     /// What a home that yields may hold now, and because of what; none while it need not yield.

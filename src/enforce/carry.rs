@@ -102,6 +102,7 @@ impl Executor {
                 }
                 Action::SetUnit { unit, at, changes } => self.set_unit(unit, at, changes, tell),
                 Action::Write { at, change } => self.write(at, change, tell),
+                Action::Relieve { relief } => self.relieve(relief, tell),
             }
         }
     }
@@ -175,10 +176,9 @@ impl Executor {
             Reading::Absent => Verdict::Refused {
                 errno: 0,
                 advice: format!(
-                    "{} has no {} though it was set: the {} controller is not enabled there; see \"provost doctor\"",
+                    "{} has no {} though it was set: its controller is not enabled there; see \"provost doctor\"",
                     group.at().path,
-                    asked.kind(),
-                    asked.kind().controller().word()
+                    asked.kind()
                 ),
             },
             Reading::Failed(fault) => Verdict::Refused { errno: fault.errno, advice: fault.what },
@@ -416,7 +416,7 @@ impl Executor {
     }
 }
 
-fn outcome(
+pub(super) fn outcome(
     component: Option<&ComponentName>,
     path: &CgroupPath,
     of: OutcomeOf,
@@ -428,7 +428,7 @@ fn outcome(
     Outcome { at, component: component.cloned(), path: path.clone(), of, verdict, took }
 }
 
-fn verdict_of(error: Option<WriteError>) -> Verdict {
+pub(super) fn verdict_of(error: Option<WriteError>) -> Verdict {
     match error {
         None => Verdict::Applied,
         Some(error) if error.is_gone() => Verdict::Gone,
@@ -445,6 +445,11 @@ fn refuse(action: &Action, advice: &str, tell: &mut dyn FnMut(Outcome)) {
         | Action::MakeGroup { component, .. }
         | Action::Attach { component, .. } => Some(component),
         Action::Enable { .. } => None,
+        Action::Relieve { relief } => {
+            let of = OutcomeOf::Relief { means: relief.means };
+            tell(outcome(Some(&relief.component), &relief.at.path, of, verdict, started));
+            return;
+        }
         Action::SetUnit { at, changes, .. } => return refuse_knobs(at, changes, advice, tell),
         Action::Write { at, change } => {
             return refuse_knobs(at, std::slice::from_ref(change), advice, tell);

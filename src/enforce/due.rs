@@ -107,7 +107,7 @@ pub(super) fn due<'a>(ledger: &'a Ledger, all: bool, account: &mut Vec<Returned>
 /// Limits are lifted before protection is.
 const fn rank(kind: KnobKind) -> u8 {
     match kind {
-        KnobKind::CpuMaxBurst => 0,
+        KnobKind::CgroupFreeze | KnobKind::CpuMaxBurst => 0,
         KnobKind::MemoryMax
         | KnobKind::MemoryHigh
         | KnobKind::MemorySwapMax

@@ -16,6 +16,7 @@ mod journal;
 mod ledger;
 mod lifecycle;
 mod lift;
+mod relieve;
 mod remember;
 mod undo;
 mod unrecorded;

@@ -34,7 +34,7 @@ impl Executor {
                         self.remember_enabling(&above, controllers);
                     }
                 }
-                Action::Attach { .. } => {}
+                Action::Attach { .. } | Action::Relieve { .. } => {}
             }
             for stray in action.strays() {
                 let (from, to) = (stray.from.clone(), action.path().clone());

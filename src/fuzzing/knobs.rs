@@ -75,7 +75,7 @@ fn kernel_takes(kind: KnobKind, text: &str) -> bool {
         | KnobKind::MemoryMax
         | KnobKind::MemorySwapMax
         | KnobKind::PidsMax => is_limit(text),
-        KnobKind::MemoryOomGroup => matches!(text, "0" | "1"),
+        KnobKind::MemoryOomGroup | KnobKind::CgroupFreeze => matches!(text, "0" | "1"),
         KnobKind::IoMax(device) => {
             let mut words = text.split(' ');
             words.next() == Some(device.to_string().as_str())

@@ -168,6 +168,7 @@ fn explain(file: &str, errno: Errno) -> &'static str {
         ("cpuset.cpus", Errno::ENOSPC) => {
             "a populated group may not be left without CPUs on this kernel"
         }
+        ("memory.reclaim", Errno::EAGAIN) => "the group had less to give, which was taken",
         ("cpu.weight", Errno::EINVAL) => "cpu.idle is set on the group",
         ("cpu.max", Errno::EINVAL) => {
             "the quota must be 1 ms or more, the period 1 ms to 1 s, and the burst no larger than the quota"

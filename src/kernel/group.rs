@@ -146,7 +146,11 @@ impl Group {
     ) -> BTreeMap<KnobKind, Reading<Knob>> {
         let lacks = |controller| controllers.value().is_some_and(|has| !has.contains(&controller));
         let reading = |kind: KnobKind| {
-            if lacks(kind.controller()) { Reading::Absent } else { self.knob_or_absent(kind) }
+            if kind.controller().is_some_and(lacks) {
+                Reading::Absent
+            } else {
+                self.knob_or_absent(kind)
+            }
         };
         let mut knobs: BTreeMap<KnobKind, Reading<Knob>> =
             KnobKind::SINGLE.into_iter().map(|kind| (kind, reading(kind))).collect();

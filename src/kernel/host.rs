@@ -39,6 +39,9 @@ fn with_topology(roots: &Roots, online: CpuSet, topology: Topology) -> HostView 
         disks: devices::disks(&roots.sys, &roots.cgroup),
         systemd: roots.run.join("systemd/system").is_dir(),
         sched_ext: sched_ext(&roots.sys),
+        // Its group is there while it runs, and goes with its last process.
+        oomd: roots.cgroup.join("system.slice/systemd-oomd.service").is_dir(),
+        reclaim: roots.cgroup.join("memory.reclaim").exists(),
     }
 }
 

@@ -22,6 +22,7 @@ pub mod poll;
 pub mod probe;
 pub mod proc_events;
 pub mod process;
+pub mod relief;
 pub mod sampler;
 pub mod stall;
 pub mod systemd;

@@ -180,7 +180,7 @@ fn put_back(fs: &super::CgroupFs, pid: i32, from: Option<CgroupPath>) {
     }
 }
 
-fn file(group: &Group, name: &str, value: &str) -> Result<(), WriteError> {
+pub(super) fn file(group: &Group, name: &str, value: &str) -> Result<(), WriteError> {
     let failed =
         |errno| WriteError { path: group.name_of(name), value: value.trim_end().to_owned(), errno };
     let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;

@@ -1,6 +1,6 @@
 //! What to do, in order, each step with what is needed to undo it. The executor has no choices left.
 
-use super::{Controller, Home, Knob, Reading, Reason, Stray};
+use super::{Controller, Home, Knob, Reading, Reason, Relief, Stray};
 use crate::units::{CgroupPath, CgroupRef, ComponentName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -93,6 +93,11 @@ pub enum Action {
         /// The knob.
         change: Change,
     },
+    /// Do something once for memory that is short.
+    Relieve {
+        /// What, where and why.
+        relief: Relief,
+    },
 }
 
 impl Action {
@@ -104,7 +109,7 @@ impl Action {
             | Self::MakeGroup { changes, .. }
             | Self::SetUnit { changes, .. } => changes,
             Self::Write { change, .. } => std::slice::from_ref(change),
-            Self::Attach { .. } | Self::Enable { .. } => &[],
+            Self::Attach { .. } | Self::Enable { .. } | Self::Relieve { .. } => &[],
         }
     }
 
@@ -115,7 +120,10 @@ impl Action {
             Self::MakeScope { strays, .. }
             | Self::MakeGroup { strays, .. }
             | Self::Attach { strays, .. } => strays,
-            Self::SetUnit { .. } | Self::Write { .. } | Self::Enable { .. } => &[],
+            Self::SetUnit { .. }
+            | Self::Write { .. }
+            | Self::Enable { .. }
+            | Self::Relieve { .. } => &[],
         }
     }
 
@@ -125,7 +133,10 @@ impl Action {
         match self {
             Self::MakeScope { path, .. } | Self::MakeGroup { path, .. } => path,
             Self::Attach { home, .. } => home.path(),
-            Self::Enable { at, .. } | Self::SetUnit { at, .. } | Self::Write { at, .. } => &at.path,
+            Self::Enable { at, .. }
+            | Self::SetUnit { at, .. }
+            | Self::Write { at, .. }
+            | Self::Relieve { relief: Relief { at, .. } } => &at.path,
         }
     }
 }

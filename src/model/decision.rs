@@ -1,6 +1,6 @@
 //! What is wanted, and why.
 
-use super::{HomeKind, Knob, KnobKind, Stray};
+use super::{HomeKind, Knob, KnobKind, LadderView, Relief, Stray};
 use crate::units::{Bytes, CgroupPath, ComponentName, CpuSet, Millicpu, Span};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -64,6 +64,13 @@ pub enum Reason {
     },
     /// Without room in swap its memory cannot be taken back, and it was slowed down for as long as that is of use.
     LetGo,
+    /// It stands still: memory is short, and what was done before did not help.
+    Frozen {
+        /// Who waits, or what is short, as a clause.
+        because: String,
+    },
+    /// It stood still and runs again for a while.
+    Thawed,
     /// It has CPUs that no other component uses.
     OwnCpus {
         /// How many it is to have.
@@ -101,6 +108,8 @@ impl Reason {
                 | Self::YieldsMemory { .. }
                 | Self::YieldsPids { .. }
                 | Self::LetGo
+                | Self::Frozen { .. }
+                | Self::Thawed
                 | Self::YieldsNoMore
         )
     }
@@ -108,7 +117,7 @@ impl Reason {
     /// Whether what was there before provost comes back.
     #[must_use]
     pub const fn gives_back(&self) -> bool {
-        matches!(self, Self::NoLongerConfigured | Self::LetGo | Self::YieldsNoMore)
+        matches!(self, Self::NoLongerConfigured | Self::LetGo | Self::Thawed | Self::YieldsNoMore)
     }
 }
 
@@ -146,6 +155,13 @@ impl fmt::Display for Reason {
             ),
             Self::LetGo => f.write_str(
                 "let go: its memory cannot be swapped out, and slowing it down for half a minute did not make it give any back",
+            ),
+            Self::Frozen { because } => write!(
+                f,
+                "stands still: {because}, and limits did not help; for half a minute at most, then it runs for a third of that at least"
+            ),
+            Self::Thawed => f.write_str(
+                "runs again: nobody stands still for longer than half a minute, or for more than three quarters of the time",
             ),
             Self::OwnCpus { asked, balanced, cores, caches, nodes } => {
                 let spread = if *balanced { ", spread" } else { "" };
@@ -229,6 +245,10 @@ pub struct Decision {
     pub held: Vec<Held>,
     /// Each component's CPU entitlement.
     pub entitlement: BTreeMap<ComponentName, Millicpu>,
+    /// What is done once for memory that is short.
+    pub reliefs: Vec<Relief>,
+    /// How far provost has gone for memory; none while it is not short.
+    pub ladder: Option<LadderView>,
     /// Who shares CPUs though it is to have some of its own, and why.
     pub sharing: BTreeMap<ComponentName, String>,
 }

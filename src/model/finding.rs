@@ -60,6 +60,8 @@ pub enum FindingKind {
     Stalled,
     /// Writes wait for their turn.
     Deferred,
+    /// Memory stays short whatever is done.
+    Short,
     /// A defect in provost itself.
     Bug,
 }

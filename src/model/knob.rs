@@ -74,11 +74,13 @@ pub enum KnobKind {
     IoBfqWeight,
     /// `pids.max`, since 4.5.
     PidsMax,
+    /// `cgroup.freeze`, since 5.2.
+    CgroupFreeze,
 }
 
 impl KnobKind {
     /// Every kind that has one value per cgroup; `io.max` has one per device besides.
-    pub const SINGLE: [Self; 13] = [
+    pub const SINGLE: [Self; 14] = [
         Self::CpuWeight,
         Self::CpuMax,
         Self::CpuMaxBurst,
@@ -92,6 +94,7 @@ impl KnobKind {
         Self::IoWeight,
         Self::IoBfqWeight,
         Self::PidsMax,
+        Self::CgroupFreeze,
     ];
 
     /// The interface file's name.
@@ -112,13 +115,14 @@ impl KnobKind {
             Self::IoWeight => "io.weight",
             Self::IoBfqWeight => "io.bfq.weight",
             Self::PidsMax => "pids.max",
+            Self::CgroupFreeze => "cgroup.freeze",
         }
     }
 
-    /// The controller that provides the file.
+    /// The controller that provides the file; none where every group but the root has it.
     #[must_use]
-    pub const fn controller(self) -> Controller {
-        match self {
+    pub const fn controller(self) -> Option<Controller> {
+        Some(match self {
             Self::CpuWeight | Self::CpuMax | Self::CpuMaxBurst => Controller::Cpu,
             Self::CpusetCpus => Controller::Cpuset,
             Self::MemoryMin
@@ -129,7 +133,8 @@ impl KnobKind {
             | Self::MemoryOomGroup => Controller::Memory,
             Self::IoMax(_) | Self::IoWeight | Self::IoBfqWeight => Controller::Io,
             Self::PidsMax => Controller::Pids,
-        }
+            Self::CgroupFreeze => return None,
+        })
     }
 
     /// Whether writing it may reclaim memory or kill inside `write(2)`, so that it must never happen on the control loop.
@@ -156,6 +161,7 @@ impl KnobKind {
             Self::IoWeight => Knob::IoWeight(Weight::DEFAULT),
             Self::IoBfqWeight => Knob::IoBfqWeight(Weight::DEFAULT),
             Self::PidsMax => Knob::PidsMax(Limit::Max),
+            Self::CgroupFreeze => Knob::CgroupFreeze(false),
         }
     }
 }
@@ -248,6 +254,8 @@ pub enum Knob {
     IoBfqWeight(Weight),
     /// Number of tasks; further forks fail with EAGAIN. Processes that move in are not counted against it.
     PidsMax(Limit<u64>),
+    /// Whether all tasks of the group and below stand still. They can be killed.
+    CgroupFreeze(bool),
 }
 
 /// A text that the kernel should not have produced.
@@ -279,6 +287,7 @@ impl Knob {
             Self::IoWeight(_) => KnobKind::IoWeight,
             Self::IoBfqWeight(_) => KnobKind::IoBfqWeight,
             Self::PidsMax(_) => KnobKind::PidsMax,
+            Self::CgroupFreeze(_) => KnobKind::CgroupFreeze,
         }
     }
 
@@ -300,7 +309,7 @@ impl Knob {
             | Self::MemoryHigh(limit)
             | Self::MemoryMax(limit)
             | Self::MemorySwapMax(limit) => number_or_max(limit.map(|bytes| bytes.0)),
-            Self::MemoryOomGroup(on) => u8::from(*on).to_string(),
+            Self::MemoryOomGroup(on) | Self::CgroupFreeze(on) => u8::from(*on).to_string(),
             Self::IoMax(device, max) => format!(
                 "{device} rbps={} wbps={} riops={} wiops={}",
                 number_or_max(max.rbps.map(|bytes| bytes.0)),
@@ -333,6 +342,7 @@ impl Knob {
             KnobKind::MemoryOomGroup => number(text).map(|on| Self::MemoryOomGroup(on != 0)),
             KnobKind::IoMax(device) => io_max(device, text).map(|max| Self::IoMax(device, max)),
             KnobKind::PidsMax => limit(text).map(Self::PidsMax),
+            KnobKind::CgroupFreeze => number(text).map(|on| Self::CgroupFreeze(on != 0)),
         };
         parsed.ok_or_else(|| KnobParseError { kind, text: text.chars().take(200).collect() })
     }
@@ -355,7 +365,8 @@ impl Knob {
             | Self::IoMax(..)
             | Self::IoWeight(_)
             | Self::IoBfqWeight(_)
-            | Self::PidsMax(_) => self.clone(),
+            | Self::PidsMax(_)
+            | Self::CgroupFreeze(_) => self.clone(),
         }
     }
 }
@@ -377,6 +388,7 @@ impl fmt::Display for Knob {
             | Self::MemoryMax(limit)
             | Self::MemorySwapMax(limit) => limit.fmt(f),
             Self::MemoryOomGroup(on) => f.pad(if *on { "on" } else { "off" }),
+            Self::CgroupFreeze(on) => f.pad(if *on { "frozen" } else { "running" }),
             Self::IoMax(_, max) => max.fmt(f),
             Self::PidsMax(limit) => limit.fmt(f),
         }

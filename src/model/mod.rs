@@ -9,6 +9,7 @@ mod decision;
 mod filesystem;
 mod finding;
 mod knob;
+mod ladder;
 mod outcome;
 mod pressure;
 mod record;
@@ -22,6 +23,7 @@ pub use decision::{Decision, Held, Placement, Reason, Target};
 pub use filesystem::{FileSystem, FileSystemView, Room};
 pub use finding::{Finding, FindingKind, Severity};
 pub use knob::{Controller, IoMax, Knob, KnobKind, KnobParseError};
+pub use ladder::{Hit, LadderView, Means, Radius, Relief, Rung};
 pub use outcome::{Outcome, OutcomeOf, Verdict};
 pub use pressure::{
     Amounts, Bottleneck, Bound, Cause, ComponentEstimate, DiskRate, Each, Estimate, HostUse,

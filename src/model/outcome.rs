@@ -1,6 +1,6 @@
 //! What came of an action, read back from the kernel.
 
-use super::{Knob, KnobKind};
+use super::{Knob, KnobKind, Means};
 use crate::units::{CgroupId, CgroupPath, ComponentName, ProcId, Span, Tick};
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +56,11 @@ pub enum OutcomeOf {
     },
     /// A group or scope that was made, or controllers that were enabled.
     Group,
+    /// Something that was done once for memory that is short.
+    Relief {
+        /// What.
+        means: Means,
+    },
 }
 
 /// What came of one action's part.

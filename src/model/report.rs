@@ -1,6 +1,8 @@
 //! The status report: one document behind `provost status`, `provost explain` and the metrics.
 
-use super::{CpuClass, Disk, Estimate, Finding, HomeKind, Knob, KnobKind, Priority, Usage};
+use super::{
+    CpuClass, Disk, Estimate, Finding, HomeKind, Knob, KnobKind, LadderView, Priority, Usage,
+};
 use crate::units::{Bytes, CgroupPath, ComponentName, CpuSet, Limit, Millicpu, ProcId, Span, Tick};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +35,9 @@ pub struct Report {
     pub components: Vec<ComponentReport>,
     /// How scarce each resource is, and what each component uses, wants and waits for.
     pub estimate: Estimate,
+    /// How far provost has gone for memory; none while it is not short.
+    #[serde(default)]
+    pub ladder: Option<LadderView>,
     /// What a person should know, gravest first.
     pub findings: Vec<Finding>,
     /// How fast loose processes were placed.
@@ -90,6 +95,9 @@ pub struct ComponentReport {
     pub memory_ceiling: Limit<Bytes>,
     /// The most tasks.
     pub pids_ceiling: Limit<u64>,
+    /// What may be done to it when memory stays short whatever the limits: `none`, `freeze` or `kill`.
+    #[serde(default)]
+    pub last_resort: String,
     /// Loose processes that are not in place yet.
     pub loose: Vec<String>,
 }

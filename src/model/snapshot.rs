@@ -222,6 +222,10 @@ pub struct HostView {
     pub systemd: bool,
     /// The sched_ext scheduler that divides CPU time instead of the kernel's own (Linux 6.12).
     pub sched_ext: Option<String>,
+    /// Whether systemd-oomd runs, which kills by its own rules.
+    pub oomd: bool,
+    /// Whether there is `memory.reclaim`, since Linux 5.19.
+    pub reclaim: bool,
 }
 
 /// How busy the whole host is, as counters and levels of one moment.

@@ -178,8 +178,9 @@ pub fn is_settled(value: &Knob, wanted: &Knob, reason: &Reason) -> bool {
 
 /// Whether a missing file of a group that provost writes directly appears once the parent enables the controller.
 fn can_appear(seen: &Snapshot, target: &Target) -> bool {
-    let controller = target.knob.kind().controller();
-    let Some(group) = seen.groups.get(&target.at) else {
+    let (Some(controller), Some(group)) =
+        (target.knob.kind().controller(), seen.groups.get(&target.at))
+    else {
         return false;
     };
     let enabled = group.controllers.value().is_some_and(|has| has.contains(&controller));
@@ -202,8 +203,10 @@ fn is_ours(seen: &Snapshot, target: &Target) -> bool {
 
 fn missing(target: &Target) -> String {
     let kind = target.knob.kind();
+    let controller = kind.controller().map_or_else(String::new, |controller| {
+        format!("the {} controller is not enabled by its parent, or ", controller.word())
+    });
     format!(
-        "{kind} is missing there: the {} controller is not enabled by its parent, or this kernel lacks the file; see \"provost doctor\"",
-        kind.controller().word()
+        "{kind} is missing there: {controller}this kernel lacks the file; see \"provost doctor\""
     )
 }

@@ -13,12 +13,15 @@
 //! - **L7** all `memory.min` of homes together stay within half of RAM.
 //! - **L8** nobody is moved out of a service, nor process 1.
 //! - **L9** no knob of one group is set to two values.
+//! - **L10** nobody is frozen in whose group, or below it, somebody else's component lives.
+//! - **L11** memory is reclaimed only from homes of components that yield, and nobody is killed unless the component allows it, the group is
+//!   a home of it, and nobody protected and nobody else's component lives there.
 
-use crate::config::Policy;
+use crate::config::{LastResort, Policy};
 use crate::model::{
-    Action, Change, Finding, FindingKind, Home, Knob, KnobKind, Plan, Severity, Snapshot,
+    Action, Change, Finding, FindingKind, Home, Knob, KnobKind, Means, Plan, Severity, Snapshot,
 };
-use crate::units::{Bytes, CgroupPath, CpuTime, Limit, Millicpu};
+use crate::units::{Bytes, CgroupPath, ComponentName, CpuTime, Limit, Millicpu};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Below this a memory limit is a freeze in disguise: a process cannot even start.
@@ -59,11 +62,13 @@ pub fn lint(policy: &Policy, seen: &Snapshot, plan: &Plan) -> Vec<Finding> {
     for action in &plan.actions {
         linter.protected(action);
         linter.moves(action);
+        linter.relieving(action);
         for change in action.changes() {
             linter.limits(action.path(), change);
             linter.floors(action.path(), change);
             linter.killing(action.path(), change);
             linter.cpus(action.path(), change);
+            linter.freezing(action.path(), change);
         }
     }
     linter.consistency(plan);
@@ -138,7 +143,8 @@ impl Linter<'_> {
             | Knob::IoMax(..)
             | Knob::IoWeight(_)
             | Knob::IoBfqWeight(_)
-            | Knob::PidsMax(Limit::Max) => false,
+            | Knob::PidsMax(Limit::Max)
+            | Knob::CgroupFreeze(_) => false,
         };
         if too_low {
             let text = format!("{} of {} would be a freeze", change.new.kind(), change.new);
@@ -174,6 +180,39 @@ impl Linter<'_> {
             let text = format!("CPUs {cpus} are not all online ({})", self.seen.host.online);
             self.broken("L6", path, &text);
         }
+    }
+
+    fn freezing(&mut self, path: &CgroupPath, change: &Change) {
+        if change.new != Knob::CgroupFreeze(true) || change.reason.gives_back() {
+            return;
+        }
+        if let Some(home) = self.other_home(path, change.component.as_ref()) {
+            let text = format!("{} of another component would stand still with it", home.path());
+            self.broken("L10", path, &text);
+        }
+    }
+
+    fn relieving(&mut self, action: &Action) {
+        let Action::Relieve { relief } = action else { return };
+        let path = &relief.at.path;
+        let component = self.policy.components.get(&relief.component).filter(|one| one.yields);
+        let is_home = |home: &Home| home.at == relief.at;
+        let homes = self.seen.homes.get(&relief.component);
+        let lives = homes.is_some_and(|homes| homes.iter().any(is_home));
+        let allowed = component.filter(|_| lives).is_some_and(|component| match relief.means {
+            Means::Reclaim { .. } => true,
+            Means::Kill { .. } => component.last_resort == LastResort::Kill,
+        });
+        let protected = self.seen.groups.get(path).is_none_or(|group| group.holds_protected);
+        if !allowed || protected || self.other_home(path, Some(&relief.component)).is_some() {
+            self.broken("L11", path, &format!("to {} is not allowed there", relief.means));
+        }
+    }
+
+    /// A home of another component at the place or below it.
+    fn other_home(&self, path: &CgroupPath, component: Option<&ComponentName>) -> Option<Home> {
+        let others = self.seen.homes.iter().filter(|(name, _)| component != Some(name));
+        others.flat_map(|(_, homes)| homes).find(|home| path.contains(home.path())).cloned()
     }
 
     fn moves(&mut self, action: &Action) {
@@ -280,7 +319,8 @@ const fn is_limit(knob: &Knob) -> bool {
         | Knob::MemoryMax(_)
         | Knob::MemorySwapMax(_)
         | Knob::IoMax(..)
-        | Knob::PidsMax(_) => true,
+        | Knob::PidsMax(_)
+        | Knob::CgroupFreeze(_) => true,
         Knob::CpuWeight(_)
         | Knob::CpuMaxBurst(_)
         | Knob::MemoryMin(_)

@@ -18,9 +18,11 @@ use crate::model::{Decision, Plan, Snapshot};
 #[must_use]
 pub fn plan(ownership: &Ownership, seen: &Snapshot, decision: &Decision) -> (Plan, Vec<Skipped>) {
     let Drafted { changes, skipped } = diff::changes(ownership, seen, decision);
-    let mut actions = order::placements(seen, decision);
+    let (mut actions, reclaims) = order::reliefs(decision);
+    actions.extend(order::placements(seen, decision));
     actions.extend(order::enablings(seen, &changes));
     actions.extend(order::ordered(seen, decision, changes));
+    actions.extend(reclaims);
     (Plan { actions }, skipped)
 }
 

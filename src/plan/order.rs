@@ -16,8 +16,8 @@
 //! depends only on the set of changes.
 
 use crate::model::{
-    Action, Change, Controller, Decision, HomeKind, Knob, KnobKind, Placement, Reading, Snapshot,
-    Target, Via,
+    Action, Change, Controller, Decision, HomeKind, Knob, KnobKind, Means, Placement, Reading,
+    Relief, Snapshot, Target, Via,
 };
 use crate::units::{CgroupPath, CgroupRef};
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,12 +55,22 @@ fn action(seen: &Snapshot, placement: &Placement) -> Option<Action> {
             Some(Action::MakeScope { component, unit, slice, path, strays, changes })
         }
         HomeKind::OwnGroup => {
-            let needed = changes.iter().map(|change| change.new.kind().controller());
+            let needed = changes.iter().filter_map(|change| change.new.kind().controller());
             let controllers = needed.chain([Controller::Cpu]).collect();
             Some(Action::MakeGroup { component, path, controllers, strays, changes })
         }
         HomeKind::Unit { .. } | HomeKind::Container { .. } | HomeKind::Group => None,
     }
+}
+
+/// What is done once for memory that is short: killing before all else, reclaim after what gives more.
+pub(super) fn reliefs(decision: &Decision) -> (Vec<Action>, Vec<Action>) {
+    let kills = |relief: &&Relief| matches!(relief.means, Means::Kill { .. });
+    let (first, last): (Vec<&Relief>, Vec<&Relief>) = decision.reliefs.iter().partition(kills);
+    let actions = |reliefs: Vec<&Relief>| {
+        reliefs.into_iter().map(|relief| Action::Relieve { relief: relief.clone() }).collect()
+    };
+    (actions(first), actions(last))
 }
 
 /// Controllers that the parents of own groups must enable before a changed knob's file appears.
@@ -71,8 +81,8 @@ pub(super) fn enablings(seen: &Snapshot, changes: &[(CgroupPath, Change)]) -> Ve
         if !by_file || change.old != Reading::Absent {
             continue;
         }
-        if let Some(parent) = path.parent() {
-            wanted.entry(parent).or_default().insert(change.new.kind().controller());
+        if let (Some(parent), Some(controller)) = (path.parent(), change.new.kind().controller()) {
+            wanted.entry(parent).or_default().insert(controller);
         }
     }
     let action = |(path, controllers): (CgroupPath, BTreeSet<Controller>)| {
@@ -138,6 +148,7 @@ fn push(actions: &mut Vec<Action>, at: CgroupRef, via: &Via, change: Change, sam
                 | Action::Attach { .. }
                 | Action::Enable { .. }
                 | Action::SetUnit { .. }
+                | Action::Relieve { .. }
                 | Action::Write { .. } => break,
             }
         }
@@ -147,7 +158,13 @@ fn push(actions: &mut Vec<Action>, at: CgroupRef, via: &Via, change: Change, sam
 
 /// Whether systemd has a runtime property for the knob.
 const fn is_property(kind: KnobKind) -> bool {
-    !matches!(kind, KnobKind::CpuMaxBurst | KnobKind::MemoryOomGroup | KnobKind::IoBfqWeight)
+    !matches!(
+        kind,
+        KnobKind::CpuMaxBurst
+            | KnobKind::MemoryOomGroup
+            | KnobKind::IoBfqWeight
+            | KnobKind::CgroupFreeze
+    )
 }
 
 fn rewrite_what_systemd_resets(seen: &Snapshot, decision: &Decision, actions: &mut Vec<Action>) {
@@ -222,6 +239,8 @@ fn phase(change: &Change) -> Phase {
             }
             Some(_) | None => Phase::Tighten,
         },
+        Knob::CgroupFreeze(true) => Phase::Tighten,
+        Knob::CgroupFreeze(false) => Phase::Relax,
         // A burst follows its quota: raised after the quota was raised, lowered before it is lowered.
         Knob::CpuMaxBurst(_)
         | Knob::MemoryHigh(_)
@@ -241,6 +260,7 @@ fn phase(change: &Change) -> Phase {
 fn rank(change: &Change, own_phase: Phase) -> u8 {
     match (own_phase, change.new.kind()) {
         (Phase::Relax, KnobKind::CpuMaxBurst) => 9,
+        (Phase::Relax, KnobKind::CgroupFreeze) => 10,
         (Phase::Relax, _) => 0,
         // Not there yet: the file appears when the unit's quota is set.
         (Phase::Tighten, KnobKind::CpuMaxBurst) if change.old == Reading::Absent => 12,
@@ -256,6 +276,7 @@ fn rank(change: &Change, own_phase: Phase) -> u8 {
             KnobKind::CpusetCpus => 8,
             KnobKind::MemorySwapMax => 9,
             KnobKind::MemoryMax => 10,
+            KnobKind::CgroupFreeze => 11,
             KnobKind::CpuWeight
             | KnobKind::IoWeight
             | KnobKind::IoBfqWeight

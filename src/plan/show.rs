@@ -1,6 +1,6 @@
 //! A plan as people read it: one line per knob, `old -> new (reason)`.
 
-use crate::model::{Action, Change, Knob, Plan, Reading, Stray, Via};
+use crate::model::{Action, Change, Knob, Plan, Reading, Relief, Stray, Via};
 use crate::units::Bytes;
 
 /// One line of a shown plan.
@@ -44,6 +44,7 @@ fn via(action: &Action) -> Via {
         Action::MakeGroup { .. }
         | Action::Attach { .. }
         | Action::Enable { .. }
+        | Action::Relieve { .. }
         | Action::Write { .. } => Via::File,
     }
 }
@@ -77,6 +78,20 @@ fn old(reading: &Reading<Knob>) -> String {
     }
 }
 
+fn relieve(relief: &Relief) -> Line {
+    let dash = || "-".to_owned();
+    Line {
+        component: relief.component.to_string(),
+        at: relief.at.path.to_string(),
+        what: relief.means.to_string(),
+        old: dash(),
+        new: dash(),
+        effective: dash(),
+        via: "file".to_owned(),
+        reason: relief.because.clone(),
+    }
+}
+
 fn structure(action: &Action) -> Vec<Line> {
     let (name, what, via) = match action {
         Action::MakeScope { component, unit, .. } => {
@@ -88,6 +103,7 @@ fn structure(action: &Action) -> Vec<Line> {
             let words: Vec<&str> = controllers.iter().map(|controller| controller.word()).collect();
             (None, format!("enable {}", words.join(" ")), "file")
         }
+        Action::Relieve { relief } => return vec![relieve(relief)],
         Action::SetUnit { .. } | Action::Write { .. } => return Vec::new(),
     };
     let line = |what: String, old: String, new: String, reason: &str| Line {

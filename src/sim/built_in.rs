@@ -23,7 +23,7 @@ macro_rules! built_in {
 }
 
 /// All of them, the calm ones first.
-pub const BUILT_IN: [BuiltIn; 15] = built_in![
+pub const BUILT_IN: [BuiltIn; 16] = built_in![
     "steady",
     "steps",
     "squares",
@@ -33,6 +33,7 @@ pub const BUILT_IN: [BuiltIn; 15] = built_in![
     "fork-bomb",
     "fork-storm",
     "memory-hog",
+    "last-resort",
     "disk-hog",
     "restart-storm",
     "thousand",

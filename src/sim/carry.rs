@@ -60,6 +60,7 @@ pub(super) fn carry_out(plant: &mut Plant, plan: &Plan, dice: &mut Dice) -> Vec<
                     outcomes.push(write(plant, at, change, (fault, false)));
                 }
             }
+            Action::Relieve { relief } => outcomes.push(plant.relieve(relief)),
             // The model has no loose processes, and every controller is on.
             Action::MakeScope { .. }
             | Action::MakeGroup { .. }

@@ -27,6 +27,7 @@ pub(super) fn tick(tree: &Tree, groups: &mut [Group], cores: u64, until: u64) ->
         let need = group.leaf.as_ref().map_or(0, |leaf| {
             let lived = &leaf.lived;
             let awake = TICK - lived.memory_stall.max(lived.io_stall).min(TICK);
+            let awake = if group.knobs.set.frozen { 0 } else { awake };
             scaled(leaf.demand.cpu, awake, TICK)
         });
         group.cpu = Want { need, cap, weight: group.knobs.set.cpu_weight, ..Want::default() };

@@ -135,7 +135,8 @@ fn add(counters: &mut Counters, [read, written, reads, writes]: [u64; 4]) {
 }
 
 fn asks(group: &Group, number: usize, disk: &Disk) -> Asked {
-    let Some(leaf) = group.leaf.as_ref().filter(|leaf| leaf.load.disk == number) else {
+    let running = |leaf: &&Leaf| leaf.load.disk == number && !group.knobs.set.frozen;
+    let Some(leaf) = group.leaf.as_ref().filter(running) else {
         return Asked::default();
     };
     let request = leaf.load.request;

@@ -32,6 +32,8 @@ pub(super) fn host(
         disks,
         systemd: true,
         sched_ext: None,
+        oomd: false,
+        reclaim: true,
     }
 }
 

@@ -103,9 +103,10 @@ fn room(tree: &Tree, groups: &[Group], host: &Host, number: usize) -> u64 {
     tree.upward(number).map(left).min().unwrap_or(0)
 }
 
-/// Frees what the program does not want any more.
+/// Frees what the program does not want any more, unless it stands still.
 fn shrink(tree: &Tree, groups: &mut [Group], host: &mut Host, number: usize) {
-    let Some(leaf) = groups.get_mut(number).and_then(|group| group.leaf.as_mut()) else { return };
+    let running = groups.get_mut(number).filter(|group| !group.knobs.set.frozen);
+    let Some(leaf) = running.and_then(|group| group.leaf.as_mut()) else { return };
     let surplus = (leaf.anon + leaf.swap).saturating_sub(leaf.demand.memory);
     let from_swap = surplus.min(leaf.swap);
     let from_anon = surplus - from_swap;
@@ -142,8 +143,10 @@ fn limit_was_lowered(
 
 /// What a leaf wants to charge: new memory, and evicted pages back. None for nothing.
 fn wanted(groups: &mut [Group], number: usize) -> Option<u64> {
-    let leaf = groups.get_mut(number)?.leaf.as_mut()?;
-    if leaf.dead_until.is_some() {
+    let group = groups.get_mut(number)?;
+    let frozen = group.knobs.set.frozen;
+    let leaf = group.leaf.as_mut()?;
+    if frozen || leaf.dead_until.is_some() {
         return None;
     }
     if leaf.delay > 0 {
@@ -282,17 +285,22 @@ fn kill(tree: &Tree, groups: &mut [Group], host: &mut Host, (below, now): (usize
         }
     }
     let Some((_, number)) = victim else { return false };
-    if let Some(leaf) = groups.get_mut(number).and_then(|group| group.leaf.as_mut()) {
-        leaf.dead_until = Some(now + RESTART);
-        leaf.lived.killed = true;
-    }
-    empty(tree, groups, host, number);
+    end(tree, groups, host, (number, now));
     for above in tree.upward(number) {
         if let Some(group) = groups.get_mut(above) {
             group.oom_kills += 1;
         }
     }
     true
+}
+
+/// Ends a leaf's program for a while.
+pub(super) fn end(tree: &Tree, groups: &mut [Group], host: &mut Host, (number, now): (usize, u64)) {
+    if let Some(leaf) = groups.get_mut(number).and_then(|group| group.leaf.as_mut()) {
+        leaf.dead_until = Some(now + RESTART);
+        leaf.lived.killed = true;
+    }
+    empty(tree, groups, host, number);
 }
 
 /// Takes everything from a leaf: it was killed, or its unit is restarted.

@@ -16,17 +16,20 @@
 use super::group::{Counters, Demand, Group, Leaf, Lived, Load, TICK, Waits};
 use super::io::{self, Disk};
 use super::memory::{self, Host};
+use super::reclaim::{Pool, reclaim};
 use super::settings::Knobs;
 use super::share::{Tree, Want, scaled};
 use super::{cpu, pids};
-use crate::model::{HostView, Knob, Priority};
-use crate::units::{CgroupId, CgroupPath, ComponentName, DeviceId, Tick};
+use crate::model::{HostView, Knob, Means, Outcome, OutcomeOf, Priority, Relief, Verdict};
+use crate::units::{CgroupId, CgroupPath, ComponentName, DeviceId, Span, Tick};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The model's clock starts here, so that nothing happens at a boot time of zero.
 const START: u64 = 60_000_000;
 /// What the kernel keeps of the memory for itself, as a part of 32.
 const KERNEL_PART: u64 = 32;
+/// Less could be reclaimed than was asked for.
+const EAGAIN: i32 = 11;
 /// Tasks beside all loads: kernel threads and systemd.
 const SYSTEM_TASKS: u64 = 200;
 
@@ -272,6 +275,38 @@ impl Plant {
         };
         if group.knobs.write(knob, page).is_ok() {
             self.generation += 1;
+        }
+    }
+
+    /// Reclaims or kills, as the kernel does at once.
+    pub(super) fn relieve(&mut self, relief: &Relief) -> Outcome {
+        let now = self.awake;
+        let number = self.find(&relief.at.path);
+        let is_there =
+            |number: &usize| self.groups.get(*number).is_some_and(|group| group.id == relief.at.id);
+        let verdict = match (number.filter(is_there), relief.means) {
+            (None, _) => Verdict::Gone,
+            (Some(number), Means::Reclaim { bytes }) => {
+                let wanted = (Pool::Group(number), bytes.0);
+                if reclaim(&self.tree, &mut self.groups, &mut self.memory, wanted) < bytes.0 {
+                    let advice = "the group had less to give".to_owned();
+                    Verdict::Refused { errno: EAGAIN, advice }
+                } else {
+                    Verdict::Applied
+                }
+            }
+            (Some(number), Means::Kill { .. }) => {
+                memory::end(&self.tree, &mut self.groups, &mut self.memory, (number, now));
+                Verdict::Applied
+            }
+        };
+        Outcome {
+            at: self.now(),
+            component: Some(relief.component.clone()),
+            path: relief.at.path.clone(),
+            of: OutcomeOf::Relief { means: relief.means },
+            verdict,
+            took: Span::ZERO,
         }
     }
 

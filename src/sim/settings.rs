@@ -39,6 +39,7 @@ pub(super) struct Settings {
     pub(super) bfq_weight: u64,
     pub(super) io_max: Vec<(DeviceId, IoMax)>,
     pub(super) pids_max: u64,
+    pub(super) frozen: bool,
 }
 
 impl Knobs {
@@ -95,7 +96,8 @@ impl Knobs {
             | Knob::MemorySwapMax(_)
             | Knob::MemoryOomGroup(_)
             | Knob::IoWeight(_)
-            | Knob::PidsMax(_) => Ok(()),
+            | Knob::PidsMax(_)
+            | Knob::CgroupFreeze(_) => Ok(()),
             // `block/bfq-cgroup.c`: 1 to 1000.
             Knob::IoBfqWeight(weight) => refuse(weight.get() > 1000),
         }
@@ -120,6 +122,7 @@ impl Settings {
             bfq_weight: 100,
             io_max: Vec::new(),
             pids_max: u64::MAX,
+            frozen: false,
         };
         let bytes = |limit: &Limit<Bytes>| limit.value().map_or(u64::MAX, |bytes| bytes.0);
         for knob in values.values() {
@@ -145,6 +148,7 @@ impl Settings {
                 }
                 Knob::IoMax(..) => {}
                 Knob::PidsMax(limit) => set.pids_max = limit.value().unwrap_or(u64::MAX),
+                Knob::CgroupFreeze(on) => set.frozen = *on,
             }
         }
         set

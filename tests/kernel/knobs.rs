@@ -39,6 +39,7 @@ fn every_knob_is_written_and_read_back() {
         Knob::MemoryMax(odd(120)),
         Knob::MemorySwapMax(odd(10)),
         Knob::MemoryOomGroup(true),
+        Knob::CgroupFreeze(true),
         Knob::IoWeight(Weight::clamped(55)),
         Knob::IoBfqWeight(Weight::clamped(55)),
         Knob::PidsMax(Limit::At(33)),

@@ -22,6 +22,7 @@ mod faults;
 mod forking;
 mod gate;
 mod knobs;
+mod ladder;
 mod moving;
 mod placing;
 mod pressing;

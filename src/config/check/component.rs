@@ -3,7 +3,9 @@
 use super::{Check, on_leave, priority, strategy};
 use crate::config::issue::{Code, ConfigIssue};
 use crate::config::merged::Key;
-use crate::config::policy::{Affinity, Catch, Component, CpuPolicy, MemoryPolicy, OomPolicy};
+use crate::config::policy::{
+    Affinity, Catch, Component, CpuPolicy, LastResort, MemoryPolicy, OomPolicy,
+};
 use crate::config::raw;
 use crate::model::Priority;
 use crate::units::{Bytes, CpuSet, CpuTime, Limit, Millicpu, Span};
@@ -41,6 +43,7 @@ impl Check<'_> {
         component.on_exit = raw.on_exit.map_or(component.on_exit, on_leave);
         component.auto_scale = raw.auto_scale.unwrap_or(component.auto_scale);
         component.yields = self.yields(key, raw, component.priority);
+        component.last_resort = self.last_resort(key, raw, &component);
         component.strategy = raw.strategy.map(strategy);
         self.heard_strategy(key, &component);
         component.rules = self.rules(key, raw);
@@ -94,6 +97,38 @@ impl Check<'_> {
             self.issues.push(issue);
         }
         yields
+    }
+
+    /// Whoever gives way to nobody is neither frozen nor killed for anybody.
+    fn last_resort(
+        &mut self,
+        key: &Key,
+        raw: &raw::Component,
+        component: &Component,
+    ) -> LastResort {
+        let wanted = match raw.last_resort {
+            None => return LastResort::default_for(component.priority, component.yields),
+            Some(raw::LastResort::None) => LastResort::Nothing,
+            Some(raw::LastResort::Freeze) => LastResort::Freeze,
+            Some(raw::LastResort::Kill) => LastResort::Kill,
+        };
+        if component.yields || wanted == LastResort::Nothing {
+            return wanted;
+        }
+        let who = if component.priority.is_protected() {
+            format!("a component of priority {} is protected", component.priority)
+        } else {
+            "this component does not yield".to_owned()
+        };
+        let message = format!("{who}, so it is never frozen or killed for others");
+        let help = if component.priority.is_protected() {
+            "remove `last-resort`, or give the component the priority \"normal\" or \"low\" and yields = true"
+        } else {
+            "remove `last-resort`, or write yields = true"
+        };
+        let issue = ConfigIssue::error(Code::LastResort, message).help(help);
+        self.report(issue, &key.then("last-resort"), "never done");
+        LastResort::Nothing
     }
 
     /// Others make room for protected components only.

@@ -1,6 +1,7 @@
 //! Stories of memory that gives way, second by second: the host has none left, a job is held, let rise again, and nothing is left behind.
 
 use super::play::Play;
+use crate::config::LastResort;
 use crate::model::{
     Action, Knob, KnobKind, MemoryEvents, MemoryStat, Priority, Psi, PsiLine, Reason, Resource,
 };
@@ -20,6 +21,7 @@ impl Story {
         let web = component("web", Priority::Critical);
         let mut job = component("job", Priority::Low);
         job.memory.high = high;
+        job.last_resort = LastResort::Nothing;
         let mut seen = host();
         add_home(&mut seen, &web, WEB);
         add_home(&mut seen, &job, JOB);
@@ -166,4 +168,40 @@ fn who_does_not_yield_keeps_its_memory() {
     story.play.writes = 0;
     (0..5).for_each(|_| story.second(1000, 998));
     assert_eq!((story.high(), story.play.writes), (Limit::Max, 0));
+}
+
+#[test]
+fn a_job_stands_still_runs_again_and_is_killed_at_the_end() {
+    let mut story = Story::new(Limit::Max);
+    let allow = |story: &mut Story, last_resort| {
+        let rules = &mut story.play.rules.components;
+        rules.values_mut().filter(|one| one.yields).for_each(|one| one.last_resort = last_resort);
+    };
+    allow(&mut story, LastResort::Freeze);
+    let frozen = |story: &Story| {
+        let group = &story.play.seen.groups[&CgroupPath::new(JOB)];
+        group.knob(KnobKind::CgroupFreeze).value() == Some(&Knob::CgroupFreeze(true))
+    };
+    let mut course = Vec::new();
+    for _ in 0..40 {
+        story.second(1000, 998);
+        course.push(frozen(&story));
+        let kills = story.play.actions.iter().any(|act| matches!(act, Action::Relieve { .. }));
+        assert!(!kills, "{:?}", story.play.actions);
+    }
+    let (first, last) = (course.iter().position(|one| *one), course.iter().rposition(|one| *one));
+    let (first, last) = (first.unwrap(), last.unwrap());
+    assert!(first <= 5 && last - first <= 10 && course[first..=last].iter().all(|one| *one));
+    let record = story.play.state.ownership.record(&CgroupPath::new(JOB), KnobKind::CgroupFreeze);
+    assert_eq!(record.unwrap().original, Some(Knob::CgroupFreeze(false)));
+    allow(&mut story, LastResort::Kill);
+    let mut killed = 0;
+    for _ in 0..40 {
+        story.second(1000, 998);
+        let first = story.play.actions.first();
+        killed += usize::from(matches!(first, Some(Action::Relieve { .. })));
+    }
+    assert_eq!(killed, 2, "and then once more, half a minute later");
+    (0..200).for_each(|_| story.second(100, 100));
+    assert!(!frozen(&story));
 }

@@ -1,8 +1,9 @@
 //! Any weather: whatever the load does and whatever fails, the rules hold at every look; and when it is calm again, everything is as before.
 
+use crate::config::LastResort;
 use crate::cycle::{State, step};
 use crate::model::{
-    Action, Change, FindingKind, IoCount, IoMax, Knob, KnobKind, MemoryStat, Outcome, Plan,
+    Action, Change, FindingKind, IoCount, IoMax, Knob, KnobKind, Means, MemoryStat, Outcome, Plan,
     Priority, Psi, PsiLine, ReadFault, Reading, Resource, Snapshot, Verdict,
 };
 use crate::testing::{DISK, add_home, carry_out, component, host, policy, set};
@@ -16,8 +17,13 @@ const PRIORITIES: [Priority; 4] =
 /// The most tasks that one of them may have.
 const CEILING: u64 = 9000;
 /// What of all the knobs follows the load.
-const FOLLOWING: [KnobKind; 4] =
-    [KnobKind::CpuMax, KnobKind::MemoryHigh, KnobKind::IoMax(DISK), KnobKind::PidsMax];
+const FOLLOWING: [KnobKind; 5] = [
+    KnobKind::CpuMax,
+    KnobKind::MemoryHigh,
+    KnobKind::IoMax(DISK),
+    KnobKind::PidsMax,
+    KnobKind::CgroupFreeze,
+];
 
 fn path(name: &str) -> CgroupPath {
     CgroupPath::new(&format!("system.slice/{name}.service"))
@@ -113,6 +119,7 @@ impl World {
             if *name == "scan" {
                 made.cpu.ceiling = Limit::At(Millicpu(1500));
                 made.pids = Limit::At(CEILING);
+                made.last_resort = LastResort::Kill;
             }
             add_home(&mut seen, &made, path(name).as_str());
             made
@@ -250,6 +257,13 @@ impl World {
             prop_assert!(homes.contains(at) || *at == slice, "{} is nobody's home", at);
             for change in action.changes() {
                 self.judge_change(at, change)?;
+            }
+            if let Action::Relieve { relief } = action {
+                let rules = &self.rules.components[&relief.component];
+                let kills = matches!(relief.means, Means::Kill { .. });
+                prop_assert!(rules.yields, "{} is asked of {}", relief.means, at);
+                let allowed = !kills || rules.last_resort == LastResort::Kill;
+                prop_assert!(allowed, "{} is killed", at);
             }
         }
         Ok(())

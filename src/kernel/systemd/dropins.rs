@@ -54,7 +54,10 @@ const fn file_names(kind: KnobKind) -> &'static [&'static str] {
         ],
         KnobKind::IoWeight => &["50-IOWeight.conf"],
         KnobKind::PidsMax => &["50-TasksMax.conf"],
-        KnobKind::CpuMaxBurst | KnobKind::MemoryOomGroup | KnobKind::IoBfqWeight => &[],
+        KnobKind::CpuMaxBurst
+        | KnobKind::MemoryOomGroup
+        | KnobKind::IoBfqWeight
+        | KnobKind::CgroupFreeze => &[],
     }
 }
 

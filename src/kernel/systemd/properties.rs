@@ -19,7 +19,7 @@ const MILLISECOND_USEC: u64 = 1000;
 /// A property's name with its value in the type that systemd expects.
 pub type Property = (&'static str, Value<'static>);
 
-/// The properties that hold a knob; empty where systemd has none (`cpu.max.burst`, `memory.oom.group`).
+/// The properties that hold a knob; empty where systemd has none (`cpu.max.burst`, `memory.oom.group`, `cgroup.freeze`).
 #[must_use]
 pub const fn names(kind: KnobKind) -> &'static [&'static str] {
     match kind {
@@ -36,7 +36,10 @@ pub const fn names(kind: KnobKind) -> &'static [&'static str] {
         }
         KnobKind::IoWeight => &["IOWeight"],
         KnobKind::PidsMax => &["TasksMax"],
-        KnobKind::CpuMaxBurst | KnobKind::MemoryOomGroup | KnobKind::IoBfqWeight => &[],
+        KnobKind::CpuMaxBurst
+        | KnobKind::MemoryOomGroup
+        | KnobKind::IoBfqWeight
+        | KnobKind::CgroupFreeze => &[],
     }
 }
 
@@ -105,7 +108,10 @@ pub fn unset(kinds: &[KnobKind]) -> Vec<Property> {
             | KnobKind::MemorySwapMax
             | KnobKind::IoMax(_)
             | KnobKind::PidsMax => wanted.knob(&kind.kernel_default()),
-            KnobKind::CpuMaxBurst | KnobKind::MemoryOomGroup | KnobKind::IoBfqWeight => {}
+            KnobKind::CpuMaxBurst
+            | KnobKind::MemoryOomGroup
+            | KnobKind::IoBfqWeight
+            | KnobKind::CgroupFreeze => {}
         }
     }
     wanted.into_properties()
@@ -127,7 +133,10 @@ impl Wanted {
             Knob::CpuMax(max) => return self.cpu_max(*max),
             Knob::CpusetCpus(cpus) => return self.put("AllowedCPUs", Content::Mask(mask(cpus))),
             Knob::IoMax(device, max) => return self.io_max(*device, *max),
-            Knob::CpuMaxBurst(_) | Knob::MemoryOomGroup(_) | Knob::IoBfqWeight(_) => return,
+            Knob::CpuMaxBurst(_)
+            | Knob::MemoryOomGroup(_)
+            | Knob::IoBfqWeight(_)
+            | Knob::CgroupFreeze(_) => return,
         };
         for name in names(knob.kind()) {
             self.put(name, Content::Number(number));
@@ -280,7 +289,10 @@ impl Present<'_> {
             KnobKind::MemorySwapMax => Some(limit()?.map(|at| Knob::MemorySwapMax(Limit::At(at)))),
             KnobKind::IoMax(device) => self.io_max(device),
             KnobKind::PidsMax => Some(finite(number()?).map(|at| Knob::PidsMax(Limit::At(at)))),
-            KnobKind::CpuMaxBurst | KnobKind::MemoryOomGroup | KnobKind::IoBfqWeight => None,
+            KnobKind::CpuMaxBurst
+            | KnobKind::MemoryOomGroup
+            | KnobKind::IoBfqWeight
+            | KnobKind::CgroupFreeze => None,
         }
     }
 

@@ -86,6 +86,7 @@ fn any_knob() -> impl Strategy<Value = Knob> {
         bytes().prop_map(Knob::MemoryMax),
         bytes().prop_map(Knob::MemorySwapMax),
         any::<bool>().prop_map(Knob::MemoryOomGroup),
+        any::<bool>().prop_map(Knob::CgroupFreeze),
         (bytes(), bytes(), any_limit(), any_limit()).prop_map(|(rbps, wbps, riops, wiops)| {
             Knob::IoMax(DISK, IoMax { rbps, wbps, riops, wiops })
         }),

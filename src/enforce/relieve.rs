@@ -1,0 +1,25 @@
+//! Does once what is done for memory that is short: reclaims, and kills.
+//!
+//! Neither leaves a value behind, so neither is in the journal. It chooses nobody: a group that is another one by now is left alone.
+
+use super::carry::{Executor, outcome, verdict_of};
+use crate::kernel::{clock, relief};
+use crate::model::{Means, Outcome, OutcomeOf, Relief, Verdict};
+
+impl Executor {
+    /// Does it, if the group is still the one that was meant.
+    pub(super) fn relieve(&self, relief: &Relief, tell: &mut dyn FnMut(Outcome)) {
+        let started = clock::now();
+        let verdict = match (self.same_group(&relief.at), relief.means) {
+            (None, _) => Verdict::Gone,
+            (Some(group), Means::Reclaim { bytes }) => {
+                verdict_of(relief::reclaim(&group, bytes).err())
+            }
+            (Some(group), Means::Kill { .. }) => {
+                verdict_of(relief::kill(&self.fs, &self.proc, &group).err())
+            }
+        };
+        let of = OutcomeOf::Relief { means: relief.means };
+        tell(outcome(Some(&relief.component), &relief.at.path, of, verdict, started));
+    }
+}

@@ -1,0 +1,234 @@
+//! Standing still, reclaim and killing: what the kernel does, and what provost makes of it, with a phase without provost in the same boot.
+
+use crate::common::{Agent, World, eventually, keyed, put, text, within};
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use provost::kernel::process::ProcFs;
+use provost::kernel::{Group, relief, write};
+use provost::model::{Controller, Knob};
+use provost::units::Bytes;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+const SPIN: &str = "while :; do :; done";
+/// What is left available before anything starts, in MiB, and what of it the hog takes at once.
+const AVAILABLE: u64 = 240;
+const TAKEN: u64 = 160;
+
+fn usage(world: &World, group: &Group) -> u64 {
+    keyed(&world.file(group, "cpu.stat"), "usage_usec")
+}
+
+/// Whether its tasks run within a second and a half.
+fn runs(world: &World, group: &Group) -> bool {
+    let before = usage(world, group);
+    std::thread::sleep(Duration::from_millis(1500));
+    usage(world, group) > before + 10_000
+}
+
+fn is_frozen(world: &World, group: &Group) -> bool {
+    keyed(&world.file(group, "cgroup.events"), "frozen") == 1
+}
+
+#[test]
+fn a_frozen_group_is_killed_and_stays_frozen() {
+    let Some(mut world) = World::new("frozen", &[Controller::Cpu]) else { return };
+    let (group, other) = (world.group("a"), world.group("b"));
+    world.sh(&group, SPIN);
+    assert!(runs(&world, &group));
+    write::knob(&group, &Knob::CgroupFreeze(true)).unwrap();
+    eventually("all stand still", || is_frozen(&world, &group));
+    assert!(!runs(&world, &group));
+    let guest = world.sh(&other, SPIN);
+    put(&world.file(&group, "cgroup.procs"), &guest.to_string()).unwrap();
+    eventually("who moves in stands still", || is_frozen(&world, &group));
+    assert!(!runs(&world, &group));
+    relief::kill(&world.fs, &ProcFs::default(), &group).unwrap();
+    eventually("nobody is left", || !group.is_populated());
+    assert_eq!(text(&world.file(&group, "cgroup.freeze")), "1", "for whoever comes next");
+    write::knob(&group, &Knob::CgroupFreeze(false)).unwrap();
+    world.sh(&group, SPIN);
+    assert!(runs(&world, &group));
+}
+
+#[test]
+fn reclaim_says_when_there_is_nothing_more() {
+    let Some(mut world) = World::new("reclaim", &[Controller::Memory]) else { return };
+    let group = world.group("a");
+    world.sh(&group, "exec dd if=/dev/zero of=/dev/null bs=30M");
+    let anon = world.file(&group, "memory.stat");
+    eventually("it is taken", || keyed(&anon, "anon") >= 30 << 20);
+    let done = relief::reclaim(&group, Bytes::mebi(20));
+    let errno = done.err().map(|error| error.errno);
+    let has = world.file(&group, "memory.reclaim").exists();
+    assert_eq!(errno, Some(if has { Errno::EAGAIN } else { Errno::ENOENT }));
+    assert!(keyed(&anon, "anon") >= 30 << 20, "there is no swap");
+}
+
+/// Somebody protected, a neighbour, and a hog that takes what cannot be swapped out.
+struct Stage {
+    world: World,
+    web: Group,
+    neighbour: Group,
+    hog: Group,
+}
+
+impl Stage {
+    fn new(name: &str) -> Option<Self> {
+        let world = World::new(name, &[Controller::Memory, Controller::Cpu])?;
+        let (web, neighbour, hog) =
+            (world.group("web"), world.group("neighbour"), world.group("hog"));
+        put(&PathBuf::from("/proc/sys/vm/drop_caches"), "3").unwrap();
+        let stage = Self { world, web, neighbour, hog };
+        let ballast = vec![1_u8; 1 << 20];
+        let mut file = std::fs::File::create(stage.ballast()).unwrap();
+        while available() > AVAILABLE {
+            std::io::Write::write_all(&mut file, &ballast).unwrap();
+        }
+        Some(stage)
+    }
+
+    /// Files of the guest's root lie in memory, out of everybody's reach.
+    fn ballast(&self) -> PathBuf {
+        self.world.dir.join("ballast")
+    }
+
+    fn components(&self, last_resort: &str) -> String {
+        let component = |name: &str, keys: &str, group: &Group| {
+            let path = &group.at().path;
+            format!("[component.{name}]\n{keys}\nmatch = {{ cgroup = \"/{path}\" }}\n")
+        };
+        component("web", "priority = \"high\"", &self.web)
+            + &component("neighbour", "priority = \"low\"\nlast-resort = \"none\"", &self.neighbour)
+            + &component(
+                "hog",
+                &format!("priority = \"low\"\nlast-resort = \"{last_resort}\""),
+                &self.hog,
+            )
+    }
+
+    fn start(&mut self) {
+        self.world.sh(&self.web, SPIN);
+        self.world.sh(&self.neighbour, "while :; do sleep 1; done");
+        let script = format!("exec dd if=/dev/zero of=/dev/null bs={TAKEN}M");
+        self.world.sh(&self.hog, &script);
+    }
+
+    fn held(&self) -> u64 {
+        keyed(&self.world.file(&self.hog, "memory.stat"), "anon") >> 20
+    }
+
+    fn stands(&self) -> bool {
+        text(&self.world.file(&self.hog, "cgroup.freeze")) == "1"
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        for group in [&self.web, &self.neighbour, &self.hog] {
+            let _ended = relief::kill(&self.world.fs, &ProcFs::default(), group);
+        }
+        let _gone = std::fs::remove_file(self.ballast());
+    }
+}
+
+/// A line of `/proc/meminfo`, in MiB.
+fn meminfo(key: &str) -> u64 {
+    let text = text(&PathBuf::from("/proc/meminfo"));
+    let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() >> 10
+}
+
+fn available() -> u64 {
+    meminfo("MemAvailable")
+}
+
+#[test]
+fn a_hog_stands_still_and_is_let_run_whatever_happens() {
+    let Some(mut stage) = Stage::new("still") else { return };
+    // Short by so much that it is critical and nobody has to be killed.
+    let total = meminfo("MemTotal");
+    stage.start();
+    eventually("it is taken", || stage.held() >= TAKEN);
+    let spare = total / 25;
+    let more = available().saturating_sub(spare);
+    stage.world.sh(&stage.hog, &format!("exec dd if=/dev/zero of=/dev/null bs={more}M"));
+    eventually("memory is short", || available() <= spare + 8);
+    std::thread::sleep(Duration::from_secs(3));
+    println!(
+        "FIGURE ladder: without provost the hog holds {} MiB, {} of {total} available",
+        stage.held(),
+        available()
+    );
+    assert!(!stage.stands());
+    let mut agent = Agent::new(&stage.world, "enforce", &stage.components("freeze"));
+    agent.start();
+    let began = Instant::now();
+    let stood = within(Duration::from_secs(120), || stage.stands());
+    let onset = began.elapsed();
+    let explained = agent.say(&["explain", "hog"]).out;
+    assert!(stood, "{explained}\n{}", agent.log());
+    assert!(explained.contains("stands still"), "{explained}");
+    let began = Instant::now();
+    assert!(within(Duration::from_secs(40), || !stage.stands()), "{explained}");
+    let still = began.elapsed();
+    println!("FIGURE ladder: stood still after {onset:?}, for {still:?}");
+    assert!(still < Duration::from_secs(31), "{still:?}");
+    // Forget what was of no use: a new life of the daemon.
+    agent.end(Signal::SIGTERM);
+    agent.start();
+    assert!(within(Duration::from_secs(120), || stage.stands()), "{}", agent.log());
+    agent.end(Signal::SIGKILL);
+    assert!(stage.stands(), "nothing in the kernel changes by that");
+    assert_eq!(agent.say(&["restore", "--temporary"]).exit, 0);
+    assert!(!stage.stands(), "lifted");
+    agent.start();
+    assert!(within(Duration::from_secs(120), || stage.stands()), "{}", agent.log());
+    assert_eq!(agent.end(Signal::SIGTERM), Some(0));
+    assert!(!stage.stands(), "given back");
+    assert!(stage.hog.is_populated() && stage.neighbour.is_populated());
+}
+
+#[test]
+fn a_hog_that_may_be_killed_is_and_nobody_else() {
+    let Some(mut stage) = Stage::new("killed") else { return };
+    let mut agent = Agent::new(&stage.world, "enforce", &stage.components("kill"));
+    agent.start();
+    stage.start();
+    eventually("it is taken", || stage.held() >= TAKEN);
+    let (began, mut last) = (Instant::now(), Instant::now());
+    // It takes more as long as memory is not nearly gone.
+    let nearly = meminfo("MemTotal") / 48;
+    let killed = within(Duration::from_secs(80), || {
+        let room = available().saturating_sub(nearly);
+        if room > 0 && last.elapsed() > Duration::from_secs(2) && stage.hog.is_populated() {
+            stage.world.sh(&stage.hog, &format!("exec dd if=/dev/zero of=/dev/null bs={room}M"));
+            last = Instant::now();
+        }
+        !stage.hog.is_populated()
+    });
+    let lines = agent.status().actions;
+    println!("FIGURE ladder: killed after {:?}", began.elapsed());
+    assert!(killed, "{} MiB available; {}", available(), agent.log());
+    assert!(lines.iter().any(|line| line.what.starts_with("kill")), "{lines:?}\n{}", agent.log());
+    assert!(stage.web.is_populated() && stage.neighbour.is_populated());
+    assert!(within(Duration::from_secs(15), || !stage.stands()), "for whoever comes next");
+    assert_eq!(agent.end(Signal::SIGTERM), Some(0));
+}
+
+#[test]
+fn a_started_program_is_told_where_its_pressure_is() {
+    let Some(world) = World::new("watch", &[Controller::Memory]) else { return };
+    let component = "[component.task]\nmatch = { exe = \"/usr/bin/none\" }\n";
+    let agent = Agent::new(&world, "enforce", component);
+    let script = "echo $MEMORY_PRESSURE_WATCH $MEMORY_PRESSURE_WRITE; grep '^0::' /proc/self/cgroup; \
+                  printf 'some 200000 2000000\\0' > $MEMORY_PRESSURE_WATCH";
+    let said = agent.say(&["run", "task", "--", "sh", "-c", script]);
+    assert_eq!(said.exit, 0, "{said:?}");
+    let mut lines = said.out.lines();
+    let (watch, written) = lines.next().unwrap().split_once(' ').unwrap();
+    let group = lines.next().unwrap().trim_start_matches("0::");
+    assert!(watch.ends_with(&format!("{group}/memory.pressure")), "{said:?}");
+    assert_eq!(written, "c29tZSAyMDAwMDAgMjAwMDAwMAA=");
+    agent.say(&["restore"]);
+}
