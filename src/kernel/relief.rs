@@ -6,16 +6,11 @@ use super::CgroupFs;
 use super::error::WriteError;
 use super::group::Group;
 use super::process::ProcFs;
-use super::write::file;
+use super::write::{file, patiently};
 use crate::units::{Bytes, CgroupPath};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill as signal};
 use nix::unistd::Pid;
-use std::time::Duration;
-
-/// Without `cgroup.kill`: whoever forks between reading the list and the signal is hit in the next round.
-const MOST_ROUNDS: u32 = 20;
-const NEXT_ROUND: Duration = Duration::from_millis(5);
 
 /// Asks the kernel to take back so much of the group's memory, by `memory.reclaim`, since Linux 5.19.
 ///
@@ -34,15 +29,15 @@ pub fn kill(fs: &CgroupFs, proc: &ProcFs, group: &Group) -> Result<(), WriteErro
         Err(error) if error.errno == Errno::ENOENT => {}
         done => return done,
     }
-    for _ in 0..MOST_ROUNDS {
+    // Whoever forks between reading the list and the signal is hit in the next round.
+    patiently(|| {
         kill_each(fs, proc, &group.at().path);
         if !group.is_populated() {
             return Ok(());
         }
-        std::thread::sleep(NEXT_ROUND);
-    }
-    let path = group.name_of("cgroup.procs");
-    Err(WriteError { path, value: "SIGKILL".to_owned(), errno: Errno::EBUSY })
+        let path = group.name_of("cgroup.procs");
+        Err(WriteError { path, value: "SIGKILL".to_owned(), errno: Errno::EBUSY })
+    })
 }
 
 fn kill_each(fs: &CgroupFs, proc: &ProcFs, path: &CgroupPath) {

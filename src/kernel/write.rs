@@ -198,7 +198,7 @@ pub(super) fn file(group: &Group, name: &str, value: &str) -> Result<(), WriteEr
     }
 }
 
-fn patiently(attempt: impl FnMut() -> Result<(), WriteError>) -> Result<(), WriteError> {
+pub(super) fn patiently(attempt: impl FnMut() -> Result<(), WriteError>) -> Result<(), WriteError> {
     patiently_as(&[], attempt)
 }
 
