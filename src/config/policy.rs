@@ -410,6 +410,15 @@ pub struct MemoryPolicy {
     pub hard: bool,
 }
 
+impl MemoryPolicy {
+    /// The most that `memory.high` may be below `max`: tasks above it are slowed down fully at 1.18 times it (the kernel's
+    /// `calculate_high_delay`), and that must come before the kill.
+    #[must_use]
+    pub fn most_high(max: Bytes) -> Bytes {
+        max.minus(Bytes::mebi(32)).scaled(10, 12)
+    }
+}
+
 /// What an out-of-memory kill inside a component takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OomPolicy {

@@ -13,8 +13,10 @@
 //! - **L7** all `memory.min` of homes together stay within half of RAM.
 //! - **L8** nobody is moved out of a service, nor process 1.
 //! - **L9** no knob of one group is set to two values.
+//! - **L10** a `memory.high` that follows the load is so far below `memory.max` that it slows down before that kills; a configured one is
+//!   the operator's, who is warned.
 
-use crate::config::Policy;
+use crate::config::{MemoryPolicy, Policy};
 use crate::model::{
     Action, Change, Finding, FindingKind, Home, Knob, KnobKind, Plan, Severity, Snapshot,
 };
@@ -186,7 +188,7 @@ impl Linter<'_> {
         }
     }
 
-    /// L5, L7 and L9 look at the state that the plan leads to.
+    /// L5, L7, L9 and L10 look at the state that the plan leads to.
     fn consistency(&mut self, plan: &Plan) {
         let mut reached: BTreeMap<(CgroupPath, KnobKind), &Knob> = BTreeMap::new();
         for action in &plan.actions {
@@ -214,6 +216,7 @@ impl Linter<'_> {
         for path in planned {
             self.pairs(&path, &reached);
         }
+        self.slowing(plan, &reached);
         self.least_protections(plan, &reached);
     }
 
@@ -240,6 +243,26 @@ impl Linter<'_> {
         };
         if Limit::At(burst) > quota {
             self.broken("L5", path, "cpu.max.burst above the quota");
+        }
+    }
+
+    fn slowing(&mut self, plan: &Plan, reached: &BTreeMap<(CgroupPath, KnobKind), &Knob>) {
+        for action in &plan.actions {
+            let path = action.path();
+            let Some(Knob::MemoryMax(Limit::At(max))) =
+                reached.get(&(path.clone(), KnobKind::MemoryMax))
+            else {
+                continue;
+            };
+            let follows =
+                |change: &&Change| change.reason.is_passing() && !change.reason.gives_back();
+            for change in action.changes().iter().filter(follows) {
+                let Knob::MemoryHigh(high) = change.new else { continue };
+                if high > Limit::At(MemoryPolicy::most_high(*max)) {
+                    let text = format!("memory.high of {high} is too near to memory.max {max}");
+                    self.broken("L10", path, &text);
+                }
+            }
         }
     }
 
