@@ -14,13 +14,13 @@
 //! **Algorithm.** `room = max(floor, capacity - headroom - other use)`; the cap falls to it at once and rises by a tenth of the host a second.
 //! Where somebody still waits a second after the cap was lowered, the host's CPUs are not all alike to it (its affinity, or a sibling
 //! thread): the cap falls by another fifth each second, and stays there until nobody has waited for a while.
-//! Parts: by [`divide_all`] among the homes, as `division` says; who is not hungry wants a quarter more than it uses. The cap is divided anew when it moved by more than its deadband, and when a home became hungry or is not any
+//! Parts: by [`divide_all`] among the homes, as `division` says; who is not hungry wants a quarter more than it uses, and a trifle at least. The cap is divided anew when it moved by more than its deadband, and when a home became hungry or is not any
 //! more.
 //!
 //! **Properties.** Parts sum to at most the cap; a home never gets less than the least quota nor, while they fit, less than its guarantee; a
 //! look that lacks a member's rate changes nothing; under constant load the parts come to rest.
 
-use super::cap::{Cap, Recent, room};
+use super::cap::{Cap, Recent, percent, room};
 use super::fair::{Claim, divide_all};
 use super::homes;
 use crate::config::{Component, Policy};
@@ -31,6 +31,8 @@ use std::collections::BTreeMap;
 
 /// A cap that has not helped after this is too high.
 const HELPS_WITHIN: Span = Span::millis(900);
+/// A cap that does not help falls to this part of the host: where all want the same one of a few CPUs, a twentieth of the host is much of it.
+const LEAST_PERCENT: u64 = 2;
 /// Of a part below this part of the host nothing is taken for others.
 const TRIFLE_PERCENT: u64 = 4;
 /// The least rate that a home gets: below it programs misbehave.
@@ -104,7 +106,8 @@ impl Pool {
             press.waits && had.is_lower(capacity) && had.since_lowered(seen.at) >= HELPS_WITHIN;
         let room =
             press.pressed.then(|| room(capacity, press.headroom_percent, self.others.worst()));
-        let cap = had.step(room, failed, capacity, seen.at);
+        let lower_to = failed.then(|| percent(capacity, LEAST_PERCENT));
+        let cap = had.step(room, lower_to, capacity, seen.at);
         if cap.at >= capacity {
             self.cap = None;
             let changed = !self.parts.is_empty();
@@ -148,7 +151,7 @@ impl Pool {
         let Some(part) = self.parts.get(member.home.path()) else {
             return true;
         };
-        if part.given.0 < TRIFLE_PERCENT * self.capacity.0 / 100 {
+        if part.given < self.trifle() {
             return true; // its rate is noise, and there is nothing to be had from it
         }
         if part.hungry {
@@ -156,6 +159,10 @@ impl Pool {
         } else {
             member.used.0.saturating_mul(10) >= part.given.0.saturating_mul(9)
         }
+    }
+
+    const fn trifle(&self) -> Millicpu {
+        Millicpu(TRIFLE_PERCENT * self.capacity.0 / 100)
     }
 
     /// Divides the cap among the members' homes. Whether anything changed by more than the deadband.
@@ -177,7 +184,9 @@ impl Pool {
         let homes = member.homes.max(1);
         let component = member.component;
         let max = component.cpu.ceiling.value().map_or(cap, |ceiling| ceiling.0.min(cap)) / homes;
-        let want = if self.is_hungry(member) { max } else { member.used.0 * 5 / 4 };
+        // Never so little that its rate were noise at the next look: then it would be hungry again.
+        let enough = (member.used.0 * 5 / 4).max(self.trifle().0);
+        let want = if self.is_hungry(member) { max } else { enough };
         Claim {
             priority: component.priority,
             share_percent: component.share_percent,
