@@ -20,6 +20,7 @@ mod daemon;
 mod faults;
 mod gate;
 mod knobs;
+mod mixed;
 mod moving;
 mod placing;
 mod pressing;
