@@ -159,36 +159,39 @@ pub(crate) fn carry_out(seen: &Snapshot, actions: &[Action]) -> Snapshot {
     let mut after = seen.clone();
     after.generation += 1;
     after.outcomes.clear();
-    for action in actions {
-        if let Action::MakeScope { component, unit, path, strays, .. } = action {
-            let added: Vec<CgroupPath> =
-                std::iter::once(path.clone()).chain(path.ancestors()).collect();
-            for group in added {
-                if !after.groups.contains_key(&group) {
-                    add_group(&mut after, group);
-                }
-            }
-            let at = CgroupRef { path: path.clone(), id: after.groups[path].id };
-            let home = Home { at, kind: HomeKind::OwnScope { unit: unit.clone() } };
-            after.homes.entry(component.clone()).or_default().push(home);
-            after.strays.retain(|stray| !strays.contains(stray));
-        }
-        for change in action.changes() {
-            apply(&mut after, action.path(), change);
-        }
-        if let Action::Relieve { relief } = action {
-            after.outcomes.push(Outcome {
-                at: after.at,
-                component: Some(relief.component.clone()),
-                path: relief.at.path.clone(),
-                of: OutcomeOf::Relief { means: relief.means },
-                verdict: Verdict::Applied,
-                took: Span::ZERO,
-            });
-        }
-    }
+    actions.iter().for_each(|action| act(&mut after, action));
     after.at = after.at.plus(Span::secs(1));
     after
+}
+
+/// Does one action.
+pub(crate) fn act(after: &mut Snapshot, action: &Action) {
+    if let Action::MakeScope { component, unit, path, strays, .. } = action {
+        let added: Vec<CgroupPath> =
+            std::iter::once(path.clone()).chain(path.ancestors()).collect();
+        for group in added {
+            if !after.groups.contains_key(&group) {
+                add_group(after, group);
+            }
+        }
+        let at = CgroupRef { path: path.clone(), id: after.groups[path].id };
+        let home = Home { at, kind: HomeKind::OwnScope { unit: unit.clone() } };
+        after.homes.entry(component.clone()).or_default().push(home);
+        after.strays.retain(|stray| !strays.contains(stray));
+    }
+    for change in action.changes() {
+        apply(after, action.path(), change);
+    }
+    if let Action::Relieve { relief } = action {
+        after.outcomes.push(Outcome {
+            at: after.at,
+            component: Some(relief.component.clone()),
+            path: relief.at.path.clone(),
+            of: OutcomeOf::Relief { means: relief.means },
+            verdict: Verdict::Applied,
+            took: Span::ZERO,
+        });
+    }
 }
 
 fn apply(after: &mut Snapshot, path: &CgroupPath, change: &Change) {

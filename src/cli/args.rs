@@ -190,9 +190,12 @@ pub(super) struct StrategyArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct SimulateArgs {
-    /// Scenario files, or names of scenarios that are built in; without any, these are listed.
+    /// Scenario files, folders of them, or names of scenarios that are built in; without any, these are listed.
     #[arg(value_name = "SCENARIO")]
     pub(super) scenarios: Vec<PathBuf>,
+    /// Play every scenario that is built in.
+    #[arg(long, conflicts_with = "scenarios")]
+    pub(super) all: bool,
     /// Play only this strategy, beside the host without provost and the one with static limits; may be repeated,
     /// or list several with commas.
     #[arg(long, value_name = "STRATEGY", value_delimiter = ',')]

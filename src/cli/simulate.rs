@@ -8,7 +8,7 @@ use crate::config::{Colour, ConfigIssue, Division, render};
 use crate::sim::{Arm, BUILT_IN, LONGEST, Played, Scenario, Score};
 use crate::units::Span;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What stands below the tables.
 const LEGEND: &str = "SERVED, the waits and FIRST (from the first pressure to the first write after it) concern protected components, \
@@ -23,7 +23,7 @@ pub(super) struct Trial {
 }
 
 pub(super) fn simulate(cli: &Cli, args: &SimulateArgs) -> Result<Printout, Failure> {
-    if args.scenarios.is_empty() {
+    if args.scenarios.is_empty() && !args.all {
         return Ok(list(cli.json));
     }
     if let Some(duration) = args.duration.filter(|duration| *duration > LONGEST) {
@@ -63,12 +63,30 @@ fn arms(args: &SimulateArgs) -> Vec<Arm> {
     Arm::ALL.into_iter().filter(wanted).collect()
 }
 
+/// What the command line names; a folder stands for the scenarios in it.
+fn named(args: &SimulateArgs) -> Vec<PathBuf> {
+    if args.all {
+        return BUILT_IN.iter().map(|built_in| PathBuf::from(built_in.name)).collect();
+    }
+    args.scenarios.iter().flat_map(|path| in_folder(path)).collect()
+}
+
+/// The scenarios in a folder, by name; the path itself if it is none, or none that can be read: whoever opens it then says why.
+#[expect(clippy::disallowed_methods, reason = "the command line says where the scenarios are")]
+fn in_folder(path: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let is_scenario = |file: &PathBuf| file.extension().is_some_and(|ending| ending == "toml");
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_scenario).collect();
+    files.sort();
+    if files.is_empty() { vec![path.to_owned()] } else { files }
+}
+
 type Loaded = (Vec<Scenario>, Vec<ConfigIssue>);
 
 /// Reads all scenarios, and tells the problems of all.
 fn load(args: &SimulateArgs) -> Result<Loaded, Vec<ConfigIssue>> {
     let (mut scenarios, mut warnings, mut issues) = (Vec::new(), Vec::new(), Vec::new());
-    for named in &args.scenarios {
+    for named in &named(args) {
         let name = named.to_string_lossy();
         let read = match BUILT_IN.iter().find(|built_in| built_in.name == name) {
             Some(built_in) => Scenario::built_in(built_in),
@@ -120,7 +138,9 @@ fn list(is_json: bool) -> Printout {
         table.row([built_in.name, &about(built_in.text)]);
     }
     let mut out = table.render(COLUMNS);
-    out.push_str("\nprovost simulate SCENARIO…  plays one of these, or a file\n");
+    out.push_str(
+        "\nprovost simulate SCENARIO…  plays these, files, or folders of them; --all plays all\n",
+    );
     Printout::text(out)
 }
 

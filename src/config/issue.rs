@@ -117,6 +117,8 @@ codes! {
     GuaranteeAboveHigh = "guarantee-above-high",
     /// `memory.high` above `memory.max`.
     HighAboveCeiling = "high-above-ceiling",
+    /// `memory.high` so near to `memory.max` that the kernel kills before it has slowed down.
+    HighNearCeiling = "high-near-ceiling",
     /// A ceiling above what the host has.
     CeilingAboveHost = "ceiling-above-host",
     /// A guarantee of more CPUs than the affinity leaves.

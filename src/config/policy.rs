@@ -3,10 +3,13 @@
 //! Everything here has been validated against the host: percentages are absolute amounts, patterns are compiled, and the sum of
 //! all guarantees fits. A reload replaces a `Policy` whole.
 
+mod glob;
+
+pub use glob::{Glob, Pattern};
+
 use super::protected::is_sealed_unit;
 use crate::model::{CpuClass, IoRate, Priority};
 use crate::units::{Bytes, ComponentName, CpuSet, CpuTime, DeviceId, Limit, Millicpu, Ppm, Span};
-use globset::{GlobBuilder, GlobMatcher};
 use regex::Regex;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -362,74 +365,6 @@ impl Rule {
     }
 }
 
-/// One or several globs; one that matches is enough.
-#[derive(Debug, Clone, Default)]
-pub struct Pattern {
-    /// The globs.
-    pub globs: Vec<Glob>,
-}
-
-impl Pattern {
-    /// Whether any glob matches.
-    #[must_use]
-    pub fn matches(&self, text: &str) -> bool {
-        self.globs.iter().any(|glob| glob.is_match(text))
-    }
-
-    /// What it matches, when that is only what is written; none when it holds a wildcard.
-    pub fn plain(&self) -> Option<impl Iterator<Item = &str>> {
-        let is_plain = self.globs.iter().all(|glob| glob.matcher.is_none());
-        is_plain.then(|| self.globs.iter().map(Glob::text))
-    }
-}
-
-/// One glob. `*` and `?` stay within one component of a path, `**` does not; a backslash is an ordinary character, since systemd escapes
-/// unit names with it.
-#[derive(Debug, Clone)]
-pub struct Glob {
-    text: String,
-    /// None where the text means only itself: an automaton takes some thirty kilobytes.
-    matcher: Option<GlobMatcher>,
-}
-
-impl Glob {
-    /// Compiles a glob.
-    ///
-    /// # Errors
-    /// What is wrong with the text.
-    pub fn new(text: &str) -> Result<Self, globset::Error> {
-        let compiled =
-            || GlobBuilder::new(text).literal_separator(true).backslash_escape(false).build();
-        let is_plain = !text.contains(SPECIAL);
-        let matcher = if is_plain { None } else { Some(compiled()?.compile_matcher()) };
-        Ok(Self { text: text.to_owned(), matcher })
-    }
-
-    /// As written.
-    #[must_use]
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// Whether the glob matches.
-    #[must_use]
-    pub fn is_match(&self, text: &str) -> bool {
-        match &self.matcher {
-            None => self.text == text,
-            // With many patterns and many texts, almost every pair is told apart by its beginning, at a tenth of the price.
-            Some(matcher) => text.starts_with(self.beginning()) && matcher.is_match(text),
-        }
-    }
-
-    /// What stands before the first special character.
-    fn beginning(&self) -> &str {
-        self.text.split(SPECIAL).next().unwrap_or_default()
-    }
-}
-
-/// What makes a glob more than its text.
-const SPECIAL: [char; 6] = ['*', '?', '[', ']', '{', '}'];
-
 /// CPU guarantees and ceilings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CpuPolicy {
@@ -479,6 +414,15 @@ pub struct MemoryPolicy {
     pub hard: bool,
 }
 
+impl MemoryPolicy {
+    /// The most that `memory.high` may be below `max`: tasks above it are slowed down fully at 1.18 times it (the kernel's
+    /// `calculate_high_delay`), and that must come before the kill.
+    #[must_use]
+    pub fn most_high(max: Bytes) -> Bytes {
+        max.minus(Bytes::mebi(32)).scaled(10, 12)
+    }
+}
+
 /// What an out-of-memory kill inside a component takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OomPolicy {
@@ -518,6 +462,3 @@ pub enum IoDevice {
         disks: Vec<DeviceId>,
     },
 }
-
-#[cfg(test)]
-mod tests;

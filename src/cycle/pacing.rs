@@ -7,15 +7,17 @@
 //! file is not written twice within [`GAP`].
 //!
 //! **Terms.** *place*: a knob of a group. *to wait*: to be wanted and not be written because of the bucket or the gap. *free*: a write that
-//! never waits.
+//! never waits. *urgent*: all writes to a group of which one follows the load: somebody protected waits for it now.
 //!
 //! **Algorithm.** What was written is counted from outcomes, so a plan that nobody carried out costs nothing. Of a plan, groups whose writes
-//! have waited longest go first, others in the order of the plan; of one group never a later write without the one before it. What was
-//! chosen is done in the order of the plan. Free are: giving back, moving processes and making what they move to; of the gap also
+//! have waited longest go first, others in the order of the plan; of one group never a later write without the one before it. Urgent
+//! ones go before the others, but of [`TURNS`] writes one is not urgent if any such is wanted. What was chosen is done in the order of the
+//! plan. Free are: giving back, moving processes and making what they move to; of the gap also
 //! raising what a protected component has, and writing once more what was lost.
 //!
 //! **Properties**, each a property test: in any time the writes that are not free are at most `burst` and `rate` times that time; a write that
-//! goes on being wanted is done; what is done is a part of the plan in the plan's order.
+//! goes on being wanted is done, and an urgent one does not wait behind those that are not; what is done is a part of the plan in the
+//! plan's order.
 
 use crate::config::{Policy, Writes};
 use crate::estimate::Ownership;
@@ -25,6 +27,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The least time between two writes to one file: a second, less what one look may come earlier than the one before.
 const GAP: Span = Span::millis(900);
+
+/// Of so many writes one at least is not urgent, if any such is wanted: else a storm of limits that follow the load would keep the
+/// standing ones from ever being set.
+const TURNS: u8 = 4;
 
 /// One write in the unit in which the bucket counts.
 const ONE: u64 = 1_000_000;
@@ -42,6 +48,8 @@ pub(super) struct Pacing {
     written: BTreeMap<Place, (Tick, Option<CgroupId>)>,
     /// Since when.
     waiting: BTreeMap<Place, Tick>,
+    /// How many writes were chosen since the last one that was not urgent.
+    turn: u8,
 }
 
 /// A write that may have to wait, with where in the plan it stands.
@@ -50,6 +58,7 @@ struct Candidate {
     position: (usize, usize),
     place: Place,
     soon: bool,
+    urgent: bool,
 }
 
 impl Pacing {
@@ -80,7 +89,12 @@ impl Pacing {
         let mut chosen = BTreeSet::new();
         let mut waiting = BTreeMap::new();
         let mut blocked: BTreeSet<&CgroupPath> = BTreeSet::new();
-        for candidate in &candidates {
+        let mut urgent = candidates.iter().filter(|candidate| candidate.urgent).peekable();
+        let mut others = candidates.iter().filter(|candidate| !candidate.urgent).peekable();
+        loop {
+            let is_their_turn = self.turn + 1 >= TURNS || urgent.peek().is_none();
+            let next = if is_their_turn { others.next() } else { None };
+            let Some(candidate) = next.or_else(|| urgent.next()) else { break };
             let (path, _) = &candidate.place;
             if candidate.soon || chosen.len() >= room || blocked.contains(path) {
                 blocked.insert(path);
@@ -88,6 +102,7 @@ impl Pacing {
                 waiting.insert(candidate.place.clone(), since);
             } else {
                 chosen.insert(candidate.position);
+                self.turn = if candidate.urgent { self.turn + 1 } else { 0 }.min(TURNS);
             }
         }
         if !waiting.is_empty() {
@@ -124,18 +139,21 @@ impl Pacing {
                 let soon = written.is_some_and(|(_, id)| *id == Some(at.id))
                     && !is_raise_for_protected(policy, change)
                     && !is_lost(ownership, &place, change);
-                candidates.push(Candidate { since: now, position: (number, index), place, soon });
+                let urgent = change.reason.is_passing();
+                let position = (number, index);
+                candidates.push(Candidate { since: now, position, place, soon, urgent });
             }
         }
-        let mut since: BTreeMap<CgroupPath, Tick> = BTreeMap::new();
-        for Candidate { place, .. } in &candidates {
-            if let Some(at) = self.waiting.get(place) {
-                let oldest = since.entry(place.0.clone()).or_insert(*at);
-                *oldest = (*oldest).min(*at);
-            }
+        let mut groups: BTreeMap<CgroupPath, (Tick, bool)> = BTreeMap::new();
+        for Candidate { place, urgent, .. } in &candidates {
+            let since = self.waiting.get(place).copied().unwrap_or(now);
+            let group = groups.entry(place.0.clone()).or_insert((since, *urgent));
+            *group = (group.0.min(since), group.1 || *urgent);
         }
         for candidate in &mut candidates {
-            candidate.since = since.get(&candidate.place.0).copied().unwrap_or(now);
+            if let Some((since, urgent)) = groups.get(&candidate.place.0) {
+                (candidate.since, candidate.urgent) = (*since, *urgent);
+            }
         }
         candidates.sort_by_key(|candidate| (candidate.since, candidate.position));
         candidates

@@ -10,11 +10,11 @@
 //! **Algorithm.** Down to the room at once, up to it by [`RISE_PERCENT`] of the capacity a second. What was given follows when it is off by
 //! [`DEADBAND_PERCENT`] downwards and [`RISE_DEADBANDS`] times that upwards. A cap that did not help falls by a fifth.
 //!
-//! **Properties.** Never above the capacity and never below [`FLOOR_PERCENT`] of it; under a constant room it comes to rest.
+//! **Properties.** Never above the capacity and, unless the caller says how low it may fall, never below [`FLOOR_PERCENT`] of it; under a constant room it comes to rest.
 
 use crate::units::{Span, Tick};
 
-/// The cap never falls below this part of the capacity.
+/// The room is never less than this part of the capacity.
 const FLOOR_PERCENT: u64 = 5;
 /// The cap rises by this part of the capacity in a second.
 const RISE_PERCENT: u64 = 10;
@@ -56,12 +56,23 @@ impl Cap {
         now.since(self.lowered)
     }
 
-    /// Down to the room at once, up to it slowly. Without a room nothing presses any more. A cap that `failed` falls by a fifth, and
-    /// stays below until nothing presses.
-    pub(super) fn step(self, room: Option<u64>, failed: bool, capacity: u64, now: Tick) -> Self {
+    /// That it did not help had other causes: it may rise to the room again.
+    pub(super) const fn forgive(&mut self, capacity: u64) {
+        self.most = capacity;
+    }
+
+    /// Down to the room at once, up to it slowly. Without a room nothing presses any more. A cap that did not help falls by a fifth, not
+    /// below `lower_to`, and stays there until nothing presses.
+    pub(super) fn step(
+        self,
+        room: Option<u64>,
+        lower_to: Option<u64>,
+        capacity: u64,
+        now: Tick,
+    ) -> Self {
         let (room, most) = match room {
             Some(room) => {
-                let most = if failed { self.at / 5 * 4 } else { self.most }.max(floor(capacity));
+                let most = lower_to.map_or(self.most, |least| (self.at / 5 * 4).max(least));
                 (room.min(most), most)
             }
             None => (capacity, capacity),
@@ -84,11 +95,12 @@ pub(super) fn room(capacity: u64, headroom_percent: u64, others: u64) -> u64 {
     capacity.saturating_sub(headroom).saturating_sub(others).max(floor(capacity))
 }
 
-const fn floor(capacity: u64) -> u64 {
+/// What is left to whoever is capped, whatever others use.
+pub(super) const fn floor(capacity: u64) -> u64 {
     percent(capacity, FLOOR_PERCENT)
 }
 
-const fn percent(amount: u64, percent: u64) -> u64 {
+pub(super) const fn percent(amount: u64, percent: u64) -> u64 {
     amount / 100 * percent + amount % 100 * percent / 100
 }
 

@@ -20,7 +20,7 @@
 //! **Properties.** Parts sum to at most the cap, but for the least that each gets; who never used the disk is no member; a disk that no
 //! protected component uses is left alone.
 
-use super::cap::{Cap, Recent, room};
+use super::cap::{Cap, Recent, floor, room};
 use super::fair::{Claim, divide_all};
 use super::homes;
 use crate::config::{Component, Division, Policy};
@@ -252,7 +252,8 @@ impl Lane {
         }
         let had = self.cap.unwrap_or(Cap::none(self.able, now));
         let room = press.pressed.then(|| room(self.able, press.headroom_percent, others));
-        let cap = had.step(room, lower, self.able, now);
+        let lower_to = lower.then(|| floor(self.able));
+        let cap = had.step(room, lower_to, self.able, now);
         self.cap = (press.pressed || cap.is_lower(self.able)).then_some(cap);
         cap.given != had.given || self.cap.is_none()
     }

@@ -26,7 +26,7 @@
 
 use super::fair::{Claim, allocate};
 use super::homes;
-use crate::config::{Component, Division, Policy};
+use crate::config::{Component, Division, MemoryPolicy, Policy};
 use crate::estimate::Estimator;
 use crate::model::{GroupView, Home, Knob, KnobKind, Level, Snapshot};
 use crate::units::{Bytes, CgroupPath, Limit, Ppm, Span, Tick};
@@ -302,7 +302,8 @@ impl High {
         // Where a write was refused or has to wait, the next one must have room for what has grown meanwhile.
         let falls = written(user.group).is_none_or(|limit| limit > Limit::At(at));
         let at = if falls { at.max(least) } else { at };
-        Some(Held { at, full_since, let_go })
+        // Its `memory.max` may have come down.
+        Some(Held { at: within(at), full_since, let_go })
     }
 
     /// Up to the part when that is well above, and down towards it once the usage has followed the last step.
@@ -327,7 +328,8 @@ impl High {
             let Limit::At(from) = held_by_kernel.max(Limit::At(held.at)) else { return false };
             held.at = from.plus(rise).page_floor(seen.host.page);
             held.full_since = None;
-            !held.let_go && held.at < host
+            let most = max_of(group).map_or(host, |max| MemoryPolicy::most_high(max).min(host));
+            !held.let_go && held.at < most
         });
         had_any
     }
@@ -359,17 +361,12 @@ impl User<'_> {
     fn own_max(&self) -> Option<Bytes> {
         let configured = self.component.memory.ceiling.value();
         let configured = configured.map(|ceiling| ceiling.scaled(1, self.homes));
-        let is = match self.group.knob(KnobKind::MemoryMax).value() {
-            Some(Knob::MemoryMax(limit)) => limit.value(),
-            Some(_) | None => None,
-        };
-        configured.into_iter().chain(is).min()
+        configured.into_iter().chain(max_of(self.group)).min()
     }
 
-    /// The most that `memory.high` may be: tasks above it are slowed down fully at 1.18 times it, and that must come before the kill.
+    /// The most that `memory.high` may be.
     fn most(&self) -> Limit<Bytes> {
-        let below = |max: Bytes| Limit::At(max.minus(Bytes::mebi(32)).scaled(10, 12));
-        self.own_max().map_or(Limit::Max, below)
+        self.own_max().map_or(Limit::Max, |max| Limit::At(MemoryPolicy::most_high(max)))
     }
 
     /// How much of it can be swapped out, of the room that each home has.
@@ -434,6 +431,14 @@ fn swap_room(seen: &Snapshot, yielding: usize) -> Bytes {
     let kept = seen.host.swap.scaled(SWAP_KEPT_PERCENT, 100);
     let free = seen.load.swap_free.unwrap_or_default().minus(kept);
     free.scaled(1, u64::try_from(yielding).unwrap_or(u64::MAX).max(1))
+}
+
+/// The group's `memory.max`, where it has one.
+fn max_of(group: &GroupView) -> Option<Bytes> {
+    match group.knob(KnobKind::MemoryMax).value() {
+        Some(Knob::MemoryMax(limit)) => limit.value(),
+        Some(_) | None => None,
+    }
 }
 
 /// The limit that the kernel holds, where that is known.

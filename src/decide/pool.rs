@@ -13,14 +13,15 @@
 //!
 //! **Algorithm.** `room = max(floor, capacity - headroom - other use)`; the cap falls to it at once and rises by a tenth of the host a second.
 //! Where somebody still waits a second after the cap was lowered, the host's CPUs are not all alike to it (its affinity, or a sibling
-//! thread): the cap falls by another fifth each second, and stays there until nobody has waited for a while.
-//! Parts: by [`divide_all`] among the homes, as `division` says; who is not hungry wants a quarter more than it uses. The cap is divided anew when it moved by more than its deadband, and when a home became hungry or is not any
+//! thread): the cap falls by another fifth each second, and stays there until nobody has waited for a while or less than half of it is
+//! used: then it is not what they wait for.
+//! Parts: by [`divide_all`] among the homes, as `division` says; who is not hungry wants a quarter more than it uses, and a trifle at least. The cap is divided anew when it moved by more than its deadband, and when a home became hungry or is not any
 //! more.
 //!
 //! **Properties.** Parts sum to at most the cap; a home never gets less than the least quota nor, while they fit, less than its guarantee; a
 //! look that lacks a member's rate changes nothing; under constant load the parts come to rest.
 
-use super::cap::{Cap, Recent, room};
+use super::cap::{Cap, Recent, percent, room};
 use super::fair::{Claim, divide_all};
 use super::homes;
 use crate::config::{Component, Policy};
@@ -31,6 +32,8 @@ use std::collections::BTreeMap;
 
 /// A cap that has not helped after this is too high.
 const HELPS_WITHIN: Span = Span::millis(900);
+/// A cap that does not help falls to this part of the host: where all want the same one of a few CPUs, a twentieth of the host is much of it.
+const LEAST_PERCENT: u64 = 2;
 /// Of a part below this part of the host nothing is taken for others.
 const TRIFLE_PERCENT: u64 = 4;
 /// The least rate that a home gets: below it programs misbehave.
@@ -90,7 +93,7 @@ impl Pool {
         seen: &Snapshot,
         press: Press,
     ) -> bool {
-        let Some(others) = others(policy, rates, seen) else {
+        let Some((used, others)) = used(policy, rates, seen) else {
             return false;
         };
         self.others.add(others.0);
@@ -99,12 +102,17 @@ impl Pool {
         }
         self.capacity = capacity(seen);
         let capacity = self.capacity.0;
-        let had = self.cap.unwrap_or(Cap::none(capacity, seen.at));
-        let failed =
-            press.waits && had.is_lower(capacity) && had.since_lowered(seen.at) >= HELPS_WITHIN;
+        let mut had = self.cap.unwrap_or(Cap::none(capacity, seen.at));
+        let is_used = used.0 >= had.given / 2;
+        if !is_used {
+            had.forgive(capacity);
+        }
+        let lowered_long_ago = had.is_lower(capacity) && had.since_lowered(seen.at) >= HELPS_WITHIN;
+        let failed = press.waits && is_used && lowered_long_ago;
         let room =
             press.pressed.then(|| room(capacity, press.headroom_percent, self.others.worst()));
-        let cap = had.step(room, failed, capacity, seen.at);
+        let lower_to = failed.then(|| percent(capacity, LEAST_PERCENT));
+        let cap = had.step(room, lower_to, capacity, seen.at);
         if cap.at >= capacity {
             self.cap = None;
             let changed = !self.parts.is_empty();
@@ -148,7 +156,7 @@ impl Pool {
         let Some(part) = self.parts.get(member.home.path()) else {
             return true;
         };
-        if part.given.0 < TRIFLE_PERCENT * self.capacity.0 / 100 {
+        if part.given < self.trifle() {
             return true; // its rate is noise, and there is nothing to be had from it
         }
         if part.hungry {
@@ -156,6 +164,10 @@ impl Pool {
         } else {
             member.used.0.saturating_mul(10) >= part.given.0.saturating_mul(9)
         }
+    }
+
+    const fn trifle(&self) -> Millicpu {
+        Millicpu(TRIFLE_PERCENT * self.capacity.0 / 100)
     }
 
     /// Divides the cap among the members' homes. Whether anything changed by more than the deadband.
@@ -177,7 +189,9 @@ impl Pool {
         let homes = member.homes.max(1);
         let component = member.component;
         let max = component.cpu.ceiling.value().map_or(cap, |ceiling| ceiling.0.min(cap)) / homes;
-        let want = if self.is_hungry(member) { max } else { member.used.0 * 5 / 4 };
+        // Never so little that its rate were noise at the next look: then it would be hungry again.
+        let enough = (member.used.0 * 5 / 4).max(self.trifle().0);
+        let want = if self.is_hungry(member) { max } else { enough };
         Claim {
             priority: component.cpu_tier(),
             share_percent: if component.is_idle() { 1 } else { component.share_percent },
@@ -192,14 +206,14 @@ fn capacity(seen: &Snapshot) -> Millicpu {
     Millicpu::cores(u64::try_from(seen.host.online.len()).unwrap_or(u64::MAX))
 }
 
-/// What everybody but the members uses; none when a rate is missing.
-fn others(policy: &Policy, rates: &Rates, seen: &Snapshot) -> Option<Millicpu> {
+/// What the members use, and what everybody else does; none when a rate is missing.
+fn used(policy: &Policy, rates: &Rates, seen: &Snapshot) -> Option<(Millicpu, Millicpu)> {
     let all = rates.cpu(&CgroupPath::root())?;
     let mut used = Millicpu::ZERO;
     for (_, home, _) in yielding(policy, seen) {
         used = used.plus(rates.cpu(home.path())?);
     }
-    Some(all.minus(used))
+    Some((used, all.minus(used)))
 }
 
 /// Every home of every component that yields.

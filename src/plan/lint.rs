@@ -16,8 +16,10 @@
 //! - **L10** nobody is frozen in whose group, or below it, somebody else's component lives.
 //! - **L11** memory is reclaimed only from homes of components that yield, and nobody is killed unless the component allows it, the group is
 //!   a home of it, and nobody protected and nobody else's component lives there.
+//! - **L12** a `memory.high` that follows the load is so far below `memory.max` that it slows down before that kills; a configured one is
+//!   the operator's, who is warned.
 
-use crate::config::{LastResort, Policy};
+use crate::config::{LastResort, MemoryPolicy, Policy};
 use crate::model::{
     Action, Change, Finding, FindingKind, Home, Knob, KnobKind, Means, Plan, Severity, Snapshot,
 };
@@ -225,7 +227,7 @@ impl Linter<'_> {
         }
     }
 
-    /// L5, L7 and L9 look at the state that the plan leads to.
+    /// L5, L7, L9 and L12 look at the state that the plan leads to.
     fn consistency(&mut self, plan: &Plan) {
         let mut reached: BTreeMap<(CgroupPath, KnobKind), &Knob> = BTreeMap::new();
         for action in &plan.actions {
@@ -253,6 +255,7 @@ impl Linter<'_> {
         for path in planned {
             self.pairs(&path, &reached);
         }
+        self.slowing(plan, &reached);
         self.least_protections(plan, &reached);
     }
 
@@ -279,6 +282,26 @@ impl Linter<'_> {
         };
         if Limit::At(burst) > quota {
             self.broken("L5", path, "cpu.max.burst above the quota");
+        }
+    }
+
+    fn slowing(&mut self, plan: &Plan, reached: &BTreeMap<(CgroupPath, KnobKind), &Knob>) {
+        for action in &plan.actions {
+            let path = action.path();
+            let Some(Knob::MemoryMax(Limit::At(max))) =
+                reached.get(&(path.clone(), KnobKind::MemoryMax))
+            else {
+                continue;
+            };
+            let follows =
+                |change: &&Change| change.reason.is_passing() && !change.reason.gives_back();
+            for change in action.changes().iter().filter(follows) {
+                let Knob::MemoryHigh(high) = change.new else { continue };
+                if high > Limit::At(MemoryPolicy::most_high(*max)) {
+                    let text = format!("memory.high of {high} is too near to memory.max {max}");
+                    self.broken("L12", path, &text);
+                }
+            }
         }
     }
 

@@ -3,17 +3,19 @@
 //! **Problem.** Some values constrain each other (a burst above its quota is refused; a child's protection above its parent's is worth
 //! nothing), and some hurt when they come too early (a limit lowered before another was raised).
 //!
-//! **Approach.** Three phases: relax, protect, tighten. Within the first two from the top of the tree down, within the last from the
-//! leaves up, `memory.max` last of all.
+//! **Approach.** Four phases: relax, protect, tighten, expose. Within the first two from the top of the tree down, within the others from
+//! the leaves up; of one group's limits `memory.max` rises first and falls last.
 //!
-//! **Terms.** *relax*: a limit rises. *protect*: a weight changes or a protection rises. *tighten*: a limit or a protection falls.
+//! **Terms.** *relax*: a limit rises. *protect*: a weight changes or a protection rises. *tighten*: a limit falls. *expose*: a protection
+//! falls.
 //!
 //! **Algorithm.** Give every change its phase and its rank within it; sort; then gather the changes of one unit in one phase into one
 //! call, since systemd rewrites all attributes of a unit on each call. A leaf's protections are set together with its limits.
 //! `memory.oom.group` of a unit is written again after every such call, which resets it.
 //!
-//! **Properties.** Protections are raised before any limit is tightened; a quota never falls below its stored burst; order
-//! depends only on the set of changes.
+//! **Properties**, tests in `cycle/tests/prefixes.rs`: an ancestor's protections are raised before any limit is tightened, and no protection
+//! falls before all that rise have risen; a quota never falls below its stored burst, nor `memory.max` below `memory.high`; order depends
+//! only on the set of changes.
 
 use crate::model::{
     Action, Change, Controller, Decision, HomeKind, Knob, KnobKind, Means, Placement, Reading,
@@ -27,6 +29,7 @@ enum Phase {
     Relax,
     Protect,
     Tighten,
+    Expose,
 }
 
 /// Moves into homes, and homes to be made.
@@ -108,7 +111,8 @@ pub(super) fn ordered(
             let phase =
                 if own_phase == Phase::Protect && is_leaf { Phase::Tighten } else { own_phase };
             let depth = path.components().count();
-            let depth = if phase == Phase::Tighten { usize::MAX - depth } else { depth };
+            let is_upward = matches!(phase, Phase::Tighten | Phase::Expose);
+            let depth = if is_upward { usize::MAX - depth } else { depth };
             ((phase, depth, path, rank(&change, own_phase)), change)
         })
         .collect();
@@ -211,7 +215,7 @@ fn phase(change: &Change) -> Phase {
         }
         Knob::MemoryMin(_) | Knob::MemoryLow(_) => {
             if old.is_some_and(|old| *old > change.new) {
-                Phase::Tighten
+                Phase::Expose
             } else {
                 Phase::Protect
             }
@@ -261,7 +265,8 @@ fn rank(change: &Change, own_phase: Phase) -> u8 {
     match (own_phase, change.new.kind()) {
         (Phase::Relax, KnobKind::CpuMaxBurst) => 9,
         (Phase::Relax, KnobKind::CgroupFreeze) => 10,
-        (Phase::Relax, _) => 0,
+        (Phase::Relax, KnobKind::MemoryHigh) => 1,
+        (Phase::Relax, _) | (Phase::Expose, _) => 0,
         // Not there yet: the file appears when the unit's quota is set.
         (Phase::Tighten, KnobKind::CpuMaxBurst) if change.old == Reading::Absent => 12,
         (Phase::Tighten, KnobKind::CpuMaxBurst) => 0,
@@ -269,7 +274,6 @@ fn rank(change: &Change, own_phase: Phase) -> u8 {
         (Phase::Protect, _) => 2,
         (Phase::Tighten, kind) => match kind {
             KnobKind::MemoryHigh => 3,
-            KnobKind::MemoryLow | KnobKind::MemoryMin => 4,
             KnobKind::CpuMax => 5,
             KnobKind::IoMax(_) => 6,
             KnobKind::PidsMax => 7,
@@ -280,6 +284,8 @@ fn rank(change: &Change, own_phase: Phase) -> u8 {
             KnobKind::CpuWeight
             | KnobKind::IoWeight
             | KnobKind::IoBfqWeight
+            | KnobKind::MemoryMin
+            | KnobKind::MemoryLow
             | KnobKind::MemoryOomGroup
             | KnobKind::CpuMaxBurst => 2,
         },

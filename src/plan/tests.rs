@@ -211,6 +211,15 @@ fn the_lint_refuses_every_planted_offence() {
         let broken = rules_broken(&rules, &seen, &write(&seen, path, knob.clone()));
         assert!(broken.contains(&rule.to_owned()), "{rule} {knob:?}: {broken:?}");
     }
+    let mut near = write(&seen, WEB, Knob::MemoryHigh(Limit::At(Bytes::mebi(400))));
+    let Action::Write { change, .. } = &mut near.actions[0] else { unreachable!() };
+    change.reason =
+        Reason::YieldsMemory { because: String::new(), left: Bytes::ZERO, others: Bytes::ZERO };
+    let mut tight = seen.clone();
+    set(&mut tight, WEB, max(511));
+    assert_eq!(rules_broken(&rules, &tight, &near), ["L12"]);
+    set(&mut tight, WEB, max(512));
+    assert!(rules_broken(&rules, &tight, &near).is_empty());
     let mut theft = stray(&web, 4242);
     theft.from = CgroupPath::new("system.slice/cron.service");
     let home = seen.homes[&web.name][0].clone();

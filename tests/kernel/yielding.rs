@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 const SPIN: &str = "while :; do :; done";
 const JOBS: [&str; 3] = ["a", "b", "c"];
+/// How often the first write after an onset is timed.
+const ONSETS: usize = 30;
 
 /// A protected loop and three jobs that yield, all on the second CPU: weights alone leave the loop four sevenths of it. The test and
 /// provost keep to the first, where the kernel does its own work too, so that the loop waits for nobody but the jobs.
@@ -95,8 +97,8 @@ fn a_protected_loop_gets_its_cpu_back() {
     let mut with = 0.0;
     let helped = within(Duration::from_secs(40), || {
         with = stage.share(Duration::from_secs(5));
-        // What yields keeps a twentieth of the host, which is a tenth of this CPU.
-        with >= 0.85 * alone
+        // What yields keeps a fiftieth of the host, which is a twenty-fifth of this CPU.
+        with >= 0.9 * alone
     });
     println!(
         "FIGURE yield: {alone:.3} of a CPU alone, {beside:.3} beside 3 jobs, {with:.3} with provost"
@@ -115,7 +117,7 @@ fn the_first_write_comes_soon_after_the_onset() {
     stage.start_web();
     let mut agent = Agent::new(&stage.world, "enforce", &stage.components());
     let (mut spans, mut void) = (Vec::new(), 0);
-    while spans.len() < 8 {
+    while spans.len() < ONSETS {
         agent.start();
         let weight = stage.world.file(&stage.web, "cpu.weight");
         eventually("the weights are written", || text(&weight) != "100");
@@ -123,7 +125,7 @@ fn the_first_write_comes_soon_after_the_onset() {
         if stage.is_capped() {
             // A guest whose own CPUs wait for the machine's: the loop waits before the job is there.
             void += 1;
-            assert!(void <= 8, "the loop waits though nobody is beside it: {}", agent.log());
+            assert!(void <= ONSETS, "the loop waits though nobody is beside it: {}", agent.log());
             assert_eq!(agent.end(Signal::SIGTERM), Some(0));
             continue;
         }
@@ -134,13 +136,18 @@ fn the_first_write_comes_soon_after_the_onset() {
         let onset = Instant::now();
         eventually("the first write", || stage.is_capped());
         spans.push(onset.elapsed().as_millis());
+        println!("onset {}: {} ms", spans.len(), spans[spans.len() - 1]);
         stage.stop_jobs();
         assert_eq!(agent.end(Signal::SIGTERM), Some(0));
     }
     spans.sort_unstable();
-    println!("FIGURE onset to first write: {spans:?} ms, {void} rounds void");
-    assert!(spans[spans.len() / 2] <= 500, "{spans:?}");
-    assert!(spans[spans.len() - 1] <= 1100, "{spans:?}");
+    let (p50, p90, max) = (spans[ONSETS / 2], spans[ONSETS * 9 / 10], spans[ONSETS - 1]);
+    println!(
+        "FIGURE onset to first write: p50 {p50} ms, p90 {p90} ms, p99 and max {max} ms of {ONSETS}, {void} rounds void: {spans:?}"
+    );
+    assert!(p50 <= 500 && p90 <= 1100, "{spans:?}");
+    // One may be lost to the emulator.
+    assert!(spans[ONSETS - 2] <= 1100, "{spans:?}");
 }
 
 #[test]

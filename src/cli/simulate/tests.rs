@@ -26,6 +26,36 @@ fn the_table_of_a_memory_hog_reads_well() {
     insta::assert_snapshot!(table);
 }
 
+/// What `--all` plays, shortened: the first minutes of each, and seconds of the largest.
+#[test]
+fn the_tables_of_all_scenarios_read_well() {
+    let (mut scenarios, warnings) = load(&args(&["--all", "--strategy", "balanced"])).unwrap();
+    assert!(warnings.is_empty(), "{warnings:?}");
+    for scenario in &mut scenarios {
+        let is_large = scenario.name == "thousand";
+        scenario.duration = Span::secs(if is_large { 5 } else { 150 });
+    }
+    let names: Vec<String> = scenarios.iter().map(|scenario| scenario.name.clone()).collect();
+    assert_eq!(names, BUILT_IN.map(|built_in| built_in.name));
+    let arms = arms(&args(&["--all", "--strategy", "balanced"]));
+    let trial = |scenario: Scenario| {
+        let runs = arms.iter().map(|arm| scenario.play(*arm)).collect();
+        Trial { scenario, runs }
+    };
+    let table = text(&scenarios.into_iter().map(trial).collect::<Vec<_>>());
+    assert!(table.lines().all(|line| line.chars().count() <= COLUMNS), "{table}");
+    insta::assert_snapshot!(table);
+}
+
+#[test]
+fn a_folder_stands_for_its_scenarios() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let (scenarios, _) = load(&args(&[folder.to_str().unwrap()])).unwrap();
+    let names: Vec<&str> = scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
+    assert!(names.is_sorted() && names.contains(&"recorded"), "{names:?}");
+    assert_eq!(names.len(), BUILT_IN.len() + 1);
+}
+
 #[test]
 fn the_list_reads_well() {
     insta::assert_snapshot!(list(false).stdout);
@@ -66,13 +96,19 @@ fn numbers_are_short_and_honest() {
     assert_eq!(hundredths(125), "1.25");
 }
 
+fn args(words: &[&str]) -> SimulateArgs {
+    let cli = Cli::parse_from([&["provost", "simulate"], words].concat());
+    let super::super::args::Verb::Simulate(args) = cli.verb else {
+        panic!("{words:?} is another verb");
+    };
+    args
+}
+
 /// Runs the verb with these words behind it.
 fn verb(words: &[&str]) -> Printout {
     let cli = Cli::parse_from([&["provost", "simulate"], words].concat());
-    let super::super::args::Verb::Simulate(args) = &cli.verb else {
-        panic!("{words:?} is another verb");
-    };
-    simulate(&cli, args).unwrap_or_else(|failure| failure.printout())
+    let args = args(words);
+    simulate(&cli, &args).unwrap_or_else(|failure| failure.printout())
 }
 
 #[test]

@@ -329,6 +329,9 @@ impl Check<'_> {
             ("high", &high, throttle_value),
             ("ceiling", &max, ceiling_value),
         );
+        if let (Some(throttle), Some(ceiling)) = (throttle_value, ceiling_value) {
+            self.slows_too_late((&high, throttle), (&max, ceiling));
+        }
         if let Some(ceiling) = ceiling_value {
             self.beyond_host(&max, ceiling, self.host.memory, "of memory");
         }
@@ -343,6 +346,29 @@ impl Check<'_> {
             }),
             hard: raw.hard.unwrap_or(default.hard),
         }
+    }
+
+    /// Warns of a `high` so near to the ceiling that a component is killed before it is slowed down.
+    fn slows_too_late(&mut self, high: (&Key, Bytes), ceiling: (&Key, Bytes)) {
+        let most = MemoryPolicy::most_high(ceiling.1);
+        if high.1 <= most || high.1 > ceiling.1 {
+            return;
+        }
+        let message = format!("`high` {} is too near to `ceiling` {}", high.1, ceiling.1);
+        let mend = if most >= MEMORY_FLOOR {
+            format!("write at most {} MiB", most.0 >> 20)
+        } else {
+            "leave `high` out".to_owned()
+        };
+        let help = format!(
+            "tasks above `high` sleep the longer the further they are above it, fully at a fifth: a component that grows fast is killed \
+             before that; {mend}, or a higher ceiling"
+        );
+        let issue = ConfigIssue::warning(Code::HighNearCeiling, message)
+            .help(help)
+            .mark(self.merged.value_place(high.0), "slows down from here")
+            .mark(self.merged.value_place(ceiling.0), "kills here");
+        self.issues.push(issue);
     }
 
     /// Whether the limit is high enough to live with.

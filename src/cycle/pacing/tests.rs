@@ -180,8 +180,17 @@ fn is_part_of(done: &[Action], wanted: &[Action]) -> bool {
     done.iter().all(|action| wanted.any(|other| other == action))
 }
 
+/// A write that follows the load.
+fn cap(place: &Place, value: u64) -> Action {
+    let mut action = write(place, value);
+    let Action::Write { change, .. } = &mut action else { unreachable!() };
+    change.reason = Reason::YieldsDisk;
+    action
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    // A hundred writes each: 10^5.
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn every_storm_is_bounded_ordered_and_comes_to_an_end(
@@ -238,6 +247,50 @@ proptest! {
                 break;
             }
             prop_assert!(round <= patience, "not within {patience} looks");
+        }
+    }
+
+    /// As at the first look at a large host: `waiting` standing writes are wanted when somebody protected begins to wait.
+    #[test]
+    fn a_cap_does_not_wait_behind_first_writes(
+        waiting in 0usize..120,
+        caps in 1usize..10,
+        (rate, burst, after) in (4u64..50, 4u64..100, 0u64..5),
+    ) {
+        let mut stage = Stage::new(rate, burst);
+        let mut first: Vec<Action> = (0..waiting).map(|group| write(&place(group, 0), 8)).collect();
+        for _ in 0..after {
+            let done = stage.look(1000, first.clone());
+            first.retain(|action| !done.contains(action));
+        }
+        let mut caps: Vec<Action> = (0..caps).map(|group| cap(&place(150 + group, 0), 8)).collect();
+        // Three quarters of what the bucket gives in a second; after a burst it is empty at every other look.
+        let each = usize::try_from(rate.min(burst)).unwrap() * 3 / 4;
+        let patience = caps.len().div_ceil(each) * 2 + 1;
+        for _ in 0..patience {
+            let plan: Vec<Action> = first.iter().chain(&caps).cloned().collect();
+            let done = stage.look(1000, plan);
+            first.retain(|action| !done.contains(action));
+            caps.retain(|action| !done.contains(action));
+        }
+        prop_assert!(caps.is_empty(), "{} caps wait after {patience} looks", caps.len());
+    }
+
+    #[test]
+    fn a_standing_write_is_done_beside_caps_that_change_at_every_look(
+        flapping in 1usize..60,
+        (rate, burst) in (1u64..20, 1u64..20),
+    ) {
+        let mut stage = Stage::new(rate, burst);
+        let last = place(200, 2);
+        for (round, value) in (8..).enumerate() {
+            let mut plan: Vec<Action> =
+                (0..flapping).map(|group| cap(&place(group, 0), value)).collect();
+            plan.push(write(&last, 8));
+            if stage.look(1000, plan).iter().any(|action| *action.path() == last.0) {
+                break;
+            }
+            prop_assert!(round <= 10, "not within ten looks");
         }
     }
 }

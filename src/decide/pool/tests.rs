@@ -157,12 +157,15 @@ fn a_cap_that_does_not_help_falls_on() {
     stage.greedy(waits, 500);
     assert_eq!(stage.sum(), 1100);
     let mut sums = vec![1100];
-    for _ in 0..12 {
+    for _ in 0..20 {
         stage.greedy(waits, 500);
         sums.push(stage.sum());
     }
     assert_eq!(sums[1..4], [880, 704, 560]);
-    assert!(sums.is_sorted_by(|a, b| a >= b) && sums[12] <= 120, "down to the floor: {sums:?}");
+    assert!(
+        sums.is_sorted_by(|a, b| a >= b) && (40..=60).contains(&sums[20]),
+        "down to a fiftieth: {sums:?}"
+    );
     for _ in 0..5 {
         assert!(!stage.greedy(PRESSED, 500), "it has helped, so it stays");
     }

@@ -51,14 +51,20 @@ pub const CELLS: &[Cell] = &[
     Cell {
         name: "k612",
         kernel: "trixie",
-        leaves_out: &["crowding::", "queueing::", "yielding::limits_return"],
+        leaves_out: &[
+            "crowding::",
+            "mixed::",
+            "queueing::",
+            "yielding::limits_return",
+            "yielding::the_first_write",
+        ],
         about: "Linux 6.12, no systemd",
         ..TIER1
     },
     Cell {
         name: "k72",
         kernel: "sid",
-        leaves_out: &["crowding::", "yielding::limits_return"],
+        leaves_out: &["crowding::", "mixed::", "yielding::limits_return"],
         about: "the newest Debian kernel, no systemd",
         ..TIER1
     },

@@ -14,7 +14,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Seconds for each test: emulation on a busy host is slow.
-const TEST_TIMEOUT: u64 = 120;
+const TEST_TIMEOUT: u64 = 300;
 const COMMAND_TIMEOUT: u64 = 600;
 
 /// Where things are; `scripts/vm` says so in the environment.
