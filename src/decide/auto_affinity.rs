@@ -205,14 +205,15 @@ struct Auto {
 impl Auto {
     /// Takes in one look. Whether the choice changed.
     fn look(&mut self, (priority, shape): (Priority, Shape), sample: Sample, now: Tick) -> bool {
-        let Some(last) = self.at.replace(now) else {
-            (self.minute_began, self.last_minute) = (now, now);
-            return false;
-        };
+        let last = self.at.replace(now);
         if !priority.is_protected() {
             self.why = Why::Unprotected;
             return self.choose(Choice::Shared);
         }
+        let Some(last) = last else {
+            (self.minute_began, self.last_minute) = (now, now);
+            return false;
+        };
         self.add(sample, now.since(last));
         if now.since(self.minute_began) < MINUTE {
             return false;

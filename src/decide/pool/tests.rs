@@ -174,6 +174,23 @@ fn a_cap_that_does_not_help_falls_on() {
 }
 
 #[test]
+fn a_cap_that_nobody_uses_is_not_what_they_wait_for() {
+    let mut stage = Stage::new();
+    let waits = Press { waits: true, ..PRESSED };
+    for _ in 0..10 {
+        stage.greedy(waits, 500);
+    }
+    assert!(stage.sum() < 200, "{}", stage.sum());
+    for _ in 0..10 {
+        stage.second(waits, &[("web", 500), ("a", 0), ("b", 0)]);
+    }
+    assert_eq!(stage.pool.measured().unwrap().cap, Millicpu(1100), "all that is left");
+    stage.greedy(waits, 500);
+    stage.greedy(waits, 500);
+    assert!(stage.sum() < 1100, "it is used again, and falls again");
+}
+
+#[test]
 fn a_missing_rate_changes_nothing() {
     let mut stage = Stage::new();
     stage.greedy(PRESSED, 500);
