@@ -97,8 +97,10 @@ fn pressure(report: &Report) -> String {
     out.push_str(if report.estimate.psi { "\n" } else { " (without PSI)\n" });
     for (resource, view) in levels.iter().filter(|(_, view)| view.level != Level::Normal) {
         let since = Span::secs(report.at.since(view.since).0 / 1_000_000);
-        let line = format!("  {resource} {} for {since}: {}", view.level, view.cause);
-        out.push_str(&(wrap(&super::render::escape(&line), COLUMNS).join("\n") + "\n"));
+        let line = format!("{resource} {} for {since}: {}", view.level, view.cause);
+        for line in wrap(&super::render::escape(&line), COLUMNS - 2) {
+            let _ok = writeln!(out, "  {line}");
+        }
     }
     out
 }
@@ -149,13 +151,16 @@ fn verdict(report: &Report) -> String {
         (0, warnings) => format!("OK, {warnings} warning{}", plural(warnings)),
         (errors, _) => format!("{errors} ERROR{}", if errors == 1 { "" } else { "S" }),
     };
-    let mode = if report.enforcing {
-        "enforcing"
+    let (mode, hint) = if report.enforcing {
+        ("enforcing", "")
     } else {
-        "observing only: nothing is written (\"provost plan\" shows what would be, \"provost enforce on\" does it)"
+        (
+            "observing only",
+            "\nnothing is written: \"provost plan\" shows what would be, \"provost enforce on\" does it",
+        )
     };
     let up = Span::secs(report.at.since(report.started).0 / 1_000_000);
-    format!("{word}, {mode}; strategy {}, pid {}, up {up}", report.strategy, report.pid)
+    format!("{word}, {mode}; strategy {}, pid {}, up {up}{hint}", report.strategy, report.pid)
 }
 
 /// What there is to say about strategies beside the name of the one; nothing where that says all.
@@ -264,17 +269,16 @@ pub(super) fn findings(out: &mut String, findings: &[Finding]) {
 fn work(out: &mut String, report: &Report) {
     let escape = &report.escape;
     if escape.placed > 0 {
-        let span = |span: Option<Span>| {
-            span.map_or_else(|| "-".to_owned(), |span| round(span).to_string())
-        };
-        let _ok = writeln!(
-            out,
-            "\nplaced {} loose processes: median {} after their exec, 99 % within {}, longest {}",
-            escape.placed,
-            span(escape.median),
-            span(escape.p99),
-            span(escape.longest),
-        );
+        let _ok = write!(out, "\nplaced {} loose processes", escape.placed);
+        if let (Some(median), Some(p99), Some(longest)) =
+            (escape.median.map(round), escape.p99.map(round), escape.longest.map(round))
+        {
+            let _ok = write!(
+                out,
+                ": median {median} after their exec, 99 % within {p99}, longest {longest}"
+            );
+        }
+        out.push('\n');
     }
     escaped(out, report);
     if report.drift.seen > 0 {
