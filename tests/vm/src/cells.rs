@@ -64,7 +64,12 @@ pub const CELLS: &[Cell] = &[
     Cell {
         name: "k72",
         kernel: "sid",
-        leaves_out: &["crowding::", "mixed::", "yielding::limits_return"],
+        leaves_out: &[
+            "crowding::",
+            "mixed::",
+            "yielding::limits_return",
+            "yielding::the_first_write",
+        ],
         about: "the newest Debian kernel, no systemd",
         ..TIER1
     },
