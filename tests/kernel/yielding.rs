@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 const SPIN: &str = "while :; do :; done";
 const JOBS: [&str; 3] = ["a", "b", "c"];
 /// How often the first write after an onset is timed.
-const ONSETS: usize = 30;
+const ONSETS: usize = 10;
 
 /// A protected loop and three jobs that yield, all on the second CPU: weights alone leave the loop four sevenths of it. The test and
 /// provost keep to the first, where the kernel does its own work too, so that the loop waits for nobody but the jobs.
@@ -143,7 +143,7 @@ fn the_first_write_comes_soon_after_the_onset() {
     spans.sort_unstable();
     let (p50, p90, max) = (spans[ONSETS / 2], spans[ONSETS * 9 / 10], spans[ONSETS - 1]);
     println!(
-        "FIGURE onset to first write: p50 {p50} ms, p90 {p90} ms, p99 and max {max} ms of {ONSETS}, {void} rounds void: {spans:?}"
+        "FIGURE onset to first write: p50 {p50} ms, p90 {p90} ms, max {max} ms of {ONSETS}, {void} rounds void: {spans:?}"
     );
     assert!(p50 <= 500 && p90 <= 1100, "{spans:?}");
     // One may be lost to the emulator.

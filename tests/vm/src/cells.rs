@@ -53,6 +53,8 @@ pub const CELLS: &[Cell] = &[
         kernel: "trixie",
         leaves_out: &[
             "crowding::",
+            "forking::",
+            "ladder::a_hog",
             "mixed::",
             "queueing::",
             "yielding::limits_return",
@@ -66,6 +68,7 @@ pub const CELLS: &[Cell] = &[
         kernel: "sid",
         leaves_out: &[
             "crowding::",
+            "forking::",
             "mixed::",
             "yielding::limits_return",
             "yielding::the_first_write",
