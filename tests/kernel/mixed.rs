@@ -66,6 +66,7 @@ impl Stage {
         let neighbours = NEIGHBOURS.iter().map(|name| world.group(name)).collect();
         let stage = Self { world, web, hogs, neighbours, files };
         (0..FILES).for_each(|file| write_file(&stage.files.join(format!("kept{file}")), EACH));
+        write_file(&stage.files.join("direct"), 1);
         put(Path::new("/proc/sys/vm/drop_caches"), "3").unwrap();
         // Files of the guest's root lie in memory, out of everybody's reach.
         let ballast = available().saturating_sub(AVAILABLE);
@@ -83,14 +84,15 @@ impl Stage {
         component("priority = \"critical\"", &self.web) + &hogs.collect::<String>()
     }
 
-    /// Each round: some thousand steps of a shell, a file out of the page cache, and a block past it.
+    /// Each round: some thousand steps of a shell, a file out of the page cache, and a block past it. Not one of the raw disk: `lseek` there
+    /// waits for the inode's lock, and a hog that is throttled holds it.
     fn start_web(&mut self) {
         let script = format!(
             "n=0; while :; do n=$(((n+1)%{FILES})); i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done; \
-             cat {}$n >/dev/null; dd if={} of=/dev/null bs=64k count=1 skip=$((2100+n)) iflag=direct 2>/dev/null; \
+             cat {}$n >/dev/null; dd if={} of=/dev/null bs=64k count=1 skip=$n iflag=direct 2>/dev/null; \
              echo >>{}; done",
             self.files.join("kept").display(),
-            disk().display(),
+            self.files.join("direct").display(),
             self.rounds("web").display()
         );
         self.world.sh(&self.web, &script);
@@ -194,6 +196,7 @@ impl Drop for Stage {
         for file in 0..FILES {
             let _gone = std::fs::remove_file(self.files.join(format!("kept{file}")));
         }
+        let _gone = std::fs::remove_file(self.files.join("direct"));
         let _unmounted = umount2(&self.files, MntFlags::MNT_DETACH);
     }
 }
@@ -216,7 +219,7 @@ fn last_write(agent: &Agent) -> Option<provost::units::Tick> {
     agent.status().actions.last().map(|action| action.at)
 }
 
-/// How much of its lone throughput the loop keeps is told and not claimed: decision 25.
+/// Nine tenths of the lone throughput are the aim; the claim leaves room for a machine that others use too.
 #[test]
 fn hogs_of_all_kinds_are_limited_and_neighbours_are_not_touched() {
     let Some(mut stage) = Stage::new("mixed") else { return };
@@ -234,7 +237,7 @@ fn hogs_of_all_kinds_are_limited_and_neighbours_are_not_touched() {
     let mut agent = Agent::new(&stage.world, "enforce", &stage.components());
     agent.start();
     let mut with = beside;
-    within(Duration::from_secs(30), || {
+    within(Duration::from_secs(60), || {
         let now = stage.rates(eight);
         println!("FIGURE mixed: with provost {now:.2?}");
         with = if now.web > with.web { now } else { with };
@@ -252,6 +255,7 @@ fn hogs_of_all_kinds_are_limited_and_neighbours_are_not_touched() {
     let told = agent.say(&["status"]).out + &agent.say(&["explain", "scan"]).out;
     assert!(beside.web < 0.5 * alone.web, "{beside:?} of {alone:?}");
     let limits = stage.limits();
+    assert!(with.web >= 0.75 * alone.web, "{with:?} of {alone:?}: {told}\n{}", agent.log());
     assert!(limits != unlimited, "nobody is limited: {told}\n{}", agent.log());
     assert_eq!(stage.settings(&stage.neighbours), before, "nobody touched the neighbours");
     assert_eq!(agent.end(Signal::SIGTERM), Some(0));
