@@ -69,6 +69,7 @@ pub const CELLS: &[Cell] = &[
         leaves_out: &[
             "crowding::",
             "forking::",
+            "ladder::a_hog",
             "mixed::",
             "yielding::limits_return",
             "yielding::the_first_write",
