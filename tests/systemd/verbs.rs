@@ -8,7 +8,7 @@ const WEB: &str = r#"
     priority = "high"
     match = { unit = "test-web.service" }
     cpu = { guarantee = "0.2", ceiling = "500m" }
-    memory = { guarantee = "32M", high = "96M", ceiling = "128M", oom = "group" }
+    memory = { guarantee = "32M", high = "80M", ceiling = "128M", oom = "group" }
     pids = { ceiling = 64 }
 
     [component.absent]
