@@ -170,7 +170,11 @@ pub fn test(options: &Options) -> Outcome<i32> {
 /// What the harness of Rust takes to leave tests out, and says which.
 fn all_but(cell: &Cell) -> Vec<String> {
     if !cell.leaves_out.is_empty() {
-        println!("cell {}: leaves out {}, which another cell runs", cell.name, cell.leaves_out.join(", "));
+        println!(
+            "cell {}: leaves out {}, which another cell runs",
+            cell.name,
+            cell.leaves_out.join(", ")
+        );
     }
     cell.leaves_out.iter().flat_map(|name| ["--skip".to_owned(), (*name).to_owned()]).collect()
 }
