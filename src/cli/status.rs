@@ -70,7 +70,12 @@ pub(super) fn disks(report: &Report) -> String {
         return String::new();
     }
     let line = format!("disks: {}", disks.join("; "));
-    wrap(&super::render::escape(&line), COLUMNS).join("\n") + "\n"
+    paragraph(&line)
+}
+
+/// A line of text, wrapped.
+fn paragraph(line: &str) -> String {
+    wrap(&super::render::escape(line), COLUMNS).join("\n") + "\n"
 }
 
 /// Who has CPUs that no other component uses.
@@ -83,7 +88,7 @@ fn own_cpus(report: &Report) -> String {
         return String::new();
     }
     let line = format!("CPUs of their own: {}", owned.join(", "));
-    wrap(&super::render::escape(&line), COLUMNS).join("\n") + "\n"
+    paragraph(&line)
 }
 
 /// The level of each resource; what raised one that is not normal has a line of its own.
@@ -134,7 +139,7 @@ fn in_use(report: &Report) -> String {
         return String::new();
     }
     let line = format!("in use: {}", parts.join(", "));
-    wrap(&super::render::escape(&line), COLUMNS).join("\n") + "\n"
+    paragraph(&line)
 }
 
 /// To a percent: nobody reads more.

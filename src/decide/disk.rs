@@ -22,7 +22,7 @@
 
 use super::cap::{Cap, Recent, floor, room};
 use super::fair::{Claim, divide_all};
-use super::homes;
+use super::{homes, yielding};
 use crate::config::{Component, Division, Policy};
 use crate::estimate::Estimator;
 use crate::model::{IoMax, IoRate, IoWeightBackend, Snapshot};
@@ -376,13 +376,11 @@ fn members<'a>(
     seen: &'a Snapshot,
     device: DeviceId,
 ) -> impl Iterator<Item = Member<'a>> {
-    homes(policy, seen).filter(|(component, ..)| component.yields).filter_map(
-        move |(component, home, _)| {
-            let home = home.path();
-            let moved = over(estimator, home, device)?;
-            Some(Member { component, home, moved })
-        },
-    )
+    yielding(policy, seen).filter_map(move |(component, home, _)| {
+        let home = home.path();
+        let moved = over(estimator, home, device)?;
+        Some(Member { component, home, moved })
+    })
 }
 
 #[cfg(test)]

@@ -19,8 +19,8 @@
 //! [`LONGEST`], nor for more than three quarters of the time; at most [`MOST_KILLS`] in [`KILLS_WITHIN`]; nothing is done while memory is
 //! not pressed; a look without the numbers goes no rung up.
 
-use super::homes;
 use super::victim::{Victim, victims};
+use super::yielding;
 use crate::config::{LastResort, Policy};
 use crate::estimate::Estimator;
 use crate::model::{
@@ -243,8 +243,8 @@ impl Ladder {
         let now = self.at;
         let calm = look.level() < Level::Critical;
         let input = Input::of(look);
-        let allowed: BTreeSet<&CgroupPath> = homes(look.policy, look.seen)
-            .filter(|(one, ..)| one.yields && one.last_resort >= LastResort::Freeze)
+        let allowed: BTreeSet<&CgroupPath> = yielding(look.policy, look.seen)
+            .filter(|(one, ..)| one.last_resort >= LastResort::Freeze)
             .map(|(_, home, _)| home.path())
             .collect();
         let mut over = Vec::new();
@@ -419,8 +419,8 @@ impl Ladder {
             return Vec::new();
         }
         let mut budget = RECLAIMED_A_SECOND.scaled(span.0.min(1_000_000), 1_000_000);
-        let mut found: Vec<_> = homes(look.policy, look.seen)
-            .filter(|(component, home, _)| component.yields && !self.dry.contains_key(home.path()))
+        let mut found: Vec<_> = yielding(look.policy, look.seen)
+            .filter(|(_, home, _)| !self.dry.contains_key(home.path()))
             .collect();
         found.sort_by_key(|(component, ..)| component.priority);
         let swap = look.seen.load.swap_free.unwrap_or_default();

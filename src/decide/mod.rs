@@ -154,6 +154,14 @@ fn homes<'a>(
     })
 }
 
+/// Every home of every component that yields.
+fn yielding<'a>(
+    policy: &'a Policy,
+    seen: &'a Snapshot,
+) -> impl Iterator<Item = (&'a Component, &'a Home, u64)> {
+    homes(policy, seen).filter(|(component, ..)| component.yields)
+}
+
 /// Knobs that provost wrote and that none of `targets`, sorted by place, asks for any more: back to what was there before.
 fn no_longer_asked_for(case: &Case<'_>, targets: &[Target]) -> Vec<Target> {
     let asked = |wanted| targets.binary_search_by(|target| place(target).cmp(&wanted)).is_ok();

@@ -16,7 +16,7 @@
 //! **Properties**, each a test below or in `cycle/tests/weather.rs`: never above what is configured or was there before; never below
 //! [`LEAST`]; what cannot be read is not limited; a steady look allocates nothing; limits do not move while they are there.
 
-use super::{Case, Housed, homes};
+use super::{Case, Housed, yielding};
 use crate::config::Policy;
 use crate::model::{Home, Knob, KnobKind, Level, Reason, Snapshot, Target};
 use crate::units::{CgroupId, CgroupPath, Limit, Ppm, Span, Tick};
@@ -127,10 +127,10 @@ impl Pids {
         let before = self.limits.len();
         self.limits.retain(|path, _| self.usual.contains_key(path));
         let mut changed = before != self.limits.len();
-        for (component, home, _) in homes(policy, seen) {
+        for (_, home, _) in yielding(policy, seen) {
             let path = home.path();
             let Some(view) = seen.groups.get(path) else { continue };
-            if !component.yields || view.holds_protected || self.limits.contains_key(path) {
+            if view.holds_protected || self.limits.contains_key(path) {
                 continue;
             }
             let Some(tasks) = view.usage.pids else { continue };
@@ -147,7 +147,7 @@ impl Pids {
             seen.groups.get(path).is_some_and(|view| view.id == usual.id)
         };
         self.usual.retain(|path, usual| same(path, usual));
-        for (_, home, _) in homes(policy, seen).filter(|(component, ..)| component.yields) {
+        for (_, home, _) in yielding(policy, seen) {
             let path = home.path();
             let Some(view) = seen.groups.get(path) else { continue };
             let Some(tasks) = view.usage.pids else { continue };

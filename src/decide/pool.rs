@@ -23,7 +23,7 @@
 
 use super::cap::{Cap, Recent, percent, room};
 use super::fair::{Claim, divide_all};
-use super::homes;
+use super::yielding;
 use crate::config::{Component, Policy};
 use crate::estimate::Rates;
 use crate::model::{Home, Snapshot};
@@ -214,14 +214,6 @@ fn used(policy: &Policy, rates: &Rates, seen: &Snapshot) -> Option<(Millicpu, Mi
         used = used.plus(rates.cpu(home.path())?);
     }
     Some((used, all.minus(used)))
-}
-
-/// Every home of every component that yields.
-fn yielding<'a>(
-    policy: &'a Policy,
-    seen: &'a Snapshot,
-) -> impl Iterator<Item = (&'a Component, &'a Home, u64)> {
-    homes(policy, seen).filter(|(component, ..)| component.yields)
 }
 
 fn members<'a>(

@@ -10,7 +10,7 @@
 //!
 //! **Properties.** Nobody is chosen whose component does not allow it, and nobody of whom it is not known what it holds.
 
-use super::homes;
+use super::yielding;
 use crate::config::{Component, LastResort, Policy};
 use crate::estimate::Estimator;
 use crate::model::{GroupView, Hit, Home, Knob, KnobKind, Priority, Radius, Snapshot};
@@ -57,8 +57,8 @@ pub(super) fn victims<'a>(
     seen: &'a Snapshot,
     wanted: LastResort,
 ) -> Vec<Victim<'a>> {
-    let allowed = homes(policy, seen).filter(|(component, ..)| {
-        component.yields && component.last_resort >= wanted && !component.priority.is_protected()
+    let allowed = yielding(policy, seen).filter(|(component, ..)| {
+        component.last_resort >= wanted && !component.priority.is_protected()
     });
     let mut victims: Vec<Victim<'_>> = allowed
         .filter(|(component, home, _)| is_alone(policy, seen, component, home))

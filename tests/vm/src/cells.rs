@@ -45,36 +45,31 @@ const TIER1: Cell = Cell {
 
 const TIER2: Cell = Cell { image: Some("bookworm"), memory_mib: 1024, ..TIER1 };
 
+/// Tests of provost's law that take minutes; k61 runs them.
+const LONG: &[&str] = &[
+    "crowding::",
+    "forking::",
+    "ladder::a_hog",
+    "mixed::",
+    "queueing::",
+    "yielding::limits_return",
+    "yielding::the_first_write",
+];
+
 /// All cells, in the order they run.
 pub const CELLS: &[Cell] = &[
     Cell { name: "k61", about: "Linux 6.1, no systemd", ..TIER1 },
     Cell {
         name: "k612",
         kernel: "trixie",
-        leaves_out: &[
-            "crowding::",
-            "forking::",
-            "ladder::a_hog",
-            "mixed::",
-            "queueing::",
-            "yielding::limits_return",
-            "yielding::the_first_write",
-        ],
+        leaves_out: LONG,
         about: "Linux 6.12, no systemd",
         ..TIER1
     },
     Cell {
         name: "k72",
         kernel: "sid",
-        leaves_out: &[
-            "crowding::",
-            "forking::",
-            "ladder::a_hog",
-            "mixed::",
-            "queueing::",
-            "yielding::limits_return",
-            "yielding::the_first_write",
-        ],
+        leaves_out: LONG,
         about: "the newest Debian kernel, no systemd",
         ..TIER1
     },
