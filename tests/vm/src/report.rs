@@ -4,7 +4,7 @@ use crate::failed;
 use crate::protocol::{Event, Status, TestLine};
 use crate::qemu::Fate;
 use crate::{Outcome, cells::Cell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -25,8 +25,16 @@ pub struct Report {
     failures: BTreeMap<String, Vec<u8>>,
     /// What went wrong outside of any test.
     troubles: Vec<String>,
+    /// Tests whose measurement missed once.
+    again: BTreeSet<String>,
     quiet: bool,
 }
+
+/// What a test prints before a number that it measured.
+const FIGURE: &[u8] = b"FIGURE ";
+
+/// So many missed measurements may be the machine's fault.
+const MOST_AGAIN: usize = 3;
 
 #[derive(Debug)]
 struct Running {
@@ -43,13 +51,19 @@ pub struct Count {
     pub failed: usize,
     /// Tests that the source ignores.
     pub ignored: usize,
+    /// Tests whose measurement was taken twice.
+    pub measured_again: usize,
 }
 
 impl Count {
     /// The line that scripts read.
     #[must_use]
     pub fn line(self) -> String {
-        format!("{} passed, {} failed", self.passed, self.failed)
+        let again = match self.measured_again {
+            0 => String::new(),
+            number => format!(", {number} measured again"),
+        };
+        format!("{} passed, {} failed{again}", self.passed, self.failed)
     }
 
     /// Adds another cell's.
@@ -57,6 +71,7 @@ impl Count {
         self.passed += other.passed;
         self.failed += other.failed;
         self.ignored += other.ignored;
+        self.measured_again += other.measured_again;
     }
 }
 
@@ -79,6 +94,7 @@ impl Report {
             results: Vec::new(),
             failures: BTreeMap::new(),
             troubles: Vec::new(),
+            again: BTreeSet::new(),
             quiet: false,
         })
     }
@@ -157,6 +173,26 @@ impl Report {
             left.len()
         ));
         left
+    }
+
+    /// The failed tests that measured something: others use this machine too, so another guest measures once more before a number is
+    /// believed. None where more missed than that explains, or where the machine itself went.
+    pub fn begin_measuring_again(&mut self, fate: &Fate) -> Vec<String> {
+        let measured = |output: &[u8]| output.windows(FIGURE.len()).any(|part| part == FIGURE);
+        let missed = self.failures.iter().filter(|(_, output)| measured(output));
+        let missed: Vec<String> = missed.map(|(name, _)| name.clone()).collect();
+        if !matches!(fate, Fate::Done(_)) || missed.len() > MOST_AGAIN {
+            return Vec::new();
+        }
+        for name in &missed {
+            let output = self.failures.remove(name).unwrap_or_default();
+            let output = String::from_utf8_lossy(&output);
+            self.say(&format!("\n---- {name}, measured again because of this:\n{output}"));
+        }
+        self.results.retain(|test| !missed.contains(&test.name));
+        self.planned.clear();
+        self.again.extend(missed.iter().cloned());
+        missed
     }
 
     /// Something that went wrong outside of any test; it counts as a failure.
@@ -251,6 +287,7 @@ impl Report {
             passed: of(Status::Ok),
             failed: of(Status::Failed) + self.troubles.len(),
             ignored: of(Status::Ignored),
+            measured_again: self.again.len(),
         }
     }
 
@@ -308,7 +345,7 @@ mod tests {
         let kept = String::from_utf8(report.failures["b"].clone()).unwrap();
         assert_eq!(kept, "broken\nvm: leaked cgroup /x\n");
         let count = finish(report, &Fate::Done(false));
-        assert_eq!(count, Count { passed: 1, failed: 1, ignored: 1 });
+        assert_eq!(count, Count { passed: 1, failed: 1, ignored: 1, measured_again: 0 });
         assert_eq!(count.line(), "1 passed, 1 failed");
     }
 
@@ -327,7 +364,34 @@ mod tests {
         take(&mut report, &["@plan b", "@plan c", "@begin b", "@test b ok 3 0 0 -"]);
         take(&mut report, &["@begin c", "@test c ok 3 0 0 -", "@end kernel 0 2"]);
         let count = finish(report, &Fate::Done(true));
-        assert_eq!(count, Count { passed: 3, failed: 0, ignored: 0 });
+        assert_eq!(count, Count { passed: 3, failed: 0, ignored: 0, measured_again: 0 });
+    }
+
+    #[test]
+    fn a_missed_measurement_is_taken_once_more() {
+        let mut report = report("figure");
+        let done = Fate::Done(false);
+        take(&mut report, &["@plan a", "@plan b", "@begin a", "|test a ... FIGURE 7 of 9"]);
+        take(&mut report, &["@test a FAILED 4 0 0 exit=101", "@begin b", "|broken"]);
+        take(&mut report, &["@test b FAILED 4 0 0 exit=101", "@end kernel 101 9"]);
+        assert!(report.begin_measuring_again(&Fate::Lost("gone".into())).is_empty());
+        assert_eq!(report.begin_measuring_again(&done), ["a"], "b measured nothing");
+        take(&mut report, &["@plan a", "@begin a", "|FIGURE 9 of 9", "@test a ok 4 0 0 -"]);
+        assert!(report.begin_measuring_again(&done).is_empty());
+        let count = finish(report, &done);
+        assert_eq!(count, Count { passed: 1, failed: 1, ignored: 0, measured_again: 1 });
+        assert_eq!(count.line(), "1 passed, 1 failed, 1 measured again");
+    }
+
+    #[test]
+    fn many_missed_measurements_are_nobody_elses_fault() {
+        let mut report = report("figures");
+        for name in ["a", "b", "c", "d"] {
+            let [begin, end] = [format!("@begin {name}"), format!("@test {name} FAILED 4 0 0 x")];
+            take(&mut report, &[&begin, "|FIGURE 7 of 9", &end]);
+        }
+        assert!(report.begin_measuring_again(&Fate::Done(false)).is_empty());
+        assert_eq!(finish(report, &Fate::Done(false)).failed, 4);
     }
 
     #[test]
@@ -337,7 +401,7 @@ mod tests {
         take(&mut report, &["@begin b", "|last words"]);
         let count = finish(report, &Fate::Lost("gone".into()));
         // b, c and the loss itself.
-        assert_eq!(count, Count { passed: 1, failed: 3, ignored: 0 });
+        assert_eq!(count, Count { passed: 1, failed: 3, ignored: 0, measured_again: 0 });
     }
 
     #[test]
