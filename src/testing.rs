@@ -31,6 +31,7 @@ pub(crate) fn policy(components: impl IntoIterator<Item = Component>) -> Policy 
         reserve: Reserve { cpu: Millicpu(250), memory: Bytes::mebi(256) },
         thresholds: Thresholds::default(),
         disks: BTreeMap::new(),
+        schedules: BTreeMap::new(),
         writes: Writes::UNLIMITED,
         protect: Vec::new(),
         components: components
@@ -286,6 +287,7 @@ pub(crate) fn sample_report() -> crate::model::Report {
         started: Tick::default(),
         escape: history.escape(),
         drift: history.drift(),
+        schedules: Vec::new(),
         actions: history.lines(),
     })
 }

@@ -5,7 +5,7 @@ use crate::cycle::{News, State};
 use crate::estimate::{Standing, standing};
 use crate::model::{
     ActionLine, ComponentReport, Decision, Drift, EscapeTimes, Finding, Home, HomeReport,
-    HostReport, Knob, KnobReport, Reading, Reason, Report, Snapshot, Target,
+    HostReport, Knob, KnobReport, Reading, Reason, Report, ScheduleView, Snapshot, Target,
 };
 use crate::plan::is_settled;
 use crate::units::{CgroupPath, CpuSet, Millicpu, Tick};
@@ -35,6 +35,8 @@ pub struct ReportInput<'a> {
     pub escape: &'a EscapeTimes,
     /// How fast lost values were written again.
     pub drift: &'a Drift,
+    /// The windows of time.
+    pub schedules: Vec<ScheduleView>,
     /// The last actions.
     pub actions: Vec<ActionLine>,
 }
@@ -59,6 +61,7 @@ pub fn report(input: ReportInput<'_>) -> Report {
         division: input.policy.division.word().to_owned(),
         host: host(input.policy, input.seen),
         components: components.map(|component| component_report(&input, component)).collect(),
+        schedules: input.schedules.clone(),
         estimate: input.state.estimator.view(),
         ladder: input.news.decision.ladder.clone(),
         findings,

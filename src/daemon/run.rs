@@ -16,6 +16,7 @@ use super::sentry::Sentry;
 use super::start::{Options, Setup, StartError};
 use super::surveyor::Surveyor;
 use super::talk::{self, Heard};
+use super::timetable::Timetable;
 use super::wait::{
     ALARM, CHANGED, Changed, EARLY, RELOAD, SENTRY, STARVED, STOP, Waiting, drain,
     listen_to_executions, what_changed,
@@ -70,6 +71,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
 struct Daemon {
     options: Options,
     policy: Policy,
+    timetable: Timetable,
     chosen: Chosen,
     enforcing: bool,
     collector: Collector,
@@ -133,6 +135,7 @@ impl Daemon {
             collector: Collector::new(setup.fs, &setup.roots),
             options,
             policy,
+            timetable: setup.timetable,
             chosen,
             enforcing,
             state,
@@ -180,6 +183,7 @@ impl Daemon {
             return Ok(());
         }
         self.take_up(&woken);
+        self.turn_over();
         self.hear();
         self.results();
         let moved = self.gate.hear(clock::now());
@@ -421,6 +425,7 @@ impl Daemon {
     fn report(&self) -> Report {
         let mut beside = self.gate.findings();
         beside.extend(self.outdated.then(asked::outdated));
+        beside.extend_from_slice(self.timetable.findings());
         let recent = |at: &Tick| clock::now().since(*at) < TOLD_FOR;
         beside.extend(self.lifted_at.filter(recent).map(|_| stalled()));
         report(ReportInput {
@@ -435,6 +440,7 @@ impl Daemon {
             started: self.started,
             escape: self.history.escape(),
             drift: self.history.drift(),
+            schedules: self.timetable.views(),
             actions: self.history.lines(),
         })
     }

@@ -32,7 +32,7 @@ pub use pressure::{
 pub use record::CycleRecord;
 pub use report::{
     ActionLine, ComponentReport, Drift, EscapeTimes, Escaped, HomeReport, HostReport, KnobReport,
-    Report,
+    Report, ScheduleView,
 };
 pub use snapshot::{
     Disk, GroupView, HostLoad, HostView, IoCount, IoWeightBackend, MemoryEvents, MemoryStat, Psi,
