@@ -1,11 +1,13 @@
 //! One part of a calendar expression: numbers, ranges and steps.
 
+use std::collections::BTreeSet;
+
 /// A list; an empty one is `*`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Field(pub(super) Vec<Item>);
 
 /// A number, a range, or either with a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Item {
     /// Where it begins.
     pub(super) first: i16,
@@ -16,6 +18,17 @@ pub(super) struct Item {
 }
 
 impl Item {
+    /// The same in the shortest form: a range ends at the last number that it reaches.
+    fn normalized(self) -> Self {
+        let Some(last) = self.last else { return self };
+        let last = last - (last - self.first) % self.step.unwrap_or(1);
+        Self {
+            last: Some(last).filter(|last| *last != self.first),
+            step: self.step.filter(|step| *step != 1 && last != self.first),
+            ..self
+        }
+    }
+
     fn has(self, value: i16, most: i16) -> bool {
         let last = self.last.unwrap_or(if self.step.is_some() { most } else { self.first });
         let past = value - self.first;
@@ -34,6 +47,12 @@ impl Item {
 }
 
 impl Field {
+    /// The items in systemd's order, each in its shortest form.
+    pub(super) fn of(items: impl IntoIterator<Item = Item>) -> Self {
+        let items: BTreeSet<Item> = items.into_iter().map(Item::normalized).collect();
+        Self(items.into_iter().collect())
+    }
+
     /// Exactly one value.
     pub(super) fn one(value: i16) -> Self {
         Self(vec![Item { first: value, last: None, step: None }])

@@ -92,10 +92,6 @@ impl Calendar {
             return Err(error(format!("\"{text}\" is no date: YEAR-MONTH-DAY")));
         }
         self.year = field(year, "year", 0..=2199)?;
-        for item in &mut self.year.0 {
-            item.first = century(item.first);
-            item.last = item.last.map(century);
-        }
         self.month = field(month, "month", 1..=12)?;
         self.day = field(day, "day", 1..=31)?;
         Ok(())
@@ -161,7 +157,9 @@ fn field(text: &str, what: &str, range: RangeInclusive<i16>) -> Result<Field, Ca
     if text == "*" {
         return Ok(Field::default());
     }
-    text.split(',').map(|part| item(part, what, &range)).collect::<Result<_, _>>().map(Field)
+    let items: Result<Vec<Item>, _> =
+        text.split(',').map(|part| item(part, what, &range)).collect();
+    items.map(Field::of)
 }
 
 fn item(text: &str, what: &str, range: &RangeInclusive<i16>) -> Result<Item, CalendarError> {
@@ -173,7 +171,8 @@ fn item(text: &str, what: &str, range: &RangeInclusive<i16>) -> Result<Item, Cal
         Some((first, last)) => (first, Some(last)),
         None => (from, None),
     };
-    let number = |text: &str| number(text, what, range);
+    let year = |value| if what == "year" { century(value) } else { value };
+    let number = |text: &str| number(text, what, range).map(year);
     let (first, last) = (number(first)?, last.map(number).transpose()?);
     if last.is_some_and(|last| last < first) {
         return Err(error(format!("\"{text}\" goes backwards")));
