@@ -7,7 +7,8 @@
 //! next year, month, day, hour, minute or second.
 //!
 //! **Properties.** The next time is after the given one, fits the expression, and none between does. Whatever the text, the search ends: after
-//! 2199 nothing comes. A time that a clock change leaves out is an hour later; one that it makes come twice is the first of the two. Seconds are
+//! 2199 nothing comes. A time that a clock change leaves out is an hour later, where a timer of
+//! systemd is skipped: a window should open. One that comes twice is the first of the two. Seconds are
 //! whole, and `@SECONDS` is not taken: a window once in 1970 seconds has no use. Time zones are read from the host's `zoneinfo`.
 
 mod field;
