@@ -6,6 +6,7 @@ mod bottleneck;
 mod demand;
 mod disks;
 mod estimator;
+pub mod forecast;
 mod host;
 mod ownership;
 mod pressure;

@@ -28,6 +28,7 @@ const WIRE_ROOMS: &[&str] = &[
     "publish",
     "kernel/systemd",
     "sim/raw.rs",
+    "estimate/forecast",
 ];
 const SHOWN: &[&str] = &["estimate", "publish", "sim", "cli", "config"];
 
