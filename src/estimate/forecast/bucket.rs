@@ -39,9 +39,14 @@ impl Number {
         Self(self.0.saturating_add(count))
     }
 
+    /// When it begins.
+    const fn start(self) -> Moment {
+        Moment(self.0.saturating_mul(BUCKET_SECS))
+    }
+
     /// When it ends.
     pub(super) const fn end(self) -> Moment {
-        Moment(self.0.saturating_add(1).saturating_mul(BUCKET_SECS))
+        self.plus(1).start()
     }
 
     /// Which of the day's buckets it is, from 0.
@@ -83,6 +88,25 @@ impl Filling {
     }
 }
 
+/// The buckets of a recorded series, each with its first moment, as a forecaster makes them of the same samples; none where a bucket holds no
+/// sample. Times must not go back. As many as there are five minutes between the first time and the last.
+#[must_use]
+pub fn buckets(samples: &[(Moment, Option<u64>)], fold: Fold) -> Vec<(Moment, Option<u64>)> {
+    let mut found = Vec::new();
+    let Some((first, _)) = samples.first() else { return found };
+    let mut filling = Filling::new(Number::of(*first));
+    let mut end = |filling: &Filling| found.push((filling.number.start(), filling.value(fold)));
+    for (at, sample) in samples {
+        while filling.number < Number::of(*at) {
+            end(&filling);
+            filling = Filling::new(filling.number.plus(1));
+        }
+        sample.iter().for_each(|sample| filling.add(*sample));
+    }
+    end(&filling);
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,5 +130,16 @@ mod tests {
         assert_eq!(midnight.plus(287).slot(), 287);
         assert_eq!(midnight.plus(288).slot(), 0);
         assert_eq!(midnight.end(), Moment(86_400 * 20_000 + 300));
+    }
+
+    #[test]
+    fn a_series_falls_into_buckets() {
+        let sample = |secs, amount| (Moment(secs), amount);
+        let series =
+            [sample(299, Some(1)), sample(600, Some(4)), sample(601, None), sample(899, Some(8))];
+        let expected = [sample(0, Some(1)), sample(300, None), sample(600, Some(6))];
+        assert_eq!(buckets(&series, Fold::Mean), expected);
+        assert_eq!(buckets(&series, Fold::Most)[2], sample(600, Some(8)));
+        assert_eq!(buckets(&[], Fold::Mean), []);
     }
 }
