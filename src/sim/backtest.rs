@@ -1,7 +1,8 @@
 //! Backtests: the forecaster played over recorded series, beside simple rules on the same buckets, and what each bound cost.
 //!
 //! Pure but for [`Series::load`]. After each bucket everybody says what the most in the next few buckets will be at most, and is held against
-//! what came. The first quarter of each series is for learning and does not count. Where a bucket is missing, nobody is judged on it.
+//! what came. The first quarter of each series is for learning and does not count. A missing bucket adds nothing to what came; where all are missing,
+//! nobody is judged.
 
 mod rivals;
 mod score;
@@ -62,7 +63,8 @@ impl Tested {
 /// Bounds that wait for what comes.
 struct Waiting {
     uppers: [f64; JUDGED],
-    came: f64,
+    /// The most so far; none while nothing was seen.
+    came: Option<f64>,
     seen: usize,
 }
 
@@ -118,11 +120,9 @@ impl Play {
 
     /// Takes in a bucket; the forecaster's bound for the next one.
     fn bucket(&mut self, at: Moment, value: Option<u64>, counts: bool) -> Option<f64> {
-        let Some(amount) = value.map(|value| value as f64) else {
-            self.waiting.clear();
-            return None;
-        };
+        let amount = value.map(|value| value as f64);
         self.judge(amount);
+        let amount = amount?;
         self.forecaster.observe(at, value);
         // The first moment after the bucket closes it.
         self.forecaster.observe(Moment(at.0 + 300), None);
@@ -139,21 +139,23 @@ impl Play {
             .zip(self.rivals.uppers())
             .for_each(|(place, upper)| *place = upper);
         if counts {
-            self.waiting.push_back(Waiting { uppers, came: 0.0, seen: 0 });
+            self.waiting.push_back(Waiting { uppers, came: None, seen: 0 });
         }
         Some(made.upper as f64)
     }
 
-    fn judge(&mut self, amount: f64) {
+    fn judge(&mut self, amount: Option<f64>) {
         for waiting in &mut self.waiting {
-            waiting.came = waiting.came.max(amount);
+            let more = |amount: f64| waiting.came.map_or(amount, |came| came.max(amount));
+            waiting.came = amount.map(more).or(waiting.came);
             waiting.seen += 1;
         }
         if self.waiting.front().is_some_and(|first| first.seen == self.horizon)
             && let Some(first) = self.waiting.pop_front()
+            && let Some(came) = first.came
         {
             for (mark, upper) in self.marks.iter_mut().zip(first.uppers) {
-                mark.add(self.quantile, upper, first.came);
+                mark.add(self.quantile, upper, came);
             }
         }
     }

@@ -23,7 +23,7 @@ const SEASON_LEVEL: f32 = 0.3;
 const SEASON: f32 = 0.25;
 /// A bucket enters the memory of the day as at most so many times what was seen before. One that is higher comes once a year or every
 /// day: if it stays, or comes again tomorrow, the day has it then.
-const DAY_RISES: f32 = 4.0;
+const DAY_RISES: f32 = 8.0;
 /// Stands in the day for a slot that was never seen; what was seen is never below zero.
 const UNSEEN: f32 = -1.0;
 

@@ -49,15 +49,25 @@ fn rivals_are_judged_on_what_came_after() {
 }
 
 #[test]
-fn nobody_is_judged_on_what_is_missing() {
+fn what_is_missing_adds_nothing() {
     let text: String = (0..96)
         .map(|bucket| format!("{},{}\n", 300 * bucket, if bucket == 60 { "" } else { "5" }))
         .collect();
     let tested = tested(&text);
-    // Three bounds end before the gap, and the last three of the series have no target.
-    near(tested.marks[0].count(), 96.0 - 24.0 - 1.0 - 3.0 - 3.0);
+    // Nobody says anything at the missing one, and the last three of the series are not decided.
+    near(tested.marks[0].count(), 96.0 - 24.0 - 1.0 - 3.0);
     assert_eq!(tested.buckets[60].value, None);
     assert!(tested.marks.iter().all(|mark| mark.pinball() < 20.0));
+}
+
+#[test]
+fn a_gap_longer_than_the_horizon_is_no_judge() {
+    let is_missing = |bucket: usize| (60..64).contains(&bucket);
+    let text: String = (0..96)
+        .map(|bucket| format!("{},{}\n", 300 * bucket, if is_missing(bucket) { "" } else { "5" }))
+        .collect();
+    // Of the bound at the last bucket before the gap nothing comes to be known.
+    near(tested(&text).marks[0].count(), 96.0 - 24.0 - 4.0 - 3.0 - 1.0);
 }
 
 #[test]
