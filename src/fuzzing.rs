@@ -9,6 +9,7 @@ mod kernel;
 mod knobs;
 mod quantities;
 mod requests;
+mod series;
 #[cfg(test)]
 mod tests;
 
@@ -18,12 +19,13 @@ pub use kernel::{frames, kernel};
 pub use knobs::{knobs, properties};
 pub use quantities::quantities;
 pub use requests::requests;
+pub use series::series;
 
 /// A check returns or ends in a failed assertion.
 pub type Check = fn(&[u8]);
 
 /// Every check by the name of its fuzz target and of its seeds' folder.
-pub const CHECKS: [(&str, Check); 8] = [
+pub const CHECKS: [(&str, Check); 9] = [
     ("config", config),
     ("frames", frames),
     ("journal", journal),
@@ -32,4 +34,5 @@ pub const CHECKS: [(&str, Check); 8] = [
     ("properties", properties),
     ("quantities", quantities),
     ("requests", requests),
+    ("series", series),
 ];

@@ -6,7 +6,8 @@ use super::fail::Failure;
 use crate::config::Calendar;
 use crate::config::{Colour, Division, Sources, Strategy, Trust};
 use crate::daemon::Paths;
-use crate::units::{Bytes, ComponentName, Span};
+use crate::estimate::forecast::whole;
+use crate::units::{Bytes, ComponentName, Ppm, Span};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -94,6 +95,8 @@ pub(super) enum Verb {
     Calibrate(CalibrateArgs),
     /// What each strategy would have done in a scenario, side by side, on a model of a host. Touches no real one.
     Simulate(SimulateArgs),
+    /// What the forecasts would have been worth on recorded series, beside simple rules. Reads CSV files and touches nothing else.
+    Backtest(BacktestArgs),
     /// Print a completion script.
     Completion {
         /// For which shell.
@@ -216,6 +219,30 @@ pub(super) struct SimulateArgs {
     /// Draw the course of every run into this file.
     #[arg(long, value_name = "FILE")]
     pub(super) svg: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BacktestArgs {
+    /// CSV files of TIME,VALUE lines, or folders of them. A time is in seconds since 1970, or YYYY-MM-DD HH:MM:SS; more than one line in five
+    /// minutes gives their mean, and an empty value a gap.
+    #[arg(value_name = "DIR|FILE", required = true)]
+    pub(super) series: Vec<PathBuf>,
+    /// How far the forecasts look ahead: "5m" to "1h".
+    #[arg(long, default_value = "15m")]
+    pub(super) horizon: Span,
+    /// How often the upper bound is to hold: 0.5 to 0.995.
+    #[arg(long, default_value = "0.95", value_parser = share)]
+    pub(super) quantile: Ppm,
+    /// Draw every series and its bound into this file.
+    #[arg(long, value_name = "FILE")]
+    pub(super) svg: Option<PathBuf>,
+}
+
+/// A part of one, such as "0.95".
+fn share(text: &str) -> Result<Ppm, String> {
+    let share = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
+    let millionths = share.and_then(|share| u32::try_from(whole((share * 1e6).round())).ok());
+    millionths.map(Ppm::new).ok_or_else(|| "write a part of one, such as 0.95".to_owned())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -6,6 +6,7 @@
 
 mod args;
 mod ask;
+mod backtest;
 mod calibrate;
 mod chart;
 pub mod check;
@@ -75,6 +76,7 @@ fn verb(cli: &Cli) -> Result<Printout, Failure> {
         Verb::Reload => ask::reload(cli),
         Verb::Calibrate(args) => calibrate::calibrate(cli, args),
         Verb::Simulate(args) => simulate::simulate(cli, args),
+        Verb::Backtest(args) => backtest::backtest(cli, args),
         Verb::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "provost", &mut script);

@@ -1,4 +1,4 @@
-//! What the numbers mean: levels, needs and bottlenecks from counters, and whose the values in the kernel are.
+//! What the numbers mean: levels, needs, bottlenecks and forecasts from counters, and whose the values in the kernel are.
 //!
 //! Pure: no clock, no I/O. Window states belong to [`crate::cycle::State`].
 
@@ -6,6 +6,7 @@ mod bottleneck;
 mod demand;
 mod disks;
 mod estimator;
+pub mod forecast;
 mod host;
 mod ownership;
 mod pressure;

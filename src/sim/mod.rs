@@ -1,9 +1,11 @@
-//! Plays scenarios onto a model of the kernel, through the very cycle that the daemon runs, and scores what came of it.
+//! Plays scenarios onto a model of the kernel, through the very cycle that the daemon runs, and scores what came of it; [`backtest`] does
+//! the same with recorded series and the forecaster.
 //!
 //! [`Scenario::load`] reads a scenario (`scenario.rs` and `trace.rs`, the only files of the room that touch the disk);
 //! everything else is pure: a scenario, a strategy and a seed give the same bytes on every machine. Nothing here reaches a real kernel.
 
 mod amount;
+pub mod backtest;
 mod built_in;
 mod carry;
 mod cpu;

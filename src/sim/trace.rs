@@ -1,11 +1,12 @@
-//! Recorded traces: a CSV file of seconds and values. This file and `scenario.rs` are the only ones of the room that touch the disk.
+//! Recorded traces: a CSV file of seconds and values. This file and `scenario.rs` are the only ones of the room that touch the disk;
+//! the series of backtests are read through it.
 //!
 //! A line is `SECONDS,VALUE`; empty lines, lines that begin with `#`, and a first line of words are passed over. Times are counted from
 //! the first one, and must not go back. Bounds: 16 MiB, a million lines.
 #![allow(clippy::disallowed_methods, reason = "room sim: trace.rs reads recorded traces")]
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::path::Path;
 use thiserror::Error;
 
@@ -23,7 +24,7 @@ pub(super) enum TraceError {
         /// The file.
         path: String,
         /// Why.
-        error: std::io::Error,
+        error: io::Error,
     },
     /// The file is beyond its bound.
     #[error("{path} is longer than 16M or a million lines, the most that is read")]
@@ -55,14 +56,17 @@ pub(super) fn read(
     value: impl Fn(&str) -> Result<u64, String>,
 ) -> Result<Vec<(u64, u64)>, TraceError> {
     let name = path.display().to_string();
-    let unreadable = |error| TraceError::Unreadable { path: name.clone(), error };
-    let mut text = String::new();
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(MOST_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
-    if u64::try_from(text.len()).is_ok_and(|length| length > MOST_BYTES) {
-        return Err(TraceError::TooLong { path: name });
-    }
+    let read = text(path).map_err(|error| TraceError::Unreadable { path: name.clone(), error })?;
+    let text = read.ok_or_else(|| TraceError::TooLong { path: name.clone() })?;
     parse(&name, &text, value)
+}
+
+/// The text of a file; none where it is longer than 16 MiB.
+pub(super) fn text(path: &Path) -> io::Result<Option<String>> {
+    let mut text = String::new();
+    File::open(path)?.take(MOST_BYTES + 1).read_to_string(&mut text)?;
+    let is_long = u64::try_from(text.len()).is_ok_and(|length| length > MOST_BYTES);
+    Ok((!is_long).then_some(text))
 }
 
 fn parse(

@@ -18,6 +18,7 @@ mod counting;
 mod cycle;
 mod daemon;
 mod escape;
+mod forecast;
 mod fork;
 mod idle;
 mod matching;
@@ -35,7 +36,7 @@ use std::process::ExitCode;
 /// Adds its rows to the table.
 type Measure = fn(&mut Table);
 
-const ALL: [(&str, Measure); 10] = [
+const ALL: [(&str, Measure); 11] = [
     // First: a fork costs the more the more memory the parent has touched.
     ("fork", fork::run),
     ("parse", parse::run),
@@ -43,6 +44,7 @@ const ALL: [(&str, Measure); 10] = [
     ("rstat", rstat::run),
     ("cycle", cycle::run),
     ("decide", cycle::on_paper),
+    ("forecast", forecast::run),
     ("write", write::run),
     ("match", matching::run),
     ("escape", escape::run),

@@ -7,6 +7,7 @@ use counting::allocations;
 use provost::config::{Policy, Sources, load};
 use provost::cycle::{State, rest, step};
 use provost::daemon::capacity;
+use provost::estimate::forecast::{Fold, Forecaster, Moment, Settings};
 use provost::kernel::CgroupFs;
 use provost::kernel::host;
 use provost::kernel::probe::Roots;
@@ -218,5 +219,21 @@ fn a_cpu_that_goes_is_seen_at_the_next_look() {
         assert_eq!(host.online.to_string(), online);
         assert_eq!(host.topology.cores.len(), host.online.len());
         assert!(!rest(&policy, &mut state, collector.last()), "everything is decided anew");
+    }
+}
+
+#[test]
+fn a_forecast_that_has_seen_days_asks_for_no_memory() {
+    for fold in [Fold::Mean, Fold::Most] {
+        let mut forecaster = Forecaster::new(&Settings::usual(fold));
+        let mut feed = |buckets: std::ops::Range<u64>| {
+            for bucket in buckets {
+                let closed = forecaster.observe(Moment(300 * bucket), Some(1_000 + bucket % 97));
+                assert!(closed || bucket == 0);
+                assert!(forecaster.forecast().is_some() || bucket == 0);
+            }
+        };
+        assert!(allocations(|| feed(0..2 * 288)) > 0, "the first days take their room");
+        assert_eq!(allocations(|| feed(2 * 288..3 * 288)), 0);
     }
 }

@@ -6,7 +6,7 @@ use super::{caught, none, sources};
 /// A path or word, the rooms or files (by the start of their path below src) that may use it, and why others may not.
 type Ban = (&'static str, &'static [&'static str], &'static str);
 
-const FILES: &str = "files are touched in kernel, config/load.rs, enforce, record, publish, sim, daemon and cli/simulate.rs (its chart)";
+const FILES: &str = "files are touched in kernel, config/load.rs, enforce, record, publish, sim, daemon, cli/simulate.rs and cli/backtest.rs (their charts)";
 const SYSCALLS: &str =
     "system calls are made in kernel, config/load.rs, and by the loop and the socket";
 const LOCKS: &str = "pure rooms share nothing that changes";
@@ -28,6 +28,7 @@ const WIRE_ROOMS: &[&str] = &[
     "publish",
     "kernel/systemd",
     "sim/raw.rs",
+    "estimate/forecast",
 ];
 const SHOWN: &[&str] = &["estimate", "publish", "sim", "cli", "config"];
 
@@ -43,6 +44,7 @@ const BANS: &[Ban] = &[
             "sim",
             "daemon",
             "cli/simulate.rs",
+            "cli/backtest.rs",
         ],
         FILES,
     ),
