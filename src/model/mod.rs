@@ -22,7 +22,7 @@ pub use component::{CpuClass, Home, HomeKind, Priority};
 pub use decision::{Decision, Held, Placement, Reason, Target};
 pub use filesystem::{FileSystem, FileSystemView, Room};
 pub use finding::{Finding, FindingKind, Severity};
-pub use knob::{Controller, IoMax, Knob, KnobKind, KnobParseError};
+pub use knob::{Controller, IoMax, Knob, KnobKind, KnobParseError, Partition, Validity};
 pub use ladder::{Hit, LadderView, Means, Radius, Relief, Rung};
 pub use outcome::{Outcome, OutcomeOf, Verdict};
 pub use pressure::{
