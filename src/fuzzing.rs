@@ -7,6 +7,7 @@ mod config;
 mod journal;
 mod kernel;
 mod knobs;
+mod learnt;
 mod quantities;
 mod requests;
 #[cfg(test)]
@@ -16,6 +17,7 @@ pub use config::config;
 pub use journal::journal;
 pub use kernel::{frames, kernel};
 pub use knobs::{knobs, properties};
+pub use learnt::learnt;
 pub use quantities::quantities;
 pub use requests::requests;
 
@@ -23,12 +25,13 @@ pub use requests::requests;
 pub type Check = fn(&[u8]);
 
 /// Every check by the name of its fuzz target and of its seeds' folder.
-pub const CHECKS: [(&str, Check); 8] = [
+pub const CHECKS: [(&str, Check); 9] = [
     ("config", config),
     ("frames", frames),
     ("journal", journal),
     ("kernel", kernel),
     ("knobs", knobs),
+    ("learnt", learnt),
     ("properties", properties),
     ("quantities", quantities),
     ("requests", requests),

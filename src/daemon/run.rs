@@ -11,6 +11,7 @@ use super::early::Early;
 use super::gate::{self, ExecGate};
 use super::history::{History, lost};
 use super::instance::{Instance, replace};
+use super::learning::Learning;
 use super::report::{ReportInput, report};
 use super::sentry::Sentry;
 use super::start::{Options, Setup, StartError};
@@ -82,6 +83,7 @@ struct Daemon {
     pending: Option<Plan>,
     happened: Happened,
     history: History,
+    learning: Learning,
     recorder: Recorder,
     heard: Receiver<Heard>,
     sources: Waiting,
@@ -128,6 +130,7 @@ impl Daemon {
         let enforcing = options.paths.enforce_switch().unwrap_or(policy.mode == Mode::Enforce);
         let mut state = State::default();
         state.ownership = setup.ownership;
+        let learning = Learning::begin(&options.paths, &setup.roots, &mut state);
         let nothing =
             News { decision: Decision::default(), plan: Plan::default(), findings: Vec::new() };
         Ok(Self {
@@ -145,6 +148,7 @@ impl Daemon {
             pending: None,
             happened: Happened::default(),
             history: History::default(),
+            learning,
             heard,
             gate: ExecGate::new(sources.waker.clone()),
             sentry,
@@ -356,6 +360,7 @@ impl Daemon {
         } else {
             self.step(now);
         }
+        self.learning.keep(&self.state);
         if self.metrics_at.is_none_or(|at| now.since(at) >= METRICS_EVERY) {
             self.publish(now);
         }

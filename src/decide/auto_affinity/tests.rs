@@ -228,3 +228,69 @@ proptest! {
         prop_assert_eq!(mode(first), mode(grown));
     }
 }
+
+/// What a daemon that begins now knows after one that ended.
+fn restarted(play: &Play) -> Auto {
+    let name: ComponentName = "db".parse().unwrap();
+    let autos = Autos { components: BTreeMap::from([(name.clone(), play.auto.clone())]) };
+    let learnt = crate::model::Learnt::new("boot".to_owned(), autos.learnt());
+    let text = learnt.text().unwrap();
+    let mut fresh = Autos::default();
+    fresh.recall(&crate::model::Learnt::read(text.as_bytes()).unwrap().components);
+    fresh.components.remove(&name).unwrap_or_default()
+}
+
+#[test]
+fn a_restart_does_not_begin_the_hour_anew() {
+    let mut play = Play::new(Priority::Critical);
+    play.minutes(40, 1900);
+    play.auto = restarted(&play);
+    play.minutes(19, 1900);
+    assert_eq!(play.choice(), None, "not an hour yet");
+    play.minutes(4, 1900);
+    assert_eq!(play.choice(), own(2));
+    play.auto = restarted(&play);
+    assert_eq!(play.choice(), own(2));
+    assert_eq!(
+        play.auto.to_string(),
+        "dedicated: as it was chosen before provost was started again"
+    );
+    // Nor is a change sooner than an hour after the last one.
+    let changed = play.now;
+    play.minutes(120, 100);
+    assert_eq!(play.choice(), Some(Choice::Shared));
+    assert!(play.changes[1].since(changed) >= Span::secs(55 * 60), "{:?}", play.changes);
+}
+
+#[test]
+fn a_long_absence_begins_the_hour_anew() {
+    let mut play = Play::new(Priority::Critical);
+    play.minutes(50, 1900);
+    play.auto = restarted(&play);
+    play.now = play.now.plus(Span::secs(11 * 60));
+    play.minutes(30, 1900);
+    assert_eq!(play.choice(), None);
+    assert!(play.auto.to_string().contains("of 60 minutes seen"), "{}", play.auto);
+    assert!(play.auto.hour.count < 31, "{}", play.auto.hour.count);
+}
+
+proptest! {
+    #[test]
+    fn what_was_learnt_survives_a_restart(
+        demands in proptest::collection::vec((1u64..8, 0u64..16_000), 0..30),
+    ) {
+        let mut play = Play::new(Priority::Critical);
+        for (minutes, demand) in demands {
+            play.minutes(minutes, demand);
+        }
+        let again = restarted(&play);
+        if play.auto.is_worth_keeping() {
+            prop_assert_eq!(again.learnt(), play.auto.learnt());
+            prop_assert_eq!(again.hour.p95(), play.auto.hour.p95());
+            prop_assert_eq!(again.hour.variation(), play.auto.hour.variation());
+            prop_assert_eq!(again.choice, play.auto.choice);
+        } else {
+            prop_assert_eq!(again, Auto::default());
+        }
+    }
+}
