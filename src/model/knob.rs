@@ -355,7 +355,7 @@ impl Knob {
             KnobKind::IoBfqWeight => io_weight(text).map(Self::IoBfqWeight),
             KnobKind::CpuMax => cpu_max(text).map(Self::CpuMax),
             KnobKind::CpuMaxBurst => number(text).map(|burst| Self::CpuMaxBurst(CpuTime(burst))),
-            KnobKind::CpusetPartition => partition(text),
+            KnobKind::CpusetPartition => partition::knob(text),
             KnobKind::CpusetExclusive => text.parse().ok().map(Self::CpusetExclusive),
             KnobKind::CpusetCpus => text.parse().ok().map(Self::CpusetCpus),
             KnobKind::MemoryMin => bytes().map(Self::MemoryMin),
@@ -433,12 +433,6 @@ impl fmt::Display for Knob {
             Self::PidsMax(limit) => limit.fmt(f),
         }
     }
-}
-
-fn partition(text: &str) -> Option<Knob> {
-    let (partition, invalid) = Partition::read(text)?;
-    let validity = if invalid.is_some() { Validity::Invalid } else { Validity::Valid };
-    Some(Knob::CpusetPartition(partition, validity))
 }
 
 fn number_or_max(limit: Limit<u64>) -> String {

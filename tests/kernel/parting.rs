@@ -64,6 +64,13 @@ impl Stage {
         })
     }
 
+    /// The kernel tells of the partition a moment before the others have lost its CPU.
+    fn becomes(&self, partition: &str) {
+        eventually("it is a partition", || {
+            self.read(PARTITION) == partition && self.effective() == ["0", "1"]
+        });
+    }
+
     fn is_as_before(&self) -> bool {
         self.effective() == ["0-1", "0-1"] && self.read(PARTITION) == "member"
     }
@@ -97,8 +104,7 @@ fn a_partition_keeps_away_whom_nobody_registered() {
     let Some(stage) = Stage::new("parted", 1) else { return };
     assert!(stage.is_as_before(), "{:?}", stage.effective());
     let mut agent = stage.agent("root");
-    eventually("it is a partition", || stage.read(PARTITION) == "root");
-    assert_eq!(stage.effective(), ["0", "1"]);
+    stage.becomes("root");
     stage.stays_apart();
     assert_eq!(refusals(&agent.status()), [""; 0]);
     let said = agent.say(&["explain", "feed"]);
@@ -112,7 +118,7 @@ fn a_partition_keeps_away_whom_nobody_registered() {
 fn a_partition_is_given_back_after_a_kill() {
     let Some(stage) = Stage::new("parted-kill", 1) else { return };
     let mut agent = stage.agent("isolated");
-    eventually("it is a partition", || stage.read(PARTITION) == "isolated");
+    stage.becomes("isolated");
     agent.settle();
     agent.end(Signal::SIGKILL);
     assert_eq!(stage.effective(), ["0", "1"], "nothing changes by that");
@@ -133,8 +139,7 @@ fn further_down_it_is_granted_from_linux_6_7_on_and_else_done_without() {
     let before = stage.set_aside();
     let mut agent = stage.agent("root");
     if linux() >= (6, 7) {
-        eventually("it is a partition", || stage.read(PARTITION) == "root");
-        assert_eq!(stage.effective(), ["0", "1"]);
+        stage.becomes("root");
         assert_eq!(stage.set_aside(), ["1", "1"]);
         stage.stays_apart();
         agent.settle();
@@ -154,7 +159,7 @@ fn further_down_it_is_granted_from_linux_6_7_on_and_else_done_without() {
 fn one_that_somebody_breaks_is_mended_and_what_was_broken_is_given_back() {
     let Some(stage) = Stage::new("parted-broken", 1) else { return };
     let mut agent = stage.agent("root");
-    eventually("it is a partition", || stage.read(PARTITION) == "root");
+    stage.becomes("root");
     agent.settle();
     let list = stage.strangers.file(&stage.strangers.top(), "cpuset.cpus");
     // Up to Linux 6.12 and some later ones a sibling's list takes it away; newer ones leave the sibling without.
@@ -165,4 +170,18 @@ fn one_that_somebody_breaks_is_mended_and_what_was_broken_is_given_back() {
     }
     agent.end(Signal::SIGTERM);
     assert!(stage.is_as_before(), "given back: {:?}", stage.effective());
+}
+
+#[test]
+fn one_that_broke_while_nobody_was_there_is_given_back() {
+    let Some(stage) = Stage::new("parted-alone", 1) else { return };
+    let mut agent = stage.agent("root");
+    stage.becomes("root");
+    agent.settle();
+    agent.end(Signal::SIGKILL);
+    put(&stage.strangers.file(&stage.strangers.top(), "cpuset.cpus"), "0-1").unwrap();
+    let broken = stage.read(PARTITION);
+    let said = agent.say(&["restore"]);
+    assert_eq!(said.exit, 0, "{broken}: {said:?}");
+    assert!(stage.is_as_before(), "{broken}: {:?} {said:?}", stage.effective());
 }

@@ -52,7 +52,7 @@ impl Auto {
         }
     }
 
-    fn recalled(learnt: &LearntDemand) -> Self {
+    pub(super) fn recalled(learnt: &LearntDemand) -> Self {
         let mut hour = Hour::default();
         for minute in &learnt.minutes {
             let (demand, usage, others) = (minute.demand.0, minute.usage.0, minute.others.0);

@@ -276,6 +276,34 @@ fn a_long_absence_begins_the_hour_anew() {
 
 proptest! {
     #[test]
+    fn whatever_was_kept_can_be_gone_on_with(
+        minutes in proptest::collection::vec(std::array::from_fn::<_, 3, _>(|_| 0u64..1_000_000_001), 0..61),
+        until in 0u64..2_000_000_000,
+        ages in [proptest::option::of(0u64..2_000_000_000), proptest::option::of(0u64..2_000_000_000)],
+        cpus in proptest::option::of(1u32..8193),
+        minutes_of_size in any::<u32>(),
+    ) {
+        let minute = |[demand, usage, others]: [u64; 3]| crate::model::LearntMinute {
+            demand: Millicpu(demand),
+            usage: Millicpu(usage),
+            others: Millicpu(others),
+        };
+        let [judged_at, changed_at] = ages.map(|age| age.map(|age| Tick(until.saturating_sub(age))));
+        let choice = cpus.map(|cpus| crate::model::LearntChoice::Own { cpus, balanced: false });
+        let minutes = minutes.into_iter().map(minute).collect();
+        let until = Tick(until);
+        let demand = crate::model::LearntDemand {
+            minutes, until, judged_at, changed_at, minutes_of_size, choice,
+        };
+        let mut play = Play::new(Priority::Critical);
+        play.now = play.now.plus(Span::secs(2000));
+        play.auto = Auto::recalled(&demand);
+        prop_assert_eq!(play.auto.learnt(), demand);
+        play.minutes(62, 1900);
+        prop_assert!(play.choice().is_some(), "{}", play.auto);
+    }
+
+    #[test]
     fn what_was_learnt_survives_a_restart(
         demands in proptest::collection::vec((1u64..8, 0u64..16_000), 0..30),
     ) {

@@ -2,6 +2,7 @@
 //!
 //! Source: `Documentation/admin-guide/cgroup-v2.rst`, cpuset.cpus.partition. It decides nothing.
 
+use super::Knob;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -56,6 +57,13 @@ impl Partition {
         let bare = reason.strip_prefix('(').and_then(|reason| reason.strip_suffix(')'));
         (partition != Self::Member).then(|| (partition, Some(bare.unwrap_or(reason))))
     }
+}
+
+/// The knob's value; the kernel's reason is no part of it.
+pub(super) fn knob(text: &str) -> Option<Knob> {
+    let (partition, invalid) = Partition::read(text)?;
+    let validity = if invalid.is_some() { Validity::Invalid } else { Validity::Valid };
+    Some(Knob::CpusetPartition(partition, validity))
 }
 
 impl fmt::Display for Partition {
