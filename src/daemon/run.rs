@@ -343,7 +343,7 @@ impl Daemon {
         self.early.looked(now);
         let mut happened = std::mem::take(&mut self.happened);
         self.happened.reloaded_at = happened.reloaded_at;
-        happened.pending = pending_knobs(self.pending.as_ref());
+        happened.pending = self.pending.as_ref().map(Plan::knobs).unwrap_or_default();
         happened.anchors = self.gate.anchors();
         happened.filesystems = self.surveyor.tend(now);
         self.collector.look(&self.policy, now, happened);
@@ -487,16 +487,6 @@ impl Daemon {
         let _gone = std::fs::remove_file(self.options.paths.metrics());
         tracing::info!("stopped");
     }
-}
-
-fn pending_knobs(
-    plan: Option<&Plan>,
-) -> BTreeSet<(crate::units::CgroupPath, crate::model::KnobKind)> {
-    let actions = plan.map(|plan| plan.actions.as_slice()).unwrap_or_default();
-    let keys = actions.iter().flat_map(|action| {
-        action.changes().iter().map(|change| (action.path().clone(), change.new.kind()))
-    });
-    keys.collect()
 }
 
 /// Tells systemd; without one nobody listens.
