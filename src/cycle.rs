@@ -130,6 +130,7 @@ pub fn step(policy: &Policy, mut state: State, seen: &Snapshot) -> Step {
     findings.extend(above_ceiling(&decision));
     findings.extend(waiting(policy.writes, deferred));
     findings.extend(sharing(&decision));
+    findings.extend(unparted(&decision));
     findings.extend(filling::findings(&state.estimator.filesystems()));
     findings.extend(seen.host.sched_ext.as_deref().map(other_scheduler));
     findings.extend(at_the_end(&decision));
@@ -242,6 +243,18 @@ fn sharing(decision: &Decision) -> impl Iterator<Item = Finding> {
         component: Some(name.clone()),
         at: None,
         text: format!("{name} has no CPUs of its own and shares those of all others: {why}"),
+    })
+}
+
+fn unparted(decision: &Decision) -> impl Iterator<Item = Finding> {
+    decision.unparted.iter().map(|(name, why)| Finding {
+        severity: Severity::Warning,
+        kind: FindingKind::NoPartition,
+        component: Some(name.clone()),
+        at: None,
+        text: format!(
+            "the CPUs of {name} are no partition, and what is not registered may run there: {why}"
+        ),
     })
 }
 

@@ -7,6 +7,7 @@ mod config;
 mod journal;
 mod kernel;
 mod knobs;
+mod learnt;
 mod quantities;
 mod requests;
 mod series;
@@ -17,6 +18,7 @@ pub use config::config;
 pub use journal::journal;
 pub use kernel::{frames, kernel};
 pub use knobs::{knobs, properties};
+pub use learnt::learnt;
 pub use quantities::quantities;
 pub use requests::requests;
 pub use series::series;
@@ -31,6 +33,7 @@ pub const CHECKS: [(&str, Check); 9] = [
     ("journal", journal),
     ("kernel", kernel),
     ("knobs", knobs),
+    ("learnt", learnt),
     ("properties", properties),
     ("quantities", quantities),
     ("requests", requests),

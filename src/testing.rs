@@ -6,8 +6,8 @@ use crate::config::{
 };
 use crate::model::{
     Action, Change, Controller, Disk, FileSystem, GroupView, Home, HomeKind, HostView,
-    IoWeightBackend, Knob, KnobKind, Outcome, OutcomeOf, Priority, Reading, Room, Snapshot, Stray,
-    Topology, Usage, Verdict, Via,
+    IoWeightBackend, Knob, KnobKind, Outcome, OutcomeOf, Partition, Priority, Reading, Room,
+    Snapshot, Stray, Topology, Usage, Verdict, Via,
 };
 use crate::units::{
     Bytes, CgroupId, CgroupPath, CgroupRef, CpuMax, CpuSet, DeviceId, Limit, Millicpu, Ppm, ProcId,
@@ -56,6 +56,7 @@ pub(crate) fn component(name: &str, priority: Priority) -> Component {
             period: CpuMax::DEFAULT_PERIOD,
             burst: None,
             affinity: Affinity::Shared,
+            partition: Partition::Member,
         },
         memory: MemoryPolicy {
             guarantee: Bytes::ZERO,

@@ -7,6 +7,7 @@ use super::policy::{
     Affinity, Backend, Catch, Component, IoDevice, IoPolicy, Mode, OnLeave, OomPolicy, Pattern,
     Policy, Rule, Thresholds,
 };
+use crate::model::Partition;
 use crate::units::{Bytes, Limit, Ppm};
 use std::fmt::{Display, Write as _};
 
@@ -153,6 +154,9 @@ fn limits(list: &mut List, component: &Component) {
         Affinity::Cpus(cpus) => list.text("cpu.affinity", cpus),
         Affinity::Dedicated(cpus) => list.raw("cpu.affinity", own_cpus("dedicated", *cpus)),
         Affinity::Balanced(cpus) => list.raw("cpu.affinity", own_cpus("balanced", *cpus)),
+    }
+    if cpu.partition != Partition::Member {
+        list.text("cpu.partition", cpu.partition);
     }
     let memory = &component.memory;
     list.text("memory.guarantee", exact(memory.guarantee));

@@ -7,6 +7,7 @@
 mod class;
 mod component;
 mod io;
+mod partition;
 mod quantity;
 mod rules;
 mod schedule;

@@ -4,7 +4,7 @@ use super::policy::{
     Affinity, Backend, Catch, Component, CpuPolicy, Division, LastResort, MemoryPolicy, Mode,
     OnLeave, OomPolicy, Policy, Reserve, Strategy, Thresholds, Writes,
 };
-use crate::model::Priority;
+use crate::model::{Partition, Priority};
 use crate::units::{Bytes, ComponentName, CpuMax, Limit, Millicpu, Span};
 use std::collections::BTreeMap;
 
@@ -56,6 +56,7 @@ pub fn default_component(name: ComponentName, on_exit: OnLeave) -> Component {
             period: CpuMax::DEFAULT_PERIOD,
             burst: None,
             affinity: Affinity::Shared,
+            partition: Partition::Member,
         },
         memory: MemoryPolicy {
             guarantee: Bytes::ZERO,

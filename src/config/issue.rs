@@ -132,6 +132,8 @@ codes! {
     OwnCpusAboveHost = "own-cpus-above-host",
     /// CPUs that nobody will be given.
     UnheardAffinity = "unheard-affinity",
+    /// A partition of CPUs that the component does not have to itself.
+    PartitionWithoutCpus = "partition-without-cpus",
     /// A CPU class that something else of the component contradicts.
     ClassContradicted = "class-contradicted",
     /// A CPU class that provost does not carry out.

@@ -9,7 +9,7 @@ pub use glob::{Glob, Pattern};
 
 use super::protected::is_sealed_unit;
 use super::schedule::Schedule;
-use crate::model::{CpuClass, IoRate, Priority};
+use crate::model::{CpuClass, IoRate, Partition, Priority};
 use crate::units::{Bytes, ComponentName, CpuSet, CpuTime, DeviceId, Limit, Millicpu, Ppm, Span};
 use regex::Regex;
 use std::collections::BTreeMap;
@@ -181,6 +181,14 @@ pub struct Reserve {
     pub cpu: Millicpu,
     /// Memory: the larger of 512 MiB and 5 % unless configured, at most a quarter of RAM.
     pub memory: Bytes,
+}
+
+impl Reserve {
+    /// What partitions leave to the root when all have theirs: the reserve, and never less than a CPU.
+    #[must_use]
+    pub fn beside_partitions(self) -> Millicpu {
+        self.cpu.max(Millicpu::cores(1))
+    }
 }
 
 /// From which use of the host on somebody is to know: alerts beside the levels of pressure, which say who waits.
@@ -383,6 +391,8 @@ pub struct CpuPolicy {
     pub burst: Option<CpuTime>,
     /// The CPUs it may use.
     pub affinity: Affinity,
+    /// What CPUs of its own are to everybody else.
+    pub partition: Partition,
 }
 
 /// On which CPUs a component runs.

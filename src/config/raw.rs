@@ -271,6 +271,8 @@ pub(super) struct Cpu {
     /// The CPUs it may use, such as "0-3,8"; "shared"; "auto", which gives a critical or high component CPUs of its own when an hour of its
     /// demand speaks for it; or a table that asks for CPUs of its own. Default: "shared".
     pub(super) affinity: Option<Affinity>,
+    /// What CPUs of its own are to everybody else, where the kernel grants it and systemd does not write the group. Default: "member".
+    pub(super) partition: Option<Partition>,
 }
 
 /// Whose share of CPU time and disks a component has.
@@ -287,6 +289,19 @@ pub(super) enum CpuClass {
     High,
     /// Not carried out by provost: it is refused, with a word on what to do instead.
     Realtime,
+}
+
+/// What a component's own CPUs are to everybody else, by the words of `cpuset.cpus.partition`.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Partition {
+    /// No other component runs on them; what is not registered may.
+    Member,
+    /// Nobody else runs on them at all: they are taken from the groups above and beside, registered or not (Linux 5.0, and below the
+    /// second level of groups 6.7).
+    Root,
+    /// That, and the scheduler moves nothing between them (Linux 6.1).
+    Isolated,
 }
 
 /// CPUs that no other component uses: whole cores, at most half of the host's.

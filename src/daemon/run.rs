@@ -11,6 +11,7 @@ use super::early::Early;
 use super::gate::{self, ExecGate};
 use super::history::{History, lost};
 use super::instance::{Instance, replace};
+use super::learning::Learning;
 use super::report::{ReportInput, report};
 use super::sentry::Sentry;
 use super::start::{Options, Setup, StartError};
@@ -82,6 +83,7 @@ struct Daemon {
     pending: Option<Plan>,
     happened: Happened,
     history: History,
+    learning: Learning,
     recorder: Recorder,
     heard: Receiver<Heard>,
     sources: Waiting,
@@ -128,6 +130,7 @@ impl Daemon {
         let enforcing = options.paths.enforce_switch().unwrap_or(policy.mode == Mode::Enforce);
         let mut state = State::default();
         state.ownership = setup.ownership;
+        let learning = Learning::begin(&options.paths, &setup.roots, &mut state);
         let nothing =
             News { decision: Decision::default(), plan: Plan::default(), findings: Vec::new() };
         Ok(Self {
@@ -145,6 +148,7 @@ impl Daemon {
             pending: None,
             happened: Happened::default(),
             history: History::default(),
+            learning,
             heard,
             gate: ExecGate::new(sources.waker.clone()),
             sentry,
@@ -339,7 +343,7 @@ impl Daemon {
         self.early.looked(now);
         let mut happened = std::mem::take(&mut self.happened);
         self.happened.reloaded_at = happened.reloaded_at;
-        happened.pending = pending_knobs(self.pending.as_ref());
+        happened.pending = self.pending.as_ref().map(Plan::knobs).unwrap_or_default();
         happened.anchors = self.gate.anchors();
         happened.filesystems = self.surveyor.tend(now);
         self.collector.look(&self.policy, now, happened);
@@ -356,6 +360,7 @@ impl Daemon {
         } else {
             self.step(now);
         }
+        self.learning.keep(&self.state);
         if self.metrics_at.is_none_or(|at| now.since(at) >= METRICS_EVERY) {
             self.publish(now);
         }
@@ -482,16 +487,6 @@ impl Daemon {
         let _gone = std::fs::remove_file(self.options.paths.metrics());
         tracing::info!("stopped");
     }
-}
-
-fn pending_knobs(
-    plan: Option<&Plan>,
-) -> BTreeSet<(crate::units::CgroupPath, crate::model::KnobKind)> {
-    let actions = plan.map(|plan| plan.actions.as_slice()).unwrap_or_default();
-    let keys = actions.iter().flat_map(|action| {
-        action.changes().iter().map(|change| (action.path().clone(), change.new.kind()))
-    });
-    keys.collect()
 }
 
 /// Tells systemd; without one nobody listens.

@@ -51,6 +51,11 @@ struct Seat {
 }
 
 impl Seats {
+    /// The CPUs that a component has to itself.
+    pub(super) fn own(&self, name: &ComponentName) -> Option<&CpuSet> {
+        self.own.get(name).map(|seat| &seat.cpus)
+    }
+
     /// The CPUs of one home, and why; none where nothing is to be written.
     pub(super) fn of(&self, name: &ComponentName, home: &Home) -> Option<(CpuSet, Reason)> {
         if let Some(seat) = self.own.get(name) {

@@ -17,7 +17,9 @@
 //!
 //! **Properties**, each a test: between two changes of mode lies an hour, and also after a seat grew; what is not seen changes nothing; nobody gets more than half of the
 //! cores; only critical and high components get any; a constant load is judged the same for ever. Until an hour was seen nothing is chosen,
-//! and a seat from before a restart stays. Memory is bounded: an hour for each component.
+//! and a seat from before a restart stays. A restart of the daemon forgets nothing but the minute under way (`kept`). Memory is bounded: an hour for each component.
+
+mod kept;
 
 use crate::config::{Affinity, Component, Policy};
 use crate::estimate::Estimator;
@@ -60,6 +62,7 @@ pub(super) enum Choice {
 enum Why {
     #[default]
     Learning,
+    Recalled,
     Unprotected,
     Unsteady {
         percent: u64,
@@ -408,6 +411,7 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Learning => f.write_str("nothing is known yet"),
+            Self::Recalled => f.write_str("as it was chosen before provost was started again"),
             Self::Unprotected => f.write_str(
                 "only critical and high components are given CPUs of their own without asking for a number",
             ),

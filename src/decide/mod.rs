@@ -25,6 +25,7 @@ mod high;
 mod io;
 mod ladder;
 mod memory;
+mod partition;
 mod pids;
 mod place;
 mod pool;
@@ -83,12 +84,14 @@ pub fn decide(
 ) -> Decision {
     let critical = memory::critical(policy);
     let seats = affinity::seats(policy, ownership, steering, seen);
+    let partitions = partition::partitions(policy, seen, &seats);
     let case = Case { policy, seen, ownership, steering, critical, seats };
     let housed = housed(policy, seen);
     let mut decision = Decision {
         placements: place::placements(&case),
         entitlement: cpu::entitlement(&case, &housed),
         sharing: case.seats.sharing.clone(),
+        unparted: partitions.refused.clone(),
         reliefs: steering.reliefs().cloned().collect(),
         ladder: steering.ladder().cloned(),
         ..Decision::default()
@@ -96,6 +99,7 @@ pub fn decide(
     for component in &housed {
         decision.targets.extend(of_component(&case, component));
     }
+    decision.targets.extend(partitions.targets(seen));
     decision.targets.extend(tree::weights(&case, &housed, &decision.entitlement));
     let protections = tree::protections(&case, &decision.targets);
     decision.targets.extend(protections);

@@ -12,7 +12,7 @@ use super::pool::{self, Measured, Pool};
 use super::strategy::{Adaptive, Asking, Parameters};
 use crate::config::{Policy, Strategy};
 use crate::estimate::{Estimator, Rates};
-use crate::model::{IoMax, LadderView, Level, Reason, Relief, Resource, Snapshot};
+use crate::model::{IoMax, LadderView, Learnt, Level, Reason, Relief, Resource, Snapshot};
 use crate::units::{CgroupPath, ComponentName, DeviceId, Millicpu, Ppm, Span, Tick};
 
 /// After the last sign of waiting the cap stays for so long.
@@ -172,6 +172,23 @@ impl Steering {
     /// Where a component with `affinity = "auto"` is to run; none while nothing is known of it.
     pub(super) fn choice(&self, name: &ComponentName) -> Option<Choice> {
         self.autos.choice(name)
+    }
+
+    /// When the last minute ended of what [`Self::learnt`] tells; none where there is nothing to tell.
+    #[must_use]
+    pub fn learnt_until(&self) -> Option<Tick> {
+        self.autos.learnt_until()
+    }
+
+    /// What was learnt of demand and is worth keeping over a restart in this boot.
+    #[must_use]
+    pub fn learnt(&self, boot: String) -> Learnt {
+        Learnt::new(boot, self.autos.learnt())
+    }
+
+    /// Takes up what was kept. To be called before the first look.
+    pub fn recall(&mut self, learnt: &Learnt) {
+        self.autos.recall(&learnt.components);
     }
 
     /// As if this had been learnt of one component.

@@ -162,7 +162,10 @@ impl Executor {
             // For io.max, ENODEV alone would rather mean the disk.
             Err(_) if group.is_removed() => Verdict::Gone,
             Err(error) => verdict_of(Some(error)),
-            Ok(()) => self.read_back(group, knob),
+            Ok(()) => match cpus::ungranted(group, knob) {
+                Some(advice) => Verdict::Refused { errno: 0, advice },
+                None => self.read_back(group, knob),
+            },
         }
     }
 

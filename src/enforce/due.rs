@@ -67,9 +67,9 @@ impl Due<'_> {
         }
     }
 
-    /// Whether this is a value of provost's own.
+    /// Whether this is a value of provost's own, or what the kernel made of one since.
     pub(super) fn wrote(&self, value: &Knob) -> bool {
-        [self.last, self.passing].contains(&Some(value))
+        [self.last, self.passing].contains(&Some(&value.as_asked_for()))
     }
 
     pub(super) fn line(&self, how: Giving) -> Returned {
@@ -107,13 +107,15 @@ pub(super) fn due<'a>(ledger: &'a Ledger, all: bool, account: &mut Vec<Returned>
 /// Limits are lifted before protection is.
 const fn rank(kind: KnobKind) -> u8 {
     match kind {
-        KnobKind::CgroupFreeze | KnobKind::CpuMaxBurst => 0,
+        // What a partition took comes back before anybody's CPUs are named again.
+        KnobKind::CgroupFreeze | KnobKind::CpuMaxBurst | KnobKind::CpusetPartition => 0,
         KnobKind::MemoryMax
         | KnobKind::MemoryHigh
         | KnobKind::MemorySwapMax
         | KnobKind::CpuMax
         | KnobKind::IoMax(_)
         | KnobKind::PidsMax
+        | KnobKind::CpusetExclusive
         | KnobKind::CpusetCpus => 1,
         KnobKind::MemoryOomGroup
         | KnobKind::CpuWeight

@@ -291,6 +291,7 @@ impl Record {
         self.original.as_ref() == Some(value)
             || self.beneath.as_ref() == Some(value)
             || value.kind().kernel_default() == *value
+            || value.as_asked_for() != *value // a partition: the kernel takes it back, nobody else can
     }
 
     fn is_contested(&self) -> bool {
@@ -334,4 +335,33 @@ pub fn standing(
         return Standing::Expired;
     }
     if value == effective { Standing::Ours } else { Standing::Reset }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Partition, Priority, Validity};
+    use crate::testing::{add_home, component, host, set};
+
+    #[test]
+    fn a_partition_that_the_kernel_takes_back_is_nobody_elses() {
+        let mut seen = host();
+        add_home(&mut seen, &component("feed", Priority::Normal), "feed");
+        let path = CgroupPath::new("feed");
+        let knob = |partition, validity| Knob::CpusetPartition(partition, validity);
+        let mut ownership = Ownership::default();
+        let member = knob(Partition::Member, Validity::Valid);
+        let root = knob(Partition::Root, Validity::Valid);
+        ownership.adopt(&path, seen.groups[&path].id, Some(member), (&root, false));
+        let mut now = |value| {
+            set(&mut seen, "feed", value);
+            ownership.update(&seen, Span::secs(600));
+            standing(&ownership, &seen, &path, KnobKind::CpusetPartition)
+        };
+        assert_eq!(now(root.clone()), Standing::Ours);
+        assert_eq!(now(knob(Partition::Root, Validity::Invalid)), Standing::Reset);
+        assert_eq!(now(root), Standing::Ours);
+        let others = knob(Partition::Isolated, Validity::Valid);
+        assert!(matches!(now(others), Standing::Overridden { .. }), "another writer's");
+    }
 }

@@ -68,7 +68,10 @@ fn kernel_takes(kind: KnobKind, text: &str) -> bool {
             quota && milliseconds(1000..=1_000_000)(period)
         }),
         KnobKind::CpuMaxBurst => number(text).is_some(),
-        KnobKind::CpusetCpus => text.is_empty() || text.split(',').all(is_range),
+        KnobKind::CpusetPartition => matches!(text, "member" | "root" | "isolated"),
+        KnobKind::CpusetExclusive | KnobKind::CpusetCpus => {
+            text.is_empty() || text.split(',').all(is_range)
+        }
         KnobKind::MemoryMin
         | KnobKind::MemoryLow
         | KnobKind::MemoryHigh

@@ -1,6 +1,6 @@
 //! What to do, in order, each step with what is needed to undo it. The executor has no choices left.
 
-use super::{Controller, Home, Knob, Reading, Reason, Relief, Stray};
+use super::{Controller, Home, Knob, KnobKind, Reading, Reason, Relief, Stray};
 use crate::units::{CgroupPath, CgroupRef, ComponentName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -149,6 +149,15 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Every knob that it changes.
+    #[must_use]
+    pub fn knobs(&self) -> BTreeSet<(CgroupPath, KnobKind)> {
+        let keys = self.actions.iter().flat_map(|action| {
+            action.changes().iter().map(|change| (action.path().clone(), change.new.kind()))
+        });
+        keys.collect()
+    }
+
     /// Whether there is nothing to do.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

@@ -89,6 +89,10 @@ pub enum Reason {
         /// What the others have.
         taken: CpuSet,
     },
+    /// It is a partition: nobody else at all runs on its CPUs.
+    Partition,
+    /// The group lies on the way down to a partition.
+    SetAside,
     /// Nobody waits any more: back to what was there before.
     YieldsNoMore,
     /// The priority's share.
@@ -178,6 +182,10 @@ impl fmt::Display for Reason {
                 let word = if taken.len() == 1 { "CPU" } else { "CPUs" };
                 write!(f, "what others leave, who have {word} {taken} to themselves")
             }
+            Self::Partition => f.write_str(
+                "a partition: its CPUs are taken from all others, registered or not, and from the groups above",
+            ),
+            Self::SetAside => f.write_str("set aside on the way down to a partition"),
             Self::YieldsNoMore => f.write_str("nobody waits any more: back to the original"),
             Self::PriorityShare => f.write_str("share of its priority"),
             Self::NoLongerConfigured => f.write_str("no longer configured: back to the original"),
@@ -251,4 +259,6 @@ pub struct Decision {
     pub ladder: Option<LadderView>,
     /// Who shares CPUs though it is to have some of its own, and why.
     pub sharing: BTreeMap<ComponentName, String>,
+    /// Who has CPUs of its own and is no partition though it is to be one, and why.
+    pub unparted: BTreeMap<ComponentName, String>,
 }

@@ -50,6 +50,8 @@ pub enum FindingKind {
     AboveCeiling,
     /// A component shares CPUs though it is to have some of its own.
     SharesCpus,
+    /// A component's own CPUs are no partition though they are to be one: what provost does not manage may run there.
+    NoPartition,
     /// A sched_ext scheduler divides CPU time.
     OtherScheduler,
     /// Something could not be read.

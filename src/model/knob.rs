@@ -4,6 +4,10 @@
 //! path nor a unit suffix can be smuggled into the kernel (Linux 7.2 reads `rbps=1M` as one byte per second).
 //! Law: `Knob::parse(kind, render(knob)) == knob` for every knob.
 
+mod partition;
+
+pub use partition::{Partition, Validity};
+
 use crate::units::{Bytes, CpuMax, CpuSet, CpuTime, DeviceId, Limit, Weight};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -52,6 +56,10 @@ pub enum KnobKind {
     CpuMax,
     /// `cpu.max.burst`, since 5.14.
     CpuMaxBurst,
+    /// `cpuset.cpus.partition`, since 5.0.
+    CpusetPartition,
+    /// `cpuset.cpus.exclusive`, since 6.7.
+    CpusetExclusive,
     /// `cpuset.cpus`, since 5.0.
     CpusetCpus,
     /// `memory.min`, since 4.18.
@@ -80,10 +88,12 @@ pub enum KnobKind {
 
 impl KnobKind {
     /// Every kind that has one value per cgroup; `io.max` has one per device besides.
-    pub const SINGLE: [Self; 14] = [
+    pub const SINGLE: [Self; 16] = [
         Self::CpuWeight,
         Self::CpuMax,
         Self::CpuMaxBurst,
+        Self::CpusetPartition,
+        Self::CpusetExclusive,
         Self::CpusetCpus,
         Self::MemoryMin,
         Self::MemoryLow,
@@ -104,6 +114,8 @@ impl KnobKind {
             Self::CpuWeight => "cpu.weight",
             Self::CpuMax => "cpu.max",
             Self::CpuMaxBurst => "cpu.max.burst",
+            Self::CpusetPartition => "cpuset.cpus.partition",
+            Self::CpusetExclusive => "cpuset.cpus.exclusive",
             Self::CpusetCpus => "cpuset.cpus",
             Self::MemoryMin => "memory.min",
             Self::MemoryLow => "memory.low",
@@ -124,7 +136,7 @@ impl KnobKind {
     pub const fn controller(self) -> Option<Controller> {
         Some(match self {
             Self::CpuWeight | Self::CpuMax | Self::CpuMaxBurst => Controller::Cpu,
-            Self::CpusetCpus => Controller::Cpuset,
+            Self::CpusetPartition | Self::CpusetExclusive | Self::CpusetCpus => Controller::Cpuset,
             Self::MemoryMin
             | Self::MemoryLow
             | Self::MemoryHigh
@@ -150,6 +162,8 @@ impl KnobKind {
             Self::CpuWeight => Knob::CpuWeight(Weight::DEFAULT),
             Self::CpuMax => Knob::CpuMax(CpuMax::UNLIMITED),
             Self::CpuMaxBurst => Knob::CpuMaxBurst(CpuTime(0)),
+            Self::CpusetPartition => Knob::CpusetPartition(Partition::Member, Validity::Valid),
+            Self::CpusetExclusive => Knob::CpusetExclusive(CpuSet::default()),
             Self::CpusetCpus => Knob::CpusetCpus(CpuSet::default()),
             Self::MemoryMin => Knob::MemoryMin(Limit::At(Bytes::ZERO)),
             Self::MemoryLow => Knob::MemoryLow(Limit::At(Bytes::ZERO)),
@@ -232,6 +246,11 @@ pub enum Knob {
     CpuMax(CpuMax),
     /// Unused quota that may be carried over; at most the quota.
     CpuMaxBurst(CpuTime),
+    /// Whether its CPUs are taken from everybody else. One that the kernel does not grant is never asked for: it is what was read, and
+    /// is rendered as the word that asks for it again.
+    CpusetPartition(Partition, Validity),
+    /// CPUs that may become those of a partition at or below the group; taken from nobody before that.
+    CpusetExclusive(CpuSet),
     /// CPUs on which the group's tasks may run; empty means the parent's.
     CpusetCpus(CpuSet),
     /// Memory that is never reclaimed.
@@ -276,6 +295,8 @@ impl Knob {
             Self::CpuWeight(_) => KnobKind::CpuWeight,
             Self::CpuMax(_) => KnobKind::CpuMax,
             Self::CpuMaxBurst(_) => KnobKind::CpuMaxBurst,
+            Self::CpusetPartition(..) => KnobKind::CpusetPartition,
+            Self::CpusetExclusive(_) => KnobKind::CpusetExclusive,
             Self::CpusetCpus(_) => KnobKind::CpusetCpus,
             Self::MemoryMin(_) => KnobKind::MemoryMin,
             Self::MemoryLow(_) => KnobKind::MemoryLow,
@@ -303,7 +324,8 @@ impl Knob {
                 Limit::Max => format!("max {}", max.period.0),
             },
             Self::CpuMaxBurst(burst) => burst.0.to_string(),
-            Self::CpusetCpus(cpus) => cpus.to_string(),
+            Self::CpusetPartition(partition, _) => partition.word().to_owned(),
+            Self::CpusetExclusive(cpus) | Self::CpusetCpus(cpus) => cpus.to_string(),
             Self::MemoryMin(limit)
             | Self::MemoryLow(limit)
             | Self::MemoryHigh(limit)
@@ -333,6 +355,8 @@ impl Knob {
             KnobKind::IoBfqWeight => io_weight(text).map(Self::IoBfqWeight),
             KnobKind::CpuMax => cpu_max(text).map(Self::CpuMax),
             KnobKind::CpuMaxBurst => number(text).map(|burst| Self::CpuMaxBurst(CpuTime(burst))),
+            KnobKind::CpusetPartition => partition::knob(text),
+            KnobKind::CpusetExclusive => text.parse().ok().map(Self::CpusetExclusive),
             KnobKind::CpusetCpus => text.parse().ok().map(Self::CpusetCpus),
             KnobKind::MemoryMin => bytes().map(Self::MemoryMin),
             KnobKind::MemoryLow => bytes().map(Self::MemoryLow),
@@ -345,6 +369,15 @@ impl Knob {
             KnobKind::CgroupFreeze => number(text).map(|on| Self::CgroupFreeze(on != 0)),
         };
         parsed.ok_or_else(|| KnobParseError { kind, text: text.chars().take(200).collect() })
+    }
+
+    /// What was written for the kernel to hold this: a partition that it takes back is still asked for.
+    #[must_use]
+    pub fn as_asked_for(&self) -> Self {
+        if let Self::CpusetPartition(partition, Validity::Invalid) = self {
+            return Self::CpusetPartition(*partition, Validity::Valid);
+        }
+        self.clone()
     }
 
     /// What the kernel will hold after this is written: memory values rounded down to pages.
@@ -360,6 +393,8 @@ impl Knob {
             Self::CpuWeight(_)
             | Self::CpuMax(_)
             | Self::CpuMaxBurst(_)
+            | Self::CpusetPartition(..)
+            | Self::CpusetExclusive(_)
             | Self::CpusetCpus(_)
             | Self::MemoryOomGroup(_)
             | Self::IoMax(..)
@@ -380,8 +415,13 @@ impl fmt::Display for Knob {
             }
             Self::CpuMax(max) => max.fmt(f),
             Self::CpuMaxBurst(burst) => burst.fmt(f),
+            Self::CpusetPartition(partition, Validity::Valid) => partition.fmt(f),
+            Self::CpusetPartition(partition, Validity::Invalid) => {
+                f.pad(&format!("{partition} invalid"))
+            }
+            Self::CpusetExclusive(cpus) if cpus.is_empty() => f.pad("none"),
             Self::CpusetCpus(cpus) if cpus.is_empty() => f.pad("all"),
-            Self::CpusetCpus(cpus) => cpus.fmt(f),
+            Self::CpusetExclusive(cpus) | Self::CpusetCpus(cpus) => cpus.fmt(f),
             Self::MemoryMin(limit)
             | Self::MemoryLow(limit)
             | Self::MemoryHigh(limit)

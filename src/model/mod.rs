@@ -10,6 +10,7 @@ mod filesystem;
 mod finding;
 mod knob;
 mod ladder;
+mod learnt;
 mod outcome;
 mod pressure;
 mod record;
@@ -22,8 +23,9 @@ pub use component::{CpuClass, Home, HomeKind, Priority};
 pub use decision::{Decision, Held, Placement, Reason, Target};
 pub use filesystem::{FileSystem, FileSystemView, Room};
 pub use finding::{Finding, FindingKind, Severity};
-pub use knob::{Controller, IoMax, Knob, KnobKind, KnobParseError};
+pub use knob::{Controller, IoMax, Knob, KnobKind, KnobParseError, Partition, Validity};
 pub use ladder::{Hit, LadderView, Means, Radius, Relief, Rung};
+pub use learnt::{Learnt, LearntChoice, LearntDemand, LearntError, LearntMinute};
 pub use outcome::{Outcome, OutcomeOf, Verdict};
 pub use pressure::{
     Amounts, Bottleneck, Bound, Cause, ComponentEstimate, DiskRate, Each, Estimate, HostUse,

@@ -18,10 +18,12 @@
 //!   a home of it, and nobody protected and nobody else's component lives there.
 //! - **L12** a `memory.high` that follows the load is so far below `memory.max` that it slows down before that kills; a configured one is
 //!   the operator's, who is warned.
+//! - **L13** a partition has a CPU list, and all partitions together leave the reserve, and one CPU at least, to the root.
 
 use crate::config::{LastResort, MemoryPolicy, Policy};
 use crate::model::{
-    Action, Change, Finding, FindingKind, Home, Knob, KnobKind, Means, Plan, Severity, Snapshot,
+    Action, Change, Finding, FindingKind, Home, Knob, KnobKind, Means, Partition, Plan, Severity,
+    Snapshot,
 };
 use crate::units::{Bytes, CgroupPath, ComponentName, CpuTime, Limit, Millicpu};
 use std::collections::{BTreeMap, BTreeSet};
@@ -135,6 +137,8 @@ impl Linter<'_> {
             Knob::PidsMax(Limit::At(count)) => *count < LEAST_PIDS,
             Knob::CpuWeight(_)
             | Knob::CpuMaxBurst(_)
+            | Knob::CpusetPartition(..)
+            | Knob::CpusetExclusive(_)
             | Knob::CpusetCpus(_)
             | Knob::MemoryMin(_)
             | Knob::MemoryLow(_)
@@ -255,6 +259,7 @@ impl Linter<'_> {
         for path in planned {
             self.pairs(&path, &reached);
         }
+        self.partitions(plan, &reached);
         self.slowing(plan, &reached);
         self.least_protections(plan, &reached);
     }
@@ -282,6 +287,38 @@ impl Linter<'_> {
         };
         if Limit::At(burst) > quota {
             self.broken("L5", path, "cpu.max.burst above the quota");
+        }
+    }
+
+    fn partitions(&mut self, plan: &Plan, reached: &BTreeMap<(CgroupPath, KnobKind), &Knob>) {
+        let parts = |knob: &Knob| {
+            matches!(knob, Knob::CpusetPartition(Partition::Root | Partition::Isolated, _))
+        };
+        let list = |path: &CgroupPath| match reached.get(&(path.clone(), KnobKind::CpusetCpus)) {
+            Some(Knob::CpusetCpus(cpus)) if !cpus.is_empty() => Some(cpus.clone()),
+            _ => None,
+        };
+        let homes: BTreeSet<&CgroupPath> =
+            self.seen.homes.values().flatten().map(Home::path).collect();
+        let is_ours = |path: &CgroupPath, knob: &Knob| parts(knob) && homes.contains(path);
+        let left = reached
+            .iter()
+            .filter(|((path, _), knob)| is_ours(path, knob))
+            .filter_map(|((path, _), _)| list(path))
+            .fold(self.seen.host.online.clone(), |left, cpus| left.without(&cpus));
+        let count = u64::try_from(left.len()).unwrap_or(u64::MAX);
+        let starves = Millicpu::cores(count) < self.policy.reserve.beside_partitions();
+        for action in &plan.actions {
+            let changes = action.changes();
+            if !changes.iter().any(|change| parts(&change.new) && !change.reason.gives_back()) {
+                continue;
+            }
+            if list(action.path()).is_none() {
+                self.broken("L13", action.path(), "a partition without a CPU list");
+            } else if starves {
+                let text = format!("partitions would leave CPUs {left}, less than the reserve");
+                self.broken("L13", action.path(), &text);
+            }
         }
     }
 
@@ -337,6 +374,7 @@ impl Linter<'_> {
 const fn is_limit(knob: &Knob) -> bool {
     match knob {
         Knob::CpuMax(_)
+        | Knob::CpusetPartition(..)
         | Knob::CpusetCpus(_)
         | Knob::MemoryHigh(_)
         | Knob::MemoryMax(_)
@@ -346,6 +384,7 @@ const fn is_limit(knob: &Knob) -> bool {
         | Knob::CgroupFreeze(_) => true,
         Knob::CpuWeight(_)
         | Knob::CpuMaxBurst(_)
+        | Knob::CpusetExclusive(_)
         | Knob::MemoryMin(_)
         | Knob::MemoryLow(_)
         | Knob::MemoryOomGroup(_)

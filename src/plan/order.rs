@@ -3,11 +3,11 @@
 //! **Problem.** Some values constrain each other (a burst above its quota is refused; a child's protection above its parent's is worth
 //! nothing), and some hurt when they come too early (a limit lowered before another was raised).
 //!
-//! **Approach.** Four phases: relax, protect, tighten, expose. Within the first two from the top of the tree down, within the others from
-//! the leaves up; of one group's limits `memory.max` rises first and falls last.
+//! **Approach.** Six phases: rejoin, relax, protect, tighten, expose, part. Within relax, protect and part from the top of the tree down,
+//! within the others from the leaves up; of one group's limits `memory.max` rises first and falls last.
 //!
 //! **Terms.** *relax*: a limit rises. *protect*: a weight changes or a protection rises. *tighten*: a limit falls. *expose*: a protection
-//! falls.
+//! falls. *part*: a group becomes a partition, after everybody's CPUs were named. *rejoin*: one is a member again, before they are.
 //!
 //! **Algorithm.** Give every change its phase and its rank within it; sort; then gather the changes of one unit in one phase into one
 //! call, since systemd rewrites all attributes of a unit on each call. A leaf's protections are set together with its limits.
@@ -18,18 +18,20 @@
 //! only on the set of changes.
 
 use crate::model::{
-    Action, Change, Controller, Decision, HomeKind, Knob, KnobKind, Means, Placement, Reading,
-    Relief, Snapshot, Target, Via,
+    Action, Change, Controller, Decision, HomeKind, Knob, KnobKind, Means, Partition, Placement,
+    Reading, Relief, Snapshot, Target, Via,
 };
 use crate::units::{CgroupPath, CgroupRef};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
+    Rejoin,
     Relax,
     Protect,
     Tighten,
     Expose,
+    Part,
 }
 
 /// Moves into homes, and homes to be made.
@@ -111,7 +113,7 @@ pub(super) fn ordered(
             let phase =
                 if own_phase == Phase::Protect && is_leaf { Phase::Tighten } else { own_phase };
             let depth = path.components().count();
-            let is_upward = matches!(phase, Phase::Tighten | Phase::Expose);
+            let is_upward = matches!(phase, Phase::Rejoin | Phase::Tighten | Phase::Expose);
             let depth = if is_upward { usize::MAX - depth } else { depth };
             ((phase, depth, path, rank(&change, own_phase)), change)
         })
@@ -165,6 +167,8 @@ const fn is_property(kind: KnobKind) -> bool {
     !matches!(
         kind,
         KnobKind::CpuMaxBurst
+            | KnobKind::CpusetPartition
+            | KnobKind::CpusetExclusive
             | KnobKind::MemoryOomGroup
             | KnobKind::IoBfqWeight
             | KnobKind::CgroupFreeze
@@ -220,6 +224,12 @@ fn phase(change: &Change) -> Phase {
                 Phase::Protect
             }
         }
+        Knob::CpusetPartition(Partition::Member, _) => Phase::Rejoin,
+        Knob::CpusetPartition(Partition::Root | Partition::Isolated, _) => Phase::Part,
+        Knob::CpusetExclusive(cpus) => match old {
+            Some(Knob::CpusetExclusive(had)) if !had.is_subset(cpus) => Phase::Rejoin,
+            Some(_) | None => Phase::Part,
+        },
         Knob::CpusetCpus(cpus) => match old {
             Some(Knob::CpusetCpus(had))
                 if cpus.is_empty() || had.is_subset(cpus) && !had.is_empty() =>
@@ -266,7 +276,8 @@ fn rank(change: &Change, own_phase: Phase) -> u8 {
         (Phase::Relax, KnobKind::CpuMaxBurst) => 9,
         (Phase::Relax, KnobKind::CgroupFreeze) => 10,
         (Phase::Relax, KnobKind::MemoryHigh) => 1,
-        (Phase::Relax, _) | (Phase::Expose, _) => 0,
+        (Phase::Rejoin, KnobKind::CpusetExclusive) | (Phase::Part, KnobKind::CpusetPartition) => 1,
+        (Phase::Rejoin | Phase::Relax | Phase::Expose | Phase::Part, _) => 0,
         // Not there yet: the file appears when the unit's quota is set.
         (Phase::Tighten, KnobKind::CpuMaxBurst) if change.old == Reading::Absent => 12,
         (Phase::Tighten, KnobKind::CpuMaxBurst) => 0,
@@ -287,6 +298,8 @@ fn rank(change: &Change, own_phase: Phase) -> u8 {
             | KnobKind::MemoryMin
             | KnobKind::MemoryLow
             | KnobKind::MemoryOomGroup
+            | KnobKind::CpusetPartition
+            | KnobKind::CpusetExclusive
             | KnobKind::CpuMaxBurst => 2,
         },
     }

@@ -1,5 +1,7 @@
 //! Differences, their order, and the rules a plan must keep.
 
+mod partitions;
+
 use super::*;
 use crate::config::Policy;
 use crate::decide::{Steering, decide};

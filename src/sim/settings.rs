@@ -88,6 +88,8 @@ impl Knobs {
                 refuse(least.iter().chain(&counts).any(too_low))
             }
             Knob::CpuWeight(_)
+            | Knob::CpusetPartition(..)
+            | Knob::CpusetExclusive(_)
             | Knob::CpusetCpus(_)
             | Knob::MemoryMin(_)
             | Knob::MemoryLow(_)
@@ -134,6 +136,8 @@ impl Settings {
                     set.period = max.period.0;
                 }
                 Knob::CpuMaxBurst(burst) => set.burst = burst.0,
+                // No scenario has anybody but its components, whose lists say the same.
+                Knob::CpusetPartition(..) | Knob::CpusetExclusive(_) => {}
                 Knob::CpusetCpus(cpus) => set.cpus = u64::try_from(cpus.len()).unwrap_or(0),
                 Knob::MemoryMin(limit) => set.min = bytes(limit),
                 Knob::MemoryLow(limit) => set.low = bytes(limit),

@@ -6,7 +6,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use provost::kernel::poll::Watch;
 use provost::kernel::write;
-use provost::model::{Controller, IoMax, Knob, KnobKind, Reading};
+use provost::model::{Controller, IoMax, Knob, KnobKind, Partition, Reading, Validity};
 use provost::units::{Bytes, CpuMax, CpuSet, CpuTime, Limit, Weight};
 use std::path::Path;
 
@@ -32,6 +32,9 @@ fn every_knob_is_written_and_read_back() {
         Knob::CpuWeight(Weight::clamped(777)),
         quota(50_000),
         Knob::CpuMaxBurst(CpuTime(20_000)),
+        // What a partition needs besides is in parting.rs.
+        Knob::CpusetPartition(Partition::Member, Validity::Valid),
+        Knob::CpusetExclusive(CpuSet::of([1])),
         Knob::CpusetCpus(CpuSet::of([1])),
         Knob::MemoryMin(odd(4)),
         Knob::MemoryLow(odd(8)),
@@ -45,17 +48,20 @@ fn every_knob_is_written_and_read_back() {
         Knob::PidsMax(Limit::At(33)),
         Knob::IoMax(device, limits),
     ];
+    let is_there = |kind| kind != KnobKind::CpusetExclusive || linux() >= (6, 7);
     for kind in KnobKind::SINGLE {
         assert!(knobs.iter().any(|knob| knob.kind() == kind), "{kind} is not tried");
-        assert_eq!(group.knob(kind), Reading::Is(kind.kernel_default()), "{kind} of a new group");
+        let default = Reading::Is(kind.kernel_default());
+        let expected = if is_there(kind) { default } else { Reading::Absent };
+        assert_eq!(group.knob(kind), expected, "{kind} of a new group");
     }
-    for knob in &knobs {
+    for knob in knobs.iter().filter(|knob| is_there(knob.kind())) {
         write::knob(&group, knob).unwrap();
         assert_eq!(group.knob(knob.kind()), Reading::Is(knob.as_kernel_keeps(PAGE)), "{knob:?}");
     }
     let read = group.knobs(&group.controllers(), &[]);
     assert_eq!(read.len(), knobs.len(), "{read:?}");
-    for knob in &knobs {
+    for knob in knobs.iter().filter(|knob| is_there(knob.kind())) {
         let default = knob.kind().kernel_default();
         write::knob(&group, &default).unwrap();
         assert_eq!(group.knob(knob.kind()), Reading::Is(default), "{knob:?} back");

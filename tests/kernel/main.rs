@@ -25,6 +25,7 @@ mod knobs;
 mod ladder;
 mod mixed;
 mod moving;
+mod parting;
 mod placing;
 mod pressing;
 mod queueing;

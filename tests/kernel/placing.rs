@@ -1,6 +1,6 @@
 //! CPUs of their own: nobody else that provost manages runs there, a CPU that goes is done without, and everything is given back.
 
-use crate::common::{Agent, World, eventually, put, text};
+use crate::common::{Agent, World, eventually, put, text, within};
 use nix::sys::signal::Signal;
 use provost::kernel::Group;
 use provost::model::{Controller, FindingKind};
@@ -117,4 +117,38 @@ fn a_cpu_that_goes_is_shared_no_more_and_had_again_when_it_is_back() {
     agent.settle();
     agent.end(Signal::SIGTERM);
     assert_eq!(stage.lists("cpuset.cpus.effective"), ["0-1", "0-1"], "given back");
+}
+
+#[test]
+fn what_was_learnt_of_demand_outlives_the_daemon() {
+    let Some(mut world) = World::new("learning", &[Controller::Cpu, Controller::Cpuset]) else {
+        return;
+    };
+    let feed = world.group("feed");
+    world.sh(&feed, BUSY);
+    let path = &feed.at().path;
+    let component = format!(
+        "[component.feed]\npriority = \"high\"\ncpu.affinity = \"auto\"\nmatch = {{ cgroup = \"/{path}\" }}\n"
+    );
+    let mut agent = Agent::new(&world, "observe", &component);
+    agent.start();
+    let minutes = |agent: &Agent| -> u32 {
+        let said = agent.say(&["explain", "feed"]).out;
+        let (before, _) = said.split_once(" of 60 minutes seen").unwrap();
+        before.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    assert_eq!(minutes(&agent), 0);
+    assert!(within(Duration::from_secs(180), || minutes(&agent) > 0), "{}", agent.log());
+    let known = minutes(&agent);
+    agent.end(Signal::SIGKILL);
+    agent.start();
+    assert!(minutes(&agent) >= known, "the next one knows what the one before learnt");
+    agent.end(Signal::SIGKILL);
+    let file = world.dir.join("agent/state/affinity");
+    std::fs::write(&file, "no sense").unwrap();
+    agent.start();
+    assert_eq!(minutes(&agent), 0);
+    assert!(agent.log().contains("affinity.broken"), "{}", agent.log());
+    assert!(!file.exists() && file.with_extension("broken").exists());
+    agent.end(Signal::SIGTERM);
 }

@@ -52,6 +52,7 @@ impl Check<'_> {
             component.cpu = self.cpu_policy(&key.then("cpu"), raw, component.cpu);
             self.class(key, raw.class, &component);
             self.auto_affinity(key, &component);
+            self.partition(key, &component);
         }
         if let Some(raw) = &raw.memory {
             component.memory = self.memory_policy(&key.then("memory"), raw, component.memory);
@@ -170,6 +171,7 @@ impl Check<'_> {
             period: period.map_or(default.period, |span| CpuTime(span.0)),
             burst: burst.map(|span| CpuTime(span.0)),
             affinity: affinity.unwrap_or(default.affinity),
+            partition: raw.partition.map_or(default.partition, super::partition::partition),
         };
         self.guarantee_within_affinity(key, &policy);
         // Without a readable ceiling or period there is no quota to compare with.

@@ -26,7 +26,7 @@ fn key() -> impl Strategy<Value = String> {
             "mode", "strategy", "division", "interval", "on-stop", "override-for", "backend", "protect", "reserve",
             "component", "web", "db", "priority", "share", "match", "catch", "cpu", "memory", "io", "pids",
             "on-exit", "auto-scale", "yields", "last-resort", "unit", "cgroup", "container", "exe", "cmdline", "user", "group",
-            "pidfile", "parent", "class", "guarantee", "ceiling", "period", "burst", "affinity", "high", "swap",
+            "pidfile", "parent", "class", "guarantee", "ceiling", "period", "burst", "affinity", "partition", "high", "swap",
             "oom", "hard", "weight", "limits", "device", "read", "write", "read-iops", "write-iops",
             "thresholds", "writes", "rate", "warning", "critical", "emergency",
         ]).prop_map(str::to_owned),

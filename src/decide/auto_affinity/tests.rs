@@ -228,3 +228,97 @@ proptest! {
         prop_assert_eq!(mode(first), mode(grown));
     }
 }
+
+/// What a daemon that begins now knows after one that ended.
+fn restarted(play: &Play) -> Auto {
+    let name: ComponentName = "db".parse().unwrap();
+    let autos = Autos { components: BTreeMap::from([(name.clone(), play.auto.clone())]) };
+    let learnt = crate::model::Learnt::new("boot".to_owned(), autos.learnt());
+    let text = learnt.text().unwrap();
+    let mut fresh = Autos::default();
+    fresh.recall(&crate::model::Learnt::read(text.as_bytes()).unwrap().components);
+    fresh.components.remove(&name).unwrap_or_default()
+}
+
+#[test]
+fn a_restart_does_not_begin_the_hour_anew() {
+    let mut play = Play::new(Priority::Critical);
+    play.minutes(40, 1900);
+    play.auto = restarted(&play);
+    play.minutes(19, 1900);
+    assert_eq!(play.choice(), None, "not an hour yet");
+    play.minutes(4, 1900);
+    assert_eq!(play.choice(), own(2));
+    play.auto = restarted(&play);
+    assert_eq!(play.choice(), own(2));
+    assert_eq!(
+        play.auto.to_string(),
+        "dedicated: as it was chosen before provost was started again"
+    );
+    // Nor is a change sooner than an hour after the last one.
+    let changed = play.now;
+    play.minutes(120, 100);
+    assert_eq!(play.choice(), Some(Choice::Shared));
+    assert!(play.changes[1].since(changed) >= Span::secs(55 * 60), "{:?}", play.changes);
+}
+
+#[test]
+fn a_long_absence_begins_the_hour_anew() {
+    let mut play = Play::new(Priority::Critical);
+    play.minutes(50, 1900);
+    play.auto = restarted(&play);
+    play.now = play.now.plus(Span::secs(11 * 60));
+    play.minutes(30, 1900);
+    assert_eq!(play.choice(), None);
+    assert!(play.auto.to_string().contains("of 60 minutes seen"), "{}", play.auto);
+    assert!(play.auto.hour.count < 31, "{}", play.auto.hour.count);
+}
+
+proptest! {
+    #[test]
+    fn whatever_was_kept_can_be_gone_on_with(
+        minutes in proptest::collection::vec(std::array::from_fn::<_, 3, _>(|_| 0u64..1_000_000_001), 0..61),
+        until in 0u64..2_000_000_000,
+        ages in [proptest::option::of(0u64..2_000_000_000), proptest::option::of(0u64..2_000_000_000)],
+        cpus in proptest::option::of(1u32..8193),
+        minutes_of_size in any::<u32>(),
+    ) {
+        let minute = |[demand, usage, others]: [u64; 3]| crate::model::LearntMinute {
+            demand: Millicpu(demand),
+            usage: Millicpu(usage),
+            others: Millicpu(others),
+        };
+        let [judged_at, changed_at] = ages.map(|age| age.map(|age| Tick(until.saturating_sub(age))));
+        let choice = cpus.map(|cpus| crate::model::LearntChoice::Own { cpus, balanced: false });
+        let minutes = minutes.into_iter().map(minute).collect();
+        let until = Tick(until);
+        let demand = crate::model::LearntDemand {
+            minutes, until, judged_at, changed_at, minutes_of_size, choice,
+        };
+        let mut play = Play::new(Priority::Critical);
+        play.now = play.now.plus(Span::secs(2000));
+        play.auto = Auto::recalled(&demand);
+        prop_assert_eq!(play.auto.learnt(), demand);
+        play.minutes(62, 1900);
+        prop_assert!(play.choice().is_some(), "{}", play.auto);
+    }
+
+    #[test]
+    fn what_was_learnt_survives_a_restart(
+        demands in proptest::collection::vec((1u64..8, 0u64..16_000), 0..30),
+    ) {
+        let mut play = Play::new(Priority::Critical);
+        for (minutes, demand) in demands {
+            play.minutes(minutes, demand);
+        }
+        let again = restarted(&play);
+        if play.auto.is_worth_keeping() {
+            prop_assert_eq!(again.learnt(), play.auto.learnt());
+            prop_assert_eq!(again.hour.p95(), play.auto.hour.p95());
+            prop_assert_eq!(again.hour.variation(), play.auto.hour.variation());
+            prop_assert_eq!(again.choice, play.auto.choice);
+        } else {
+            prop_assert_eq!(again, Auto::default());
+        }
+    }
+}

@@ -55,6 +55,8 @@ const fn file_names(kind: KnobKind) -> &'static [&'static str] {
         KnobKind::IoWeight => &["50-IOWeight.conf"],
         KnobKind::PidsMax => &["50-TasksMax.conf"],
         KnobKind::CpuMaxBurst
+        | KnobKind::CpusetPartition
+        | KnobKind::CpusetExclusive
         | KnobKind::MemoryOomGroup
         | KnobKind::IoBfqWeight
         | KnobKind::CgroupFreeze => &[],

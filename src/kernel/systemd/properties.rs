@@ -37,6 +37,8 @@ pub const fn names(kind: KnobKind) -> &'static [&'static str] {
         KnobKind::IoWeight => &["IOWeight"],
         KnobKind::PidsMax => &["TasksMax"],
         KnobKind::CpuMaxBurst
+        | KnobKind::CpusetPartition
+        | KnobKind::CpusetExclusive
         | KnobKind::MemoryOomGroup
         | KnobKind::IoBfqWeight
         | KnobKind::CgroupFreeze => &[],
@@ -109,6 +111,8 @@ pub fn unset(kinds: &[KnobKind]) -> Vec<Property> {
             | KnobKind::IoMax(_)
             | KnobKind::PidsMax => wanted.knob(&kind.kernel_default()),
             KnobKind::CpuMaxBurst
+            | KnobKind::CpusetPartition
+            | KnobKind::CpusetExclusive
             | KnobKind::MemoryOomGroup
             | KnobKind::IoBfqWeight
             | KnobKind::CgroupFreeze => {}
@@ -134,6 +138,8 @@ impl Wanted {
             Knob::CpusetCpus(cpus) => return self.put("AllowedCPUs", Content::Mask(mask(cpus))),
             Knob::IoMax(device, max) => return self.io_max(*device, *max),
             Knob::CpuMaxBurst(_)
+            | Knob::CpusetPartition(..)
+            | Knob::CpusetExclusive(_)
             | Knob::MemoryOomGroup(_)
             | Knob::IoBfqWeight(_)
             | Knob::CgroupFreeze(_) => return,
@@ -290,6 +296,8 @@ impl Present<'_> {
             KnobKind::IoMax(device) => self.io_max(device),
             KnobKind::PidsMax => Some(finite(number()?).map(|at| Knob::PidsMax(Limit::At(at)))),
             KnobKind::CpuMaxBurst
+            | KnobKind::CpusetPartition
+            | KnobKind::CpusetExclusive
             | KnobKind::MemoryOomGroup
             | KnobKind::IoBfqWeight
             | KnobKind::CgroupFreeze => None,

@@ -83,6 +83,10 @@ fn any_knob() -> impl Strategy<Value = Knob> {
         proptest::collection::vec(0u32..128, 0..20)
             .prop_map(|cpus| Knob::CpusetCpus(CpuSet::of(cpus))),
         bytes().prop_map(Knob::MemoryMin),
+        proptest::sample::select(&Partition::ALL[..])
+            .prop_map(|partition| Knob::CpusetPartition(partition, Validity::Valid)),
+        proptest::collection::vec(0u32..128, 0..20)
+            .prop_map(|cpus| Knob::CpusetExclusive(CpuSet::of(cpus))),
         bytes().prop_map(Knob::MemoryMax),
         bytes().prop_map(Knob::MemorySwapMax),
         any::<bool>().prop_map(Knob::MemoryOomGroup),

@@ -51,6 +51,7 @@ const LONG: &[&str] = &[
     "forking::",
     "ladder::a_hog",
     "mixed::",
+    "placing::what_was_learnt",
     "queueing::",
     "yielding::limits_return",
     "yielding::the_first_write",
