@@ -2,11 +2,11 @@
 
 use crate::estimate::Ownership;
 use crate::model::{
-    Action, ActionLine, Change, Drift, EscapeTimes, Escaped, Outcome, OutcomeOf, Plan, Snapshot,
-    Verdict,
+    Action, ActionLine, Change, Drift, EscapeTimes, Escaped, KnobKind, Outcome, OutcomeOf, Plan,
+    Snapshot, Verdict,
 };
-use crate::units::{Span, Tick};
-use std::collections::VecDeque;
+use crate::units::{CgroupPath, Span, Tick};
+use std::collections::{BTreeSet, VecDeque};
 
 const MOST_LINES: usize = 50;
 const MOST_SAMPLES: usize = 256;
@@ -165,4 +165,13 @@ fn line(outcome: &Outcome) -> ActionLine {
         result,
         took: outcome.took,
     }
+}
+
+/// The knobs of a plan that is under way.
+pub(super) fn pending_knobs(plan: Option<&Plan>) -> BTreeSet<(CgroupPath, KnobKind)> {
+    let actions = plan.map(|plan| plan.actions.as_slice()).unwrap_or_default();
+    let keys = actions.iter().flat_map(|action| {
+        action.changes().iter().map(|change| (action.path().clone(), change.new.kind()))
+    });
+    keys.collect()
 }

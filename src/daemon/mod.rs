@@ -10,6 +10,7 @@ mod enter;
 mod gate;
 mod history;
 mod instance;
+mod leaks;
 mod report;
 mod run;
 mod sentry;

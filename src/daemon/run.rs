@@ -9,8 +9,9 @@ mod asked;
 use super::chosen::Chosen;
 use super::early::Early;
 use super::gate::{self, ExecGate};
-use super::history::{History, lost};
+use super::history::{History, lost, pending_knobs};
 use super::instance::{Instance, replace};
+use super::leaks::LeakFile;
 use super::report::{ReportInput, report};
 use super::sentry::Sentry;
 use super::start::{Options, Setup, StartError};
@@ -27,7 +28,7 @@ use crate::cycle::{News, State, Step, rest, step};
 use crate::enforce::{Order, Worker, WorkerResult};
 use crate::kernel::proc_events::{ProcEvent, ProcEvents};
 use crate::kernel::systemd::SystemdEvent;
-use crate::kernel::{clock, heap};
+use crate::kernel::{clock, heap, host};
 use crate::model::{
     CycleRecord, Decision, Finding, FindingKind, Outcome, Plan, Report, Resource, Severity,
 };
@@ -90,6 +91,7 @@ struct Daemon {
     sentry: Sentry,
     early: Early,
     surveyor: Surveyor,
+    leaks: LeakFile,
     /// When somebody protected was last seen waiting.
     waited_at: Option<Tick>,
     /// When the failsafe last lifted what follows the load.
@@ -118,7 +120,7 @@ impl Daemon {
         let sentry = Sentry::new(&sources.poller, SENTRY).map_err(no_timer)?;
         let early = Early::new(&sources.poller, &setup.roots.proc, EARLY).map_err(no_timer)?;
         let waker = sources.waker.clone();
-        let systemd = crate::kernel::host::view(&setup.roots).systemd;
+        let systemd = host::view(&setup.roots).systemd;
         let heard = talk::start(&options.paths, systemd, waker.clone())?;
         let worker = Worker::start(setup.executor, move || waker.wake()).map_err(|error| {
             StartError::System { what: "start the worker", why: error.to_string() }
@@ -128,6 +130,8 @@ impl Daemon {
         let enforcing = options.paths.enforce_switch().unwrap_or(policy.mode == Mode::Enforce);
         let mut state = State::default();
         state.ownership = setup.ownership;
+        let boot = host::boot_id(&setup.roots.proc);
+        let leaks = LeakFile::take_up(&options.paths, boot, &mut state.estimator);
         let nothing =
             News { decision: Decision::default(), plan: Plan::default(), findings: Vec::new() };
         Ok(Self {
@@ -150,6 +154,7 @@ impl Daemon {
             sentry,
             early,
             surveyor: Surveyor::new(&setup.roots.proc),
+            leaks,
             waited_at: None,
             lifted_at: None,
             sources,
@@ -356,6 +361,7 @@ impl Daemon {
         } else {
             self.step(now);
         }
+        self.leaks.tend(now, &self.state.estimator);
         if self.metrics_at.is_none_or(|at| now.since(at) >= METRICS_EVERY) {
             self.publish(now);
         }
@@ -478,20 +484,11 @@ impl Daemon {
                 break;
             }
         }
+        self.leaks.keep(&self.state.estimator);
         let _gone = std::fs::remove_file(self.options.paths.socket());
         let _gone = std::fs::remove_file(self.options.paths.metrics());
         tracing::info!("stopped");
     }
-}
-
-fn pending_knobs(
-    plan: Option<&Plan>,
-) -> BTreeSet<(crate::units::CgroupPath, crate::model::KnobKind)> {
-    let actions = plan.map(|plan| plan.actions.as_slice()).unwrap_or_default();
-    let keys = actions.iter().flat_map(|action| {
-        action.changes().iter().map(|change| (action.path().clone(), change.new.kind()))
-    });
-    keys.collect()
 }
 
 /// Tells systemd; without one nobody listens.

@@ -7,6 +7,7 @@ mod demand;
 mod disks;
 mod estimator;
 mod host;
+mod leak;
 mod ownership;
 mod pressure;
 mod rates;

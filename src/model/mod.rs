@@ -10,6 +10,7 @@ mod filesystem;
 mod finding;
 mod knob;
 mod ladder;
+mod leak;
 mod outcome;
 mod pressure;
 mod record;
@@ -24,6 +25,10 @@ pub use filesystem::{FileSystem, FileSystemView, Room};
 pub use finding::{Finding, FindingKind, Severity};
 pub use knob::{Controller, IoMax, Knob, KnobKind, KnobParseError};
 pub use ladder::{Hit, LadderView, Means, Radius, Relief, Rung};
+pub use leak::{
+    Leak, LeakBook, LeakEvidence, LeakLimit, LeakMemories, LeakMemory, LeakPart, LeakTier,
+    LeakTierMemory,
+};
 pub use outcome::{Outcome, OutcomeOf, Verdict};
 pub use pressure::{
     Amounts, Bottleneck, Bound, Cause, ComponentEstimate, DiskRate, Each, Estimate, HostUse,
