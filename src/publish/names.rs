@@ -136,21 +136,15 @@ impl MetricName {
                 "gauge",
                 "What the thresholds say of a file system: 0 normal, 1 warning, 2 critical, 3 emergency.",
             ),
-            Self::LeakAlertLevel => (
-                "provost_leak_alert_level",
-                "gauge",
-                "What is said of a component's memory: 0 no leak, 1 warning, 2 critical.",
-            ),
-            Self::LeakGrowth => (
-                "provost_leak_growth_bytes_per_second",
-                "gauge",
-                "How fast memory that grows steadily does so.",
-            ),
-            Self::LeakLimitSeconds => (
-                "provost_leak_limit_seconds",
-                "gauge",
-                "How long until memory that grows steadily reaches its limit, when last examined.",
-            ),
+            Self::LeakAlertLevel => {
+                ("provost_leak_alert_level", "gauge", "Leaks: 0 none, 1 warning, 2 critical.")
+            }
+            Self::LeakGrowth => {
+                ("provost_leak_growth_bytes_per_second", "gauge", "How fast memory grows.")
+            }
+            Self::LeakLimitSeconds => {
+                ("provost_leak_limit_seconds", "gauge", "Time until memory is at its limit.")
+            }
             Self::Findings => {
                 ("provost_findings", "gauge", "What a person should know, by severity.")
             }

@@ -3,7 +3,7 @@
 
 use super::Held;
 use crate::config::Component;
-use crate::model::{GroupView, Home, Knob, KnobKind, LeakLimit, Reading, Snapshot, Usage};
+use crate::model::{GroupView, Home, Knob, KnobKind, LeakLimit, Snapshot, Usage};
 use crate::units::{Bytes, Limit, Millicpu};
 
 /// What is known of the component and the host beside the look.
@@ -46,8 +46,6 @@ fn kept_by_program(usage: &Usage, swap: Bytes) -> Option<Bytes> {
 }
 
 fn limit(view: &GroupView) -> Option<Bytes> {
-    match view.knob(KnobKind::MemoryMax) {
-        Reading::Is(Knob::MemoryMax(Limit::At(limit))) => Some(*limit),
-        _ => None,
-    }
+    let knob = view.knob(KnobKind::MemoryMax).value()?;
+    if let Knob::MemoryMax(Limit::At(limit)) = knob { Some(*limit) } else { None }
 }

@@ -158,6 +158,12 @@ fn hours_without_a_look_begin_anew() {
 }
 
 #[test]
+fn a_component_costs_two_kibibytes() {
+    let size = size_of::<Watch>();
+    assert!(size <= 2048, "{size}");
+}
+
+#[test]
 fn a_component_that_is_registered_no_more_is_forgotten() {
     let mut world = World::new();
     world.leak(9, GIB / 8);
