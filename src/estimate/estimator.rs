@@ -420,7 +420,7 @@ impl Estimator {
             let load = self.component(name).and_then(|need| need.usage.cpu);
             let held = leak::held(seen, homes, leak::Around { component, load, room });
             let ids = homes.iter().map(|home| &home.at.id);
-            changed |= self.leaks.update(name, ids, held);
+            changed |= self.leaks.update(name, ids, seen.at, held);
         }
         changed
     }

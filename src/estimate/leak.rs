@@ -128,6 +128,7 @@ impl Leaks {
         &mut self,
         name: &ComponentName,
         homes: impl Iterator<Item = &'a CgroupId> + Clone,
+        at: Tick,
         held: Option<Held>,
     ) -> bool {
         if !self.each.contains_key(name) {
@@ -140,8 +141,9 @@ impl Leaks {
             watch.homes.clear();
             watch.homes.extend(homes);
         }
-        if let Some(held) = held {
-            watch.push(held);
+        match held {
+            Some(held) => watch.push(held),
+            None => watch.miss(at),
         }
         before != watch.found
     }
@@ -215,6 +217,15 @@ impl Watch {
         }
         if examined {
             self.found = self.worst();
+        }
+    }
+
+    /// What could not be examined twice in a row is not said any more.
+    fn miss(&mut self, at: Tick) {
+        let is_old =
+            |found: Leak| at.since(found.at).0 > 2 * EXAMINED_EVERY * found.evidence.part.0;
+        if self.found.is_some_and(is_old) {
+            (self.tiers, self.found) = Default::default();
         }
     }
 

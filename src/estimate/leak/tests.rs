@@ -29,7 +29,7 @@ impl World {
         let (at, limit) = (self.at, self.limit);
         let held =
             memory.map(|memory| Held { at, memory: Bytes(memory), load: Millicpu(500), limit });
-        self.leaks.update(&self.name, [CgroupId(self.home)].iter(), held)
+        self.leaks.update(&self.name, [CgroupId(self.home)].iter(), at, held)
     }
 
     /// Leaks `per_hour` from half a GiB on for so long. When something was first said.
@@ -158,6 +158,16 @@ fn hours_without_a_look_begin_anew() {
 }
 
 #[test]
+fn what_cannot_be_seen_any_more_is_not_said_for_long() {
+    let mut world = World::new();
+    world.leak(9, GIB / 8);
+    for _ in 0..120 {
+        world.look(None);
+    }
+    assert_eq!(world.found(), None);
+}
+
+#[test]
 fn a_component_costs_two_kibibytes() {
     let size = size_of::<Watch>();
     assert!(size <= 2048, "{size}");
@@ -208,7 +218,7 @@ proptest! {
             world.at = world.at.plus(Span::secs(seconds));
             let (at, limit) = (world.at, world.limit);
             let held = memory.map(|memory| Held { at, memory: Bytes(memory), load: Millicpu(load), limit });
-            world.leaks.update(&world.name, [CgroupId(1)].iter(), held);
+            world.leaks.update(&world.name, [CgroupId(1)].iter(), at, held);
             if let Some(leak) = world.found() {
                 prop_assert!(leak.per_hour > Bytes::ZERO && leak.evidence.slope_t_centi > 0);
             }

@@ -1,3 +1,5 @@
+//! Numbers worked by hand, and what must hold of any.
+
 use super::*;
 use proptest::prelude::*;
 
