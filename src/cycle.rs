@@ -5,6 +5,7 @@
 //! property tests run this very function.
 
 mod filling;
+mod leaking;
 mod pacing;
 mod placing;
 
@@ -45,7 +46,7 @@ struct Planned {
     levels: Levels,
     alerts: Levels,
     moves: u64,
-    filled: u64,
+    told: u64,
     again_at: Option<Tick>,
 }
 
@@ -103,7 +104,7 @@ pub fn rest(policy: &Policy, state: &mut State, seen: &Snapshot) -> bool {
             planned.generation == seen.generation
                 && (planned.levels, planned.alerts) == (levels, alerts)
                 && planned.moves == state.steering.moves()
-                && planned.filled == state.estimator.filled()
+                && planned.told == state.estimator.told()
                 && planned.again_at.is_none_or(|at| seen.at < at)
         })
 }
@@ -132,6 +133,7 @@ pub fn step(policy: &Policy, mut state: State, seen: &Snapshot) -> Step {
     findings.extend(sharing(&decision));
     findings.extend(unparted(&decision));
     findings.extend(filling::findings(&state.estimator.filesystems()));
+    findings.extend(state.estimator.leaks().map(leaking::finding));
     findings.extend(seen.host.sched_ext.as_deref().map(other_scheduler));
     findings.extend(at_the_end(&decision));
     decision.held = skipped.into_iter().map(|skipped| skipped.held).collect();
@@ -140,8 +142,8 @@ pub fn step(policy: &Policy, mut state: State, seen: &Snapshot) -> Step {
     let again_at = if deferred > 0 && plan.is_empty() { Some(seen.at) } else { due };
     let (levels, alerts) = (state.estimator.levels(), state.estimator.alerts());
     let moves = state.steering.moves();
-    let (filled, generation) = (state.estimator.filled(), seen.generation);
-    state.planned = Some(Planned { generation, levels, alerts, moves, filled, again_at });
+    let (told, generation) = (state.estimator.told(), seen.generation);
+    state.planned = Some(Planned { generation, levels, alerts, moves, told, again_at });
     Step { state, news: Some(News { decision, plan, findings }) }
 }
 

@@ -27,7 +27,7 @@ pub use series::series;
 pub type Check = fn(&[u8]);
 
 /// Every check by the name of its fuzz target and of its seeds' folder.
-pub const CHECKS: [(&str, Check); 9] = [
+pub const CHECKS: [(&str, Check); 10] = [
     ("config", config),
     ("frames", frames),
     ("journal", journal),

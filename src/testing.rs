@@ -6,8 +6,8 @@ use crate::config::{
 };
 use crate::model::{
     Action, Change, Controller, Disk, FileSystem, GroupView, Home, HomeKind, HostView,
-    IoWeightBackend, Knob, KnobKind, Outcome, OutcomeOf, Partition, Priority, Reading, Room,
-    Snapshot, Stray, Topology, Usage, Verdict, Via,
+    IoWeightBackend, Knob, KnobKind, Leak, LeakEvidence, LeakLimit, LeakTier, Outcome, OutcomeOf,
+    Partition, Priority, Reading, Room, Snapshot, Stray, Topology, Usage, Verdict, Via,
 };
 use crate::units::{
     Bytes, CgroupId, CgroupPath, CgroupRef, CpuMax, CpuSet, DeviceId, Limit, Millicpu, Ppm, ProcId,
@@ -223,6 +223,28 @@ pub(crate) fn set(seen: &mut Snapshot, path: &str, knob: Knob) {
     let group = seen.groups.get_mut(&CgroupPath::new(path)).unwrap();
     group.knobs.insert(knob.kind(), Reading::Is(knob));
     seen.generation += 1;
+}
+
+/// What is said of a service that has leaked for half a day.
+pub(crate) fn sample_leak() -> Leak {
+    let hour = |count: u64| Tick::default().plus(Span::secs(count * 3600));
+    Leak {
+        tier: LeakTier::Suspected,
+        since: hour(8),
+        at: hour(12),
+        held: Bytes::mebi(700),
+        per_hour: Bytes::mebi(62),
+        limit: LeakLimit::Own(Bytes::mebi(1024)),
+        until_limit: Span::secs(18_813),
+        evidence: LeakEvidence {
+            parts: 36,
+            part: Span::secs(600),
+            slope_t_centi: 2417,
+            order_z_centi: 738,
+            least_per_hour: Ppm::new(83_200),
+            curve_t_centi: -41,
+        },
+    }
 }
 
 /// A report with a limited service that has a CPU of its own, a loose component and a warning.

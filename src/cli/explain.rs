@@ -22,13 +22,14 @@ pub(super) fn explain(cli: &Cli, name: &ComponentName) -> Result<Printout, Failu
     if cli.json {
         let document = json!({
             "schema": "provost/explain/v1", "component": component, "findings": concerning, "enforcing": report.enforcing,
+            "estimate": report.estimate.components.get(&component.name),
         });
         return Ok(Printout::text(format!("{document:#}\n")));
     }
     Ok(Printout::text(text(&report, component, &concerning)))
 }
 
-/// What it waits for through no doing of its own, and what holds it back.
+/// What it waits for through no doing of its own, what holds it back, and whether it leaks.
 fn waiting(out: &mut String, report: &Report, component: &ComponentReport) {
     let Some(estimate) = report.estimate.components.get(&component.name) else {
         return;
@@ -44,6 +45,9 @@ fn waiting(out: &mut String, report: &Report, component: &ComponentReport) {
         let _ok = writeln!(out, "  waits   {}", words.join(", "));
     }
     let _ok = writeln!(out, "  held back by: {}", estimate.bottleneck);
+    if let Some(leak) = &estimate.leak {
+        out.push_str(&super::leak::text(leak, report.at));
+    }
 }
 
 /// What may be done to it when memory stays short, and where the ladder stands.

@@ -14,6 +14,7 @@ pub mod config;
 pub mod doctor;
 mod explain;
 mod fail;
+mod leak;
 mod plan;
 mod printout;
 pub mod render;

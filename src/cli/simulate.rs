@@ -5,7 +5,7 @@ use super::fail::Failure;
 use super::render::{COLUMNS, Column, Table, escape, wrap};
 use super::{EXIT_BAD_CONFIG, Printout, chart};
 use crate::config::{Colour, ConfigIssue, Division, render};
-use crate::sim::{Arm, BUILT_IN, LONGEST, Played, Scenario, Score};
+use crate::sim::{Arm, BUILT_IN, LONGEST, Played, Scenario, Score, Told};
 use crate::units::Span;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -187,10 +187,21 @@ pub(super) fn text(trials: &[Trial]) -> String {
             table.row(cells(trial, run));
         }
         out.push_str(&table.render(COLUMNS));
+        told(&mut out, trial);
         out.push('\n');
     }
     paragraph(&mut out, LEGEND);
     out
+}
+
+/// What was told of memory that grows without end, by the first strategy that told anything; what is told follows no strategy.
+fn told(out: &mut String, trial: &Trial) {
+    let Some(run) = trial.runs.iter().find(|run| !run.told.is_empty()) else { return };
+    for Told { at, finding } in &run.told {
+        let after = Span::secs(at.0 / 1_000_000);
+        let words = format!("told after {after}: {} {}", finding.severity, finding.text);
+        paragraph(out, &escape(&words));
+    }
 }
 
 fn paragraph(out: &mut String, words: &str) {
@@ -254,6 +265,8 @@ fn one(trial: &Trial) -> Value {
         .iter()
         .map(|run| {
             let score = &run.score;
+            let told = |told: &Told| json!({ "at_usec": told.at, "finding": told.finding });
+            let told: Vec<Value> = run.told.iter().map(told).collect();
             json!({
                 "strategy": run.arm.word(),
                 "served_basis_points": score.served,
@@ -271,6 +284,7 @@ fn one(trial: &Trial) -> Value {
                 "kills_avoided": avoided(trial, score),
                 "first_action_usec": score.first_action,
                 "below_floor_usec": score.below_floor,
+                "told": told,
             })
         })
         .collect();

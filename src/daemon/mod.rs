@@ -10,6 +10,7 @@ mod enter;
 mod gate;
 mod history;
 mod instance;
+mod leaks;
 mod learning;
 mod report;
 mod run;

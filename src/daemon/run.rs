@@ -5,12 +5,14 @@
 //! nothing is changed, and after three panics in a row the daemon ends so that systemd starts a new one.
 
 mod asked;
+mod leave;
 
 use super::chosen::Chosen;
 use super::early::Early;
 use super::gate::{self, ExecGate};
 use super::history::{History, lost};
 use super::instance::{Instance, replace};
+use super::leaks::LeakFile;
 use super::learning::Learning;
 use super::report::{ReportInput, report};
 use super::sentry::Sentry;
@@ -22,13 +24,13 @@ use super::wait::{
     ALARM, CHANGED, Changed, EARLY, RELOAD, SENTRY, STARVED, STOP, Waiting, drain,
     listen_to_executions, what_changed,
 };
-use super::words::{account_text, log_outcome, stalled};
+use super::words::{log_outcome, stalled};
 use crate::config::{Mode, OnLeave, Policy};
 use crate::cycle::{News, State, Step, rest, step};
 use crate::enforce::{Order, Worker, WorkerResult};
 use crate::kernel::proc_events::{ProcEvent, ProcEvents};
 use crate::kernel::systemd::SystemdEvent;
-use crate::kernel::{clock, heap};
+use crate::kernel::{clock, heap, host};
 use crate::model::{
     CycleRecord, Decision, Finding, FindingKind, Outcome, Plan, Report, Resource, Severity,
 };
@@ -92,6 +94,7 @@ struct Daemon {
     sentry: Sentry,
     early: Early,
     surveyor: Surveyor,
+    leaks: LeakFile,
     /// When somebody protected was last seen waiting.
     waited_at: Option<Tick>,
     /// When the failsafe last lifted what follows the load.
@@ -120,7 +123,7 @@ impl Daemon {
         let sentry = Sentry::new(&sources.poller, SENTRY).map_err(no_timer)?;
         let early = Early::new(&sources.poller, &setup.roots.proc, EARLY).map_err(no_timer)?;
         let waker = sources.waker.clone();
-        let systemd = crate::kernel::host::view(&setup.roots).systemd;
+        let systemd = host::view(&setup.roots).systemd;
         let heard = talk::start(&options.paths, systemd, waker.clone())?;
         let worker = Worker::start(setup.executor, move || waker.wake()).map_err(|error| {
             StartError::System { what: "start the worker", why: error.to_string() }
@@ -131,6 +134,8 @@ impl Daemon {
         let mut state = State::default();
         state.ownership = setup.ownership;
         let learning = Learning::begin(&options.paths, &setup.roots, &mut state);
+        let boot = host::boot_id(&setup.roots.proc);
+        let leaks = LeakFile::take_up(&options.paths, boot, &mut state.estimator);
         let nothing =
             News { decision: Decision::default(), plan: Plan::default(), findings: Vec::new() };
         Ok(Self {
@@ -154,6 +159,7 @@ impl Daemon {
             sentry,
             early,
             surveyor: Surveyor::new(&setup.roots.proc),
+            leaks,
             waited_at: None,
             lifted_at: None,
             sources,
@@ -361,6 +367,7 @@ impl Daemon {
             self.step(now);
         }
         self.learning.keep(&self.state);
+        self.leaks.tend(now, &self.state.estimator);
         if self.metrics_at.is_none_or(|at| now.since(at) >= METRICS_EVERY) {
             self.publish(now);
         }
@@ -463,29 +470,6 @@ impl Daemon {
         let count = self.policy.components.len();
         let status = format!("{mode}, {count} components, {} findings", self.news.findings.len());
         notify(&[NotifyState::Watchdog, NotifyState::Status(&status)]);
-    }
-
-    /// Leaves as the configuration says: what was put on the host is given back or kept.
-    fn leave(&mut self) {
-        notify(&[NotifyState::Stopping]);
-        let moved = self.gate.shut();
-        self.gated(moved);
-        self.worker.order(match self.policy.on_stop {
-            OnLeave::Restore => Order::GiveBack,
-            OnLeave::Keep => Order::LiftPassing,
-        });
-        while let Some(result) = self.worker.wait() {
-            if let WorkerResult::GivenBack(account) = result {
-                match account {
-                    Ok(account) => tracing::info!("{}", account_text(&account)),
-                    Err(error) => tracing::error!("{error}"),
-                }
-                break;
-            }
-        }
-        let _gone = std::fs::remove_file(self.options.paths.socket());
-        let _gone = std::fs::remove_file(self.options.paths.metrics());
-        tracing::info!("stopped");
     }
 }
 

@@ -18,6 +18,7 @@
 use super::bottleneck::{Case, Risers, Rival, Trail, least, settle, verdict};
 use super::disks::Disks;
 use super::host::{Host, Part};
+use super::leak::{self, Leaks};
 use super::pressure::{Input, Machine, Moment, Signal, configured};
 use super::signals::{Around, Signals};
 use super::smooth::{Interval, Smooth};
@@ -25,7 +26,7 @@ use super::space::Space;
 use crate::config::{Policy, Steps, Thresholds};
 use crate::model::{
     Amounts, Bottleneck, ComponentEstimate, DiskRate, Each, Estimate, FileSystemView, HostUse,
-    IoRate, LevelView, Levels, Need, Resource, Snapshot, Wait, Waits,
+    IoRate, Leak, LeakMemories, LevelView, Levels, Need, Resource, Snapshot, Wait, Waits,
 };
 use crate::units::{Bytes, CgroupPath, ComponentName, DeviceId, Millicpu, Ppm, Span, Tick};
 use std::collections::BTreeMap;
@@ -48,9 +49,10 @@ pub struct Estimator {
     disks: Disks,
     space: Space,
     unmanaged: Trail,
+    leaks: Leaks,
     moved: bool,
-    /// How often [`Space::update`] had news.
-    filled: u64,
+    /// How often [`Space::update`] or [`Leaks::update`] had news.
+    told: u64,
 }
 
 /// What is known of one component.
@@ -129,8 +131,9 @@ impl Estimator {
         let moment = Moment { alarm: false, ..moment };
         let filled = self.space.update(&seen.filesystems, &policy.thresholds.disk, moment);
         self.update_bottlenecks(seen, interval);
-        self.moved = filled || before != (self.levels(), self.alerts());
-        self.filled += u64::from(filled);
+        let told = self.update_leaks(policy, seen) || filled;
+        self.moved = told || before != (self.levels(), self.alerts());
+        self.told += u64::from(told);
     }
 
     /// Whether the last look moved a level or an alert.
@@ -163,10 +166,27 @@ impl Estimator {
         self.levels.of(resource).cause()
     }
 
-    /// Rises when the alert of a file system moved, or one began or ceased to answer.
+    /// Rises when there is something else to tell, by which nothing is decided: the alert of a file system moved, one began or ceased to
+    /// answer, or what is said of a leak changed.
     #[must_use]
-    pub const fn filled(&self) -> u64 {
-        self.filled
+    pub const fn told(&self) -> u64 {
+        self.told
+    }
+
+    /// The components whose memory grows without end.
+    pub fn leaks(&self) -> impl Iterator<Item = (&ComponentName, Leak)> {
+        self.leaks.all()
+    }
+
+    /// What is to be kept of leaks while no daemon runs.
+    #[must_use]
+    pub fn leak_memories(&self) -> LeakMemories {
+        self.leaks.kept()
+    }
+
+    /// Goes on with what was kept of leaks.
+    pub fn remember_leaks(&mut self, kept: &LeakMemories) {
+        self.leaks.remember(kept);
     }
 
     /// How full each file system is, by mount point.
@@ -238,7 +258,8 @@ impl Estimator {
         };
         let component = |(name, component): (&ComponentName, &Component)| {
             let bottleneck = self.bottlenecks.get(name).cloned().unwrap_or_default();
-            (name.clone(), ComponentEstimate { need: component.need, bottleneck })
+            let leak = self.leaks.of(name);
+            (name.clone(), ComponentEstimate { need: component.need, bottleneck, leak })
         };
         Estimate {
             at: self.at.unwrap_or_default(),
@@ -386,6 +407,22 @@ impl Estimator {
             let case = Case { name, scores: component.waits.scores, bound: component.need.bound };
             settle(bottleneck, verdict(&case, &risers, &self.host.now));
         }
+    }
+
+    /// Whether what is said of any component's memory changed.
+    fn update_leaks(&mut self, policy: &Policy, seen: &Snapshot) -> bool {
+        self.leaks.retain(|name| policy.components.contains_key(name));
+        let unmanaged = self.unmanaged_use().memory.unwrap_or_default();
+        let room = seen.host.memory.minus(policy.reserve.memory).minus(unmanaged);
+        let mut changed = false;
+        for (name, component) in &policy.components {
+            let homes = seen.homes.get(name).map(Vec::as_slice).unwrap_or_default();
+            let load = self.component(name).and_then(|need| need.usage.cpu);
+            let held = leak::held(seen, homes, leak::Around { component, load, room });
+            let ids = homes.iter().map(|home| &home.at.id);
+            changed |= self.leaks.update(name, ids, seen.at, held);
+        }
+        changed
     }
 
     /// What the host uses beyond all components.

@@ -8,6 +8,7 @@ mod disks;
 mod estimator;
 pub mod forecast;
 mod host;
+mod leak;
 mod ownership;
 mod pressure;
 mod rates;

@@ -41,18 +41,27 @@ pub fn memory_events(text: &[u8]) -> Option<MemoryEvents> {
 #[must_use]
 pub fn memory_stat(text: &[u8]) -> Option<MemoryStat> {
     let (mut anon, mut inactive_file) = (None, None);
+    let (mut shmem, mut slab_unreclaimable) = (None, None);
     let (mut refault_anon, mut refault_file) = (None, None);
     for (name, value) in flat_lines(text) {
         match name {
             b"anon" => anon = Some(Bytes(value)),
             b"inactive_file" => inactive_file = Some(Bytes(value)),
+            b"shmem" => shmem = Some(Bytes(value)),
+            b"slab_unreclaimable" => slab_unreclaimable = Some(Bytes(value)),
             b"workingset_refault_anon" => refault_anon = Some(value),
             b"workingset_refault_file" => refault_file = Some(value),
             _ => {}
         }
     }
     let refaults = refault_anon.zip(refault_file).map(|(anon, file)| anon.saturating_add(file));
-    Some(MemoryStat { anon: anon?, inactive_file: inactive_file?, refaults })
+    Some(MemoryStat {
+        anon: anon?,
+        inactive_file: inactive_file?,
+        shmem,
+        slab_unreclaimable,
+        refaults,
+    })
 }
 
 /// `io.stat`, one entry per disk with counters, into `counts`, whose room is used again. Some kernels write several devices into one
@@ -302,9 +311,14 @@ mod tests {
         let events = b"low 0\nhigh 4\nmax 5\noom 9\noom_kill 1\noom_group_kill 0\n";
         assert_eq!(memory_events(events), Some(MemoryEvents { high: 4, max: 5, oom_kill: 1 }));
         assert_eq!(memory_events(b"low 0\nhigh 4\nmax 5\noom 9\n"), None, "cut short");
-        let stat = b"anon 4096\nfile 100\ninactive_file 64\nactive_file 36\nworkingset_refault_anon 2\nworkingset_refault_file 40\n";
-        let expected =
-            MemoryStat { anon: Bytes(4096), inactive_file: Bytes(64), refaults: Some(42) };
+        let stat = b"anon 4096\nfile 100\nshmem 8\ninactive_file 64\nslab_reclaimable 3\nslab_unreclaimable 5\nactive_file 36\nworkingset_refault_anon 2\nworkingset_refault_file 40\n";
+        let expected = MemoryStat {
+            anon: Bytes(4096),
+            inactive_file: Bytes(64),
+            shmem: Some(Bytes(8)),
+            slab_unreclaimable: Some(Bytes(5)),
+            refaults: Some(42),
+        };
         assert_eq!(memory_stat(stat), Some(expected));
         let old = b"anon 1\ninactive_file 2\nworkingset_refault 7\n";
         assert_eq!(memory_stat(old).unwrap().refaults, None, "before 5.9");

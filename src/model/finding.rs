@@ -58,6 +58,8 @@ pub enum FindingKind {
     Unreadable,
     /// A file system fills up, or does not answer.
     DiskSpace,
+    /// Memory grows without end.
+    Leak,
     /// The control loop stood still.
     Stalled,
     /// Writes wait for their turn.

@@ -10,6 +10,7 @@ mod filesystem;
 mod finding;
 mod knob;
 mod ladder;
+mod leak;
 mod learnt;
 mod outcome;
 mod pressure;
@@ -25,6 +26,10 @@ pub use filesystem::{FileSystem, FileSystemView, Room};
 pub use finding::{Finding, FindingKind, Severity};
 pub use knob::{Controller, IoMax, Knob, KnobKind, KnobParseError, Partition, Validity};
 pub use ladder::{Hit, LadderView, Means, Radius, Relief, Rung};
+pub use leak::{
+    Leak, LeakBook, LeakEvidence, LeakLimit, LeakMemories, LeakMemory, LeakPart, LeakTier,
+    LeakTierMemory,
+};
 pub use learnt::{Learnt, LearntChoice, LearntDemand, LearntError, LearntMinute};
 pub use outcome::{Outcome, OutcomeOf, Verdict};
 pub use pressure::{

@@ -3,7 +3,7 @@
 //! These are the nouns of the estimate, as decisions read them and as they are recorded and shown. How they are found is the business of
 //! [`crate::estimate`]; all numbers are whole ones.
 
-use super::FileSystemView;
+use super::{FileSystemView, Leak};
 use crate::units::{Bytes, ComponentName, DeviceId, Millicpu, Ppm, Span, Tick};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -366,6 +366,9 @@ pub struct ComponentEstimate {
     pub need: Need,
     /// What holds it back most.
     pub bottleneck: Bottleneck,
+    /// Memory that grows without end, where it does.
+    #[serde(default)]
+    pub leak: Option<Leak>,
 }
 
 /// What the numbers of one moment mean.

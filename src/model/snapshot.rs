@@ -78,6 +78,12 @@ pub struct MemoryStat {
     pub anon: Bytes,
     /// Page cache that was not used again since it was read.
     pub inactive_file: Bytes,
+    /// Shared memory and files of tmpfs.
+    #[serde(default)]
+    pub shmem: Option<Bytes>,
+    /// The kernel's own objects that no reclaim takes from the group.
+    #[serde(default)]
+    pub slab_unreclaimable: Option<Bytes>,
     /// Pages read back soon after they were reclaimed, anonymous and of files. Before 5.9 the kernel counts files only, under another
     /// name; then this is missing.
     pub refaults: Option<u64>,

@@ -2,10 +2,10 @@
 
 use super::names::MetricName;
 use crate::model::{
-    ComponentReport, FileSystemView, HomeReport, Knob, KnobKind, KnobReport, Level, Report, Room,
-    Severity,
+    ComponentEstimate, ComponentReport, FileSystemView, HomeReport, Knob, KnobKind, KnobReport,
+    Leak, Level, Report, Room, Severity,
 };
-use crate::units::{CgroupPath, Limit, Span};
+use crate::units::{CgroupPath, ComponentName, Limit, Span};
 use std::fmt::Write as _;
 
 /// The metrics text of one report.
@@ -45,6 +45,9 @@ fn samples(name: MetricName, report: &Report) -> Vec<Sample> {
             .unwrap_or_default(),
         MetricName::FilesystemUsedRatio => filesystems_used(report),
         MetricName::FilesystemAlertLevel => filesystem_alerts(report),
+        MetricName::LeakAlertLevel => leak_alerts(report),
+        MetricName::LeakGrowth => leaking(report, |leak| (leak.per_hour.0 / 3600).to_string()),
+        MetricName::LeakLimitSeconds => leaking(report, |leak| span_seconds(leak.until_limit)),
         MetricName::Findings => findings(report),
         MetricName::ComponentInfo
         | MetricName::CpuUsageSeconds
@@ -102,6 +105,9 @@ fn home_samples(name: MetricName, component: &ComponentReport, home: &HomeReport
         | MetricName::ReloadReassertSeconds
         | MetricName::FilesystemUsedRatio
         | MetricName::FilesystemAlertLevel
+        | MetricName::LeakAlertLevel
+        | MetricName::LeakGrowth
+        | MetricName::LeakLimitSeconds
         | MetricName::Findings => None,
     };
     value.into_iter().map(|value| (who.clone(), value)).collect()
@@ -171,16 +177,35 @@ fn filesystems_used(report: &Report) -> Vec<Sample> {
 }
 
 fn filesystem_alerts(report: &Report) -> Vec<Sample> {
-    let level = |level| match level {
+    let sample = |view: &FileSystemView| {
+        (labels(&[("mountpoint", &view.seen.at)]), number(view.alert).to_string())
+    };
+    report.estimate.filesystems.iter().map(sample).collect()
+}
+
+const fn number(level: Level) -> u8 {
+    match level {
         Level::Normal => 0,
         Level::Warning => 1,
         Level::Critical => 2,
         Level::Emergency => 3,
+    }
+}
+
+/// Of every component that has a home, so that an end is seen as well.
+fn leak_alerts(report: &Report) -> Vec<Sample> {
+    let sample = |(name, estimate): (&ComponentName, &ComponentEstimate)| {
+        let alert = estimate.leak.map_or(Level::Normal, |leak| leak.tier.alert());
+        (labels(&[("component", name.as_str())]), number(alert).to_string())
     };
-    let sample = |view: &FileSystemView| {
-        (labels(&[("mountpoint", &view.seen.at)]), level(view.alert).to_string())
+    report.estimate.components.iter().map(sample).collect()
+}
+
+fn leaking(report: &Report, value: impl Fn(&Leak) -> String) -> Vec<Sample> {
+    let sample = |(name, estimate): (&ComponentName, &ComponentEstimate)| {
+        Some((labels(&[("component", name.as_str())]), value(estimate.leak.as_ref()?)))
     };
-    report.estimate.filesystems.iter().map(sample).collect()
+    report.estimate.components.iter().filter_map(sample).collect()
 }
 
 fn findings(report: &Report) -> Vec<Sample> {
@@ -213,6 +238,25 @@ fn labels(pairs: &[(&str, &str)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_leak_has_its_samples_and_what_does_not_leak_one() {
+        let mut report = crate::testing::sample_report();
+        let web = report.estimate.components.get_mut("web").unwrap();
+        web.leak = Some(crate::testing::sample_leak());
+        let text = text(&report);
+        let samples: Vec<&str> =
+            text.lines().filter(|line| line.starts_with("provost_leak_")).collect();
+        assert_eq!(
+            samples,
+            [
+                "provost_leak_alert_level{component=\"batch\"} 0",
+                "provost_leak_alert_level{component=\"web\"} 1",
+                "provost_leak_growth_bytes_per_second{component=\"web\"} 18058",
+                "provost_leak_limit_seconds{component=\"web\"} 18813.000000",
+            ]
+        );
+    }
 
     #[test]
     fn labels_are_escaped() {

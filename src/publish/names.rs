@@ -39,13 +39,19 @@ pub enum MetricName {
     FilesystemUsedRatio,
     /// What the configured thresholds say of a file system.
     FilesystemAlertLevel,
+    /// What is said of memory that grows without end.
+    LeakAlertLevel,
+    /// How fast it grows.
+    LeakGrowth,
+    /// When it reaches its limit.
+    LeakLimitSeconds,
     /// Findings by severity.
     Findings,
 }
 
 impl MetricName {
     /// All of them, in the order in which they are exposed.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::BuildInfo,
         Self::Enforcing,
         Self::ComponentInfo,
@@ -64,6 +70,9 @@ impl MetricName {
         Self::ReloadReassertSeconds,
         Self::FilesystemUsedRatio,
         Self::FilesystemAlertLevel,
+        Self::LeakAlertLevel,
+        Self::LeakGrowth,
+        Self::LeakLimitSeconds,
         Self::Findings,
     ];
 
@@ -127,6 +136,15 @@ impl MetricName {
                 "gauge",
                 "What the thresholds say of a file system: 0 normal, 1 warning, 2 critical, 3 emergency.",
             ),
+            Self::LeakAlertLevel => {
+                ("provost_leak_alert_level", "gauge", "Leaks: 0 none, 1 warning, 2 critical.")
+            }
+            Self::LeakGrowth => {
+                ("provost_leak_growth_bytes_per_second", "gauge", "How fast memory grows.")
+            }
+            Self::LeakLimitSeconds => {
+                ("provost_leak_limit_seconds", "gauge", "Time until memory is at its limit.")
+            }
             Self::Findings => {
                 ("provost_findings", "gauge", "What a person should know, by severity.")
             }

@@ -23,13 +23,14 @@ macro_rules! built_in {
 }
 
 /// All of them, the calm ones first.
-pub const BUILT_IN: [BuiltIn; 16] = built_in![
+pub const BUILT_IN: [BuiltIn; 17] = built_in![
     "steady",
     "steps",
     "squares",
     "crowd",
     "diurnal",
     "leak",
+    "slow-leak",
     "fork-bomb",
     "fork-storm",
     "memory-hog",

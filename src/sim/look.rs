@@ -168,6 +168,9 @@ fn usage(usage: &mut Usage, group: &Group, plant: &Plant) {
         anon: Bytes(leaf.anon),
         // The model evicts what is cold first, and tells nobody how much of the files that is.
         inactive_file: Bytes::ZERO,
+        // It has neither shared memory nor a kernel that needs some for itself.
+        shmem: Some(Bytes::ZERO),
+        slab_unreclaimable: Some(Bytes::ZERO),
         refaults: Some(counted.refaults),
     });
     if leaf.is_some() || group.path.is_root() {

@@ -10,7 +10,7 @@ use super::scenario::{Foreign, Scenario};
 use super::score::{Point, Score, Tally, is_accepted};
 use crate::config::{Mode, Policy, Strategy};
 use crate::cycle::{State, step};
-use crate::model::{Outcome, OutcomeOf, Plan};
+use crate::model::{Finding, FindingKind, Outcome, OutcomeOf, Plan};
 use crate::units::{CgroupPath, Span};
 use std::collections::BTreeMap;
 
@@ -58,6 +58,17 @@ pub struct Played {
     pub points: Vec<Point>,
     /// How often each file took a value, for a person who wonders where writes come from.
     pub written: BTreeMap<String, u64>,
+    /// What was told of memory that grows without end.
+    pub told: Vec<Told>,
+}
+
+/// The first finding of its severity about a component's memory that grows without end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// Since the start.
+    pub at: Span,
+    /// What.
+    pub finding: Finding,
 }
 
 impl Scenario {
@@ -80,6 +91,7 @@ struct Run<'a> {
     dice: Dice,
     tally: Tally,
     written: BTreeMap<String, u64>,
+    told: Vec<Told>,
 }
 
 impl<'a> Run<'a> {
@@ -109,6 +121,7 @@ impl<'a> Run<'a> {
             tally: Tally::new(&policy, scenario.duration),
             policy,
             written: BTreeMap::new(),
+            told: Vec::new(),
         }
     }
 
@@ -139,7 +152,7 @@ impl<'a> Run<'a> {
             }
         }
         let (score, points) = self.tally.finish();
-        Played { arm: self.arm, score, points, written: self.written }
+        Played { arm: self.arm, score, points, written: self.written, told: self.told }
     }
 
     /// Time since the start, asleep or awake.
@@ -170,6 +183,21 @@ impl<'a> Run<'a> {
         self.state = stepped.state;
         if let Some(news) = stepped.news {
             self.plan = news.plan;
+            self.hear(news.findings);
+        }
+    }
+
+    fn hear(&mut self, findings: Vec<Finding>) {
+        let at = Span(self.wall());
+        let of_leaks = findings.into_iter().filter(|finding| finding.kind == FindingKind::Leak);
+        for finding in of_leaks {
+            let is_like = |told: &Told| {
+                (&told.finding.component, told.finding.severity)
+                    == (&finding.component, finding.severity)
+            };
+            if !self.told.iter().any(is_like) {
+                self.told.push(Told { at, finding });
+            }
         }
     }
 }

@@ -4,9 +4,9 @@ use super::group::{Load, TICK};
 use super::io::{Disk, Speed};
 use super::plant::{Plant, Resident};
 use super::program::{Course, Program};
-use super::{Arm, BUILT_IN, Scenario};
+use super::{Arm, BUILT_IN, Scenario, Told};
 use crate::config::{Division, Strategy};
-use crate::model::{Disk as DiskView, IoMax, IoWeightBackend, Knob, Priority};
+use crate::model::{Disk as DiskView, IoMax, IoWeightBackend, Knob, Priority, Severity};
 use crate::units::{Bytes, CgroupPath, CpuMax, CpuTime, DeviceId, Limit, Span, Weight};
 use proptest::prelude::*;
 
@@ -187,6 +187,20 @@ fn the_same_seed_gives_the_same_bytes_and_another_one_does_not() {
     };
     assert!(play(1) == play(1), "two runs of one seed differ");
     assert!(play(1) != play(2), "the seed means nothing");
+}
+
+/// Somebody is told of the leak half an hour before the ceiling is reached, and of nothing else.
+#[test]
+fn a_slow_leak_is_told_before_it_kills() {
+    let slow_leak = BUILT_IN.iter().find(|built_in| built_in.name == "slow-leak").unwrap();
+    let played = Scenario::built_in(slow_leak).unwrap().play(Arm::With(Strategy::Balanced));
+    let alerts = played.told.iter().filter(|told| told.finding.severity > Severity::Info);
+    let alerts: Vec<&Told> = alerts.collect();
+    assert_eq!(alerts.len(), 1, "{alerts:?}");
+    assert_eq!(alerts[0].finding.component, Some("worker".parse().unwrap()));
+    let minutes = alerts[0].at.0 / 60_000_000;
+    assert!((70..=90).contains(&minutes), "{alerts:?}");
+    assert_eq!(played.score.kills, 1, "it comes to that");
 }
 
 /// A steady load ends in rest, whatever the scenario. One that the host cannot hold is not steady: it is killed and comes back for ever, and

@@ -23,6 +23,7 @@ mod forking;
 mod gate;
 mod knobs;
 mod ladder;
+mod leaking;
 mod mixed;
 mod moving;
 mod parting;

@@ -62,7 +62,7 @@ impl Fixture {
             ("memory.events.local", "low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\n"),
             (
                 "memory.stat",
-                "anon 4096\ninactive_file 0\nworkingset_refault_anon 0\nworkingset_refault_file 0\n",
+                "anon 4096\nshmem 0\ninactive_file 0\nslab_unreclaimable 0\nworkingset_refault_anon 0\nworkingset_refault_file 0\n",
             ),
             ("memory.swap.current", "0\n"),
             ("io.stat", "8:0 rbytes=4096 wbytes=0 rios=1 wios=0 dbytes=0 dios=0\n"),
@@ -236,4 +236,30 @@ fn a_forecast_that_has_seen_days_asks_for_no_memory() {
         assert!(allocations(|| feed(0..2 * 288)) > 0, "the first days take their room");
         assert_eq!(allocations(|| feed(2 * 288..3 * 288)), 0);
     }
+}
+
+#[test]
+fn a_leak_is_found_without_asking_for_memory() {
+    let fixture = Fixture::of("leak", 2);
+    let policy = fixture.policy();
+    let start = Tick::default().plus(Span::secs(100));
+    let (collector, mut state) = settled(&fixture, &policy, start);
+    let mut seen = collector.last().clone();
+    for look in 1..=3600 {
+        seen.at = start.plus(Span::secs(2 * look));
+        for view in seen.groups.values_mut() {
+            let usage = &mut view.usage;
+            usage.cpu = usage.cpu.map(|cpu| CpuTime(cpu.0 + 1000));
+            if let Some(stat) = &mut usage.memory_stat {
+                // Half a gibibyte an hour.
+                stat.anon = Bytes((16 << 20) + look * (1 << 29) / 1800);
+            }
+        }
+        let asked = allocations(|| {
+            // What is told is news, which asks for memory when it is planned for.
+            let _has_no_news = rest(&policy, &mut state, &seen);
+        });
+        assert_eq!(asked, 0, "look {look}");
+    }
+    assert_eq!(state.estimator.leaks().count(), 2);
 }

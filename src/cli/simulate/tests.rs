@@ -26,6 +26,20 @@ fn the_table_of_a_memory_hog_reads_well() {
     insta::assert_snapshot!(table);
 }
 
+#[test]
+fn what_is_told_of_a_leak_reads_well() {
+    let built_in = BUILT_IN.iter().find(|built_in| built_in.name == "slow-leak").unwrap();
+    let scenario = Scenario::built_in(built_in).unwrap();
+    let runs = vec![scenario.play(Arm::Static)];
+    let trial = Trial { scenario, runs };
+    let document = one(&trial);
+    let severity = &document["runs"][0]["told"][0]["finding"]["severity"];
+    assert_eq!(severity, "error", "{document:#}");
+    let table = text(&[trial]);
+    assert!(table.lines().all(|line| line.chars().count() <= COLUMNS), "{table}");
+    insta::assert_snapshot!(table);
+}
+
 /// What `--all` plays, shortened: the first minutes of each, and seconds of the largest.
 #[test]
 fn the_tables_of_all_scenarios_read_well() {

@@ -1,5 +1,7 @@
 //! Worked numbers and properties of the whole estimate.
 
+mod leaking;
+
 use super::*;
 use crate::config::Component as Registered;
 use crate::model::{Cause, Level, MemoryEvents, MemoryStat, Priority, Psi, PsiLine, Usage};

@@ -36,6 +36,7 @@ fn idle() -> GroupView {
             anon: Bytes::mebi(60),
             inactive_file: Bytes::mebi(30),
             refaults: Some(0),
+            ..MemoryStat::default()
         }),
         io: Some(vec![IoCount { device: DISK, rbytes: 0, wbytes: 0, rios: 0, wios: 0 }]),
         cpu_psi: psi(0, 0),

@@ -106,6 +106,11 @@ impl Agent {
         assert!(answers, "{}", self.log());
     }
 
+    /// A file that provost keeps over its restarts.
+    pub(crate) fn state_file(&self, name: &str) -> PathBuf {
+        self.state.join(name)
+    }
+
     /// The running daemon's number.
     pub(crate) fn pid(&self) -> i32 {
         i32::try_from(self.daemon.as_ref().unwrap().id()).unwrap()
