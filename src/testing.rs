@@ -70,6 +70,7 @@ pub(crate) fn component(name: &str, priority: Priority) -> Component {
         on_exit: OnLeave::Restore,
         auto_scale: true,
         yields: priority == Priority::Low,
+        hook: None,
         last_resort: if priority == Priority::Low {
             LastResort::Freeze
         } else {
@@ -286,6 +287,7 @@ pub(crate) fn sample_report() -> crate::model::Report {
         started: Tick::default(),
         escape: history.escape(),
         drift: history.drift(),
+        hooks: history.hooks(),
         actions: history.lines(),
     })
 }

@@ -5,10 +5,11 @@ use crate::cycle::{News, State};
 use crate::estimate::{Standing, standing};
 use crate::model::{
     ActionLine, ComponentReport, Decision, Drift, EscapeTimes, Finding, Home, HomeReport,
-    HostReport, Knob, KnobReport, Reading, Reason, Report, Snapshot, Target,
+    HookReport, HostReport, Knob, KnobReport, Reading, Reason, Report, Snapshot, Target,
 };
 use crate::plan::is_settled;
-use crate::units::{CgroupPath, CpuSet, Millicpu, Tick};
+use crate::units::{CgroupPath, ComponentName, CpuSet, Millicpu, Tick};
+use std::collections::BTreeMap;
 
 /// What a report is made from.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub struct ReportInput<'a> {
     pub escape: &'a EscapeTimes,
     /// How fast lost values were written again.
     pub drift: &'a Drift,
+    /// What came last of each component's hook.
+    pub hooks: &'a BTreeMap<ComponentName, ActionLine>,
     /// The last actions.
     pub actions: Vec<ActionLine>,
 }
@@ -97,8 +100,14 @@ fn component_report(input: &ReportInput<'_>, component: &Component) -> Component
         memory_ceiling: component.memory.ceiling,
         pids_ceiling: component.pids,
         last_resort: component.last_resort.word().to_owned(),
+        hook: hook_report(input, component),
         loose: loose.map(|stray| format!("{} ({})", stray.process, stray.comm)).collect(),
     }
+}
+
+fn hook_report(input: &ReportInput<'_>, component: &Component) -> Option<HookReport> {
+    let hook = component.hook.clone()?;
+    Some(HookReport { hook, last: input.hooks.get(&component.name).cloned() })
 }
 
 /// All homes of a component have the same.

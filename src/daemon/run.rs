@@ -10,6 +10,7 @@ use super::chosen::Chosen;
 use super::early::Early;
 use super::gate::{self, ExecGate};
 use super::history::{History, lost};
+use super::hooks;
 use super::instance::{Instance, replace};
 use super::report::{ReportInput, report};
 use super::sentry::Sentry;
@@ -420,6 +421,7 @@ impl Daemon {
 
     fn report(&self) -> Report {
         let mut beside = self.gate.findings();
+        beside.extend(hooks::findings(&self.policy));
         beside.extend(self.outdated.then(asked::outdated));
         let recent = |at: &Tick| clock::now().since(*at) < TOLD_FOR;
         beside.extend(self.lifted_at.filter(recent).map(|_| stalled()));
@@ -435,6 +437,7 @@ impl Daemon {
             started: self.started,
             escape: self.history.escape(),
             drift: self.history.drift(),
+            hooks: self.history.hooks(),
             actions: self.history.lines(),
         })
     }

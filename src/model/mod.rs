@@ -8,6 +8,7 @@ mod component;
 mod decision;
 mod filesystem;
 mod finding;
+mod hook;
 mod knob;
 mod ladder;
 mod outcome;
@@ -22,6 +23,7 @@ pub use component::{CpuClass, Home, HomeKind, Priority};
 pub use decision::{Decision, Held, Placement, Reason, Target};
 pub use filesystem::{FileSystem, FileSystemView, Room};
 pub use finding::{Finding, FindingKind, Severity};
+pub use hook::Hook;
 pub use knob::{Controller, IoMax, Knob, KnobKind, KnobParseError};
 pub use ladder::{Hit, LadderView, Means, Radius, Relief, Rung};
 pub use outcome::{Outcome, OutcomeOf, Verdict};
@@ -31,8 +33,8 @@ pub use pressure::{
 };
 pub use record::CycleRecord;
 pub use report::{
-    ActionLine, ComponentReport, Drift, EscapeTimes, Escaped, HomeReport, HostReport, KnobReport,
-    Report,
+    ActionLine, ComponentReport, Drift, EscapeTimes, Escaped, HomeReport, HookReport, HostReport,
+    KnobReport, Report,
 };
 pub use snapshot::{
     Disk, GroupView, HostLoad, HostView, IoCount, IoWeightBackend, MemoryEvents, MemoryStat, Psi,

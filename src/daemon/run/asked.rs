@@ -1,7 +1,7 @@
 //! What people ask of the running daemon: its status, another configuration, enforcing or not, its end.
 
 use super::super::chosen::CannotChoose;
-use super::super::start::{kept, load_policy};
+use super::super::start::{hooks, kept, load_policy};
 use super::super::wait::listen_to_executions;
 use super::super::words::account_text;
 use super::Daemon;
@@ -123,6 +123,7 @@ impl Daemon {
         let changes = diff(&self.policy, &policy);
         self.sources.timer.set(policy.interval).map_err(|errno| errno.desc().to_owned())?;
         self.worker.order(Order::Keep(kept(&policy)));
+        self.worker.order(Order::Hooks(hooks(&policy)));
         if self.options.paths.enforce_switch().is_none() {
             self.enforcing = policy.mode == Mode::Enforce;
         }
