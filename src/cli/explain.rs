@@ -243,8 +243,8 @@ mod tests {
         let mut report = sample_report();
         let at = Tick(report.at.0 - 12_500_000);
         let (component, path) = ("batch".to_owned(), CgroupPath::new("batch.service"));
-        let (what, took) = ("run the hook".to_owned(), Span::millis(30));
-        let result = "refused: the hook ended with status 3".to_owned();
+        let (what, took) = ("hook".to_owned(), Span::millis(30));
+        let result = "ended with status 3".to_owned();
         let batch = report.components.first_mut().unwrap();
         batch.hook = Some(HookReport {
             hook: crate::model::Hook {

@@ -164,9 +164,12 @@ fn line(outcome: &Outcome) -> ActionLine {
         }
         OutcomeOf::Group => "prepare the group".to_owned(),
         OutcomeOf::Relief { means } => means.to_string(),
-        OutcomeOf::Hook { .. } => "run the hook".to_owned(),
+        OutcomeOf::Hook { .. } => "hook".to_owned(),
     };
+    let is_hook = matches!(outcome.of, OutcomeOf::Hook { .. });
     let result = match &outcome.verdict {
+        Verdict::Applied if is_hook => "done".to_owned(),
+        Verdict::Refused { advice, .. } if is_hook => advice.clone(),
         Verdict::Applied => "applied".to_owned(),
         Verdict::Clipped { effective } => format!("the kernel keeps {effective}"),
         Verdict::Refused { advice, .. } => format!("refused: {advice}"),

@@ -28,6 +28,9 @@ const MOST: usize = 8;
 /// Enough for a shell and a client or two.
 const MEMORY: Bytes = Bytes::mebi(64);
 const TASKS: u64 = 32;
+/// No component's scope is named so, as its name begins with "provost-".
+const PREFIX: &str = "provost.hook-";
+const SUFFIX: &str = ".scope";
 const SLICE: &str = "provost-agent.slice";
 /// systemd ends a scope that its hook's thread did not.
 const GRACE: Span = Span::secs(15);
@@ -95,6 +98,22 @@ impl Hooks {
     }
 }
 
+/// Ends what an earlier life of the daemon, or this one, left running, and removes its groups. For hosts without systemd, which does that
+/// by itself.
+pub(super) fn sweep(fs: &CgroupFs) {
+    let Ok(root) = fs.group(&CgroupPath::root()) else { return };
+    let left = fs.children(&CgroupPath::root()).unwrap_or_default();
+    for name in left.iter().filter(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX)) {
+        if let Ok(group) = fs.group(&CgroupPath::new(name)) {
+            // Whoever is gone meanwhile is as good.
+            let _killed = relief::kill(fs, &ProcFs::default(), &group);
+        }
+        if let Err(error) = write::remove(&root, name) {
+            tracing::warn!("{}", error.advice());
+        }
+    }
+}
+
 fn lock(running: &Mutex<BTreeSet<ComponentName>>) -> MutexGuard<'_, BTreeSet<ComponentName>> {
     running.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -108,7 +127,7 @@ impl Call {
     fn run(&self) -> (Verdict, String) {
         match self.ended() {
             Ok((end, said)) => (self.judged(end), shown(&said)),
-            Err(why) => (refused(format!("the hook was not started: {why}")), String::new()),
+            Err(why) => (refused(format!("not started: {why}")), String::new()),
         }
     }
 
@@ -140,7 +159,7 @@ impl Call {
     }
 
     fn unit(&self) -> String {
-        format!("provost.hook-{}.scope", self.relief.component)
+        format!("{PREFIX}{}{SUFFIX}", self.relief.component)
     }
 
     /// Puts the process into a group of its own.
@@ -208,10 +227,10 @@ impl Call {
     fn judged(&self, end: End) -> Verdict {
         match end {
             End::Exited(0) => Verdict::Applied,
-            End::Exited(status) => refused(format!("the hook ended with status {status}")),
-            End::Signalled(signal) => refused(format!("the hook was ended by signal {signal}")),
+            End::Exited(status) => refused(format!("ended with status {status}")),
+            End::Signalled(signal) => refused(format!("ended by signal {signal}")),
             End::TimedOut => refused(format!(
-                "the hook was killed after {}: let it return soon, or raise hook.timeout",
+                "killed after {}: let it return soon, or raise hook.timeout",
                 self.hook.timeout
             )),
         }

@@ -3,10 +3,18 @@
 //! None leaves a value behind, so none is in the journal. It chooses nobody: a group that is another one by now is left alone.
 
 use super::carry::{Executor, outcome, verdict_of};
+use super::hooks;
 use crate::kernel::{clock, relief};
 use crate::model::{Means, Outcome, OutcomeOf, Relief, Verdict};
 
 impl Executor {
+    /// Ends hooks that run, as far as systemd does not.
+    pub(super) fn end_hooks(&self) {
+        if self.systemd.is_none() {
+            hooks::sweep(&self.fs);
+        }
+    }
+
     /// Does it, if the group is still the one that was meant.
     pub(super) fn relieve(&self, relief: &Relief, tell: &mut dyn FnMut(Outcome)) {
         let started = clock::now();

@@ -70,6 +70,7 @@ impl Worker {
         let (orders, received) = channel::<Order>();
         let (tell, results) = channel::<Result>();
         executor.hooks.tell = Some(tell.clone());
+        executor.end_hooks();
         executor.hand_over_adopted();
         let failsafe = Failsafe::start(Arc::clone(&executor.caps), {
             let (tell, wake) = (tell.clone(), wake.clone());
@@ -100,8 +101,14 @@ impl Worker {
                     Order::Moved(moved) => executor.moved(moved),
                     Order::Keep(components) => executor.keep(components),
                     Order::Hooks(hooks) => executor.hooks(hooks),
-                    Order::GiveBack => send(Result::GivenBack(executor.give_back(false))),
-                    Order::LiftPassing => send(Result::GivenBack(executor.lift_passing())),
+                    Order::GiveBack => {
+                        executor.end_hooks();
+                        send(Result::GivenBack(executor.give_back(false)));
+                    }
+                    Order::LiftPassing => {
+                        executor.end_hooks();
+                        send(Result::GivenBack(executor.lift_passing()));
+                    }
                 }
             }
         };

@@ -16,6 +16,7 @@ mod classes;
 mod common;
 mod drift;
 mod gate;
+mod hooks;
 mod leave;
 mod loose;
 mod shipped;

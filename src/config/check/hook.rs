@@ -32,7 +32,7 @@ impl Check<'_> {
     fn hook_command(&mut self, key: &Key, command: &[String]) -> Option<Vec<String>> {
         let Some(program) = command.first() else {
             let issue = ConfigIssue::error(Code::HookCommand, "a hook that calls nothing")
-                .help("write the program and its arguments: [\"/usr/bin/systemctl\", \"kill\", \"-s\", \"USR1\", \"app.service\"]");
+                .help("write the program and its arguments: [\"/usr/bin/pkill\", \"-USR1\", \"-x\", \"app\"]");
             self.report(issue, key, "empty");
             return None;
         };
@@ -50,7 +50,7 @@ impl Check<'_> {
         if !path.is_absolute() {
             let message = format!("\"{}\" is not an absolute path", shorten(program));
             let issue = ConfigIssue::error(Code::RelativePath, message)
-                .help("a hook is started without a shell and without PATH: write where the program is, such as \"/usr/bin/systemctl\"");
+                .help("a hook is started without a shell and without PATH: write where the program is, such as \"/usr/bin/pkill\"");
             self.report(issue, &place, "starts without \"/\"");
             return None;
         }
