@@ -38,12 +38,13 @@ impl Executor {
 
 /// The services whose processes live in a group or below: the one that it belongs to, or all that lie below it.
 fn services(fs: &CgroupFs, path: &CgroupPath) -> Vec<String> {
-    if let Some(unit) = path.components().find(|part| is_service(part)) {
-        return vec![unit.to_owned()];
+    // systemd knows its own units alone: a scope may hold another manager's.
+    let is_whole = |part: &&str| is_service(part) || part.ends_with(".scope");
+    if let Some(unit) = path.components().find(is_whole) {
+        return if is_service(unit) { vec![unit.to_owned()] } else { Vec::new() };
     }
     let mut found = Vec::new();
     for child in fs.children(path).unwrap_or_default() {
-        // systemd knows its own units alone: a scope may hold another manager's.
         if is_service(&child) || child.ends_with(".slice") {
             found.extend(services(fs, &path.child(&child)));
         }

@@ -17,9 +17,8 @@ use nix::sys::prctl;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use nix::unistd::{Pid, User, getppid, initgroups, setgid, setsid, setuid};
+use nix::unistd::{Gid, Pid, Uid, getppid, setgid, setgroups, setsid, setuid};
 use std::convert::Infallible;
-use std::ffi::CString;
 use std::io::{PipeReader, Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::PermissionsExt as _;
@@ -123,7 +122,7 @@ impl Called {
             if open {
                 open = self.listen(&mut said, LOOK_EVERY)?.is_none_or(|bytes| bytes > 0);
             } else {
-                std::thread::sleep(Duration::from_millis(LOOK_EVERY.into()));
+                poll(&mut [], PollTimeout::from(LOOK_EVERY))?;
             }
         };
         // What was written last; whoever still holds the other end is not waited for.
@@ -215,17 +214,48 @@ fn become_hook(
 
 /// Goes on with the rights of `user` and its groups, and can never have more.
 fn give_up_rights(user: &str) -> Result<(), String> {
-    let account = User::from_name(user).map_err(|errno| errno.desc().to_owned())?;
-    let account = account.ok_or_else(|| format!("there is no user {user} in /etc/passwd"))?;
-    if account.uid.is_root() {
-        return Err(format!("{user} is root, and a hook never has root's rights"));
-    }
-    let name = CString::new(account.name).map_err(|error| error.to_string())?;
-    permitted(initgroups(&name, account.gid))?;
-    permitted(setgid(account.gid))?;
-    permitted(setuid(account.uid))?;
+    let text = |file| {
+        std::fs::read_to_string(file).map_err(|error| format!("failed to read {file}: {error}"))
+    };
+    let Account { uid, groups } = account(&text("/etc/passwd")?, &text("/etc/group")?, user)?;
+    let own = groups.first().copied().ok_or("the account has no group")?;
+    permitted(setgroups(&groups))?;
+    permitted(setgid(own))?;
+    permitted(setuid(uid))?;
     umask(Mode::from_bits_truncate(0o022));
     tried("give up gaining rights", prctl::set_no_new_privs())
+}
+
+/// Whose rights a hook has.
+#[derive(Debug, PartialEq, Eq)]
+struct Account {
+    uid: Uid,
+    /// Its own group, then those that it is a member of.
+    groups: Vec<Gid>,
+}
+
+/// The account of this name, out of the text of the account files: a static executable cannot load what the C library asks others by.
+fn account(passwd: &str, group: &str, name: &str) -> Result<Account, String> {
+    let missing = || format!("there is no user {name} in /etc/passwd");
+    let fields = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let ids = fields.filter_map(|fields| match fields.as_slice() {
+        [one, _, uid, gid, ..] if *one == name => Some((uid.parse().ok()?, gid.parse().ok()?)),
+        _ => None,
+    });
+    let (uid, gid): (u32, u32) = ids.into_iter().next().ok_or_else(missing)?;
+    if uid == 0 {
+        return Err(format!("{name} is root, and a hook never has root's rights"));
+    }
+    let mut groups = vec![Gid::from_raw(gid)];
+    for line in group.lines() {
+        let fields: Vec<&str> = line.split(':').collect();
+        let [_, _, gid, members] = fields.as_slice() else { continue };
+        let Ok(gid) = gid.parse().map(Gid::from_raw) else { continue };
+        if members.split(',').any(|member| member == name) && !groups.contains(&gid) {
+            groups.push(gid);
+        }
+    }
+    Ok(Account { uid: Uid::from_raw(uid), groups })
 }
 
 /// What mends a daemon that may not change its user.
@@ -295,8 +325,14 @@ mod tests {
     }
 
     #[test]
-    fn root_and_nobody_at_all_are_refused() {
-        assert!(give_up_rights("root").unwrap_err().contains("root's rights"));
-        assert!(give_up_rights("nobody-of-this-name").unwrap_err().contains("no user"));
+    fn an_account_is_never_root_s_and_has_its_groups() {
+        let passwd = "root:x:0:0:root:/root:/bin/sh\ntoor:x:0:0::/:\nbroken:x\napp:x:33:34::/:\n";
+        let group = "root:x:0:\nweb:x:7:app,other\napp:x:34:app\nno:x:8:apple\nbroken:x\n";
+        let of = |name| account(passwd, group, name);
+        assert!(of("root").unwrap_err().contains("root's rights"));
+        assert!(of("toor").unwrap_err().contains("root's rights"));
+        assert!(of("broken").unwrap_err().contains("no user"));
+        let groups = vec![Gid::from_raw(34), Gid::from_raw(7)];
+        assert_eq!(of("app"), Ok(Account { uid: Uid::from_raw(33), groups }));
     }
 }
