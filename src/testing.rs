@@ -31,6 +31,7 @@ pub(crate) fn policy(components: impl IntoIterator<Item = Component>) -> Policy 
         reserve: Reserve { cpu: Millicpu(250), memory: Bytes::mebi(256) },
         thresholds: Thresholds::default(),
         disks: BTreeMap::new(),
+        schedules: BTreeMap::new(),
         writes: Writes::UNLIMITED,
         protect: Vec::new(),
         components: components
@@ -285,10 +286,8 @@ pub(crate) fn sample_report() -> crate::model::Report {
         instead_of: Some(Strategy::Conservative),
         pid: 4711,
         started: Tick::default(),
-        escape: history.escape(),
-        drift: history.drift(),
-        hooks: history.hooks(),
-        actions: history.lines(),
+        history: &history,
+        schedules: Vec::new(),
     })
 }
 

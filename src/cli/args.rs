@@ -3,6 +3,7 @@
 use super::Printout;
 use super::doctor::DoctorArgs;
 use super::fail::Failure;
+use crate::config::Calendar;
 use crate::config::{Colour, Division, Sources, Strategy, Trust};
 use crate::daemon::Paths;
 use crate::units::{Bytes, ComponentName, Span};
@@ -151,6 +152,9 @@ pub(super) struct PlanArgs {
     /// Exit with 0 when there is nothing to change and with 2 when there is.
     #[arg(long)]
     pub(super) exit_code: bool,
+    /// As the schedules have it at the next time that fits, such as "Mon 09:00"; the host is seen as it is now.
+    #[arg(long, value_name = "CALENDAR")]
+    pub(super) at: Option<Calendar>,
 }
 
 #[derive(Debug, Args)]

@@ -5,10 +5,11 @@ use super::args::{Cli, PlanArgs};
 use super::explain::ladder_text;
 use super::fail::Failure;
 use super::render::{COLUMNS, Column, Table};
-use super::status::findings;
-use crate::config::Writes;
+use super::status::{WHEN, findings};
+use crate::config::{Colour, Policy, Writes, render};
 use crate::cycle::{News, State, step};
-use crate::daemon::{adopted, load_policy, open_tree};
+use crate::daemon::{adopted, capacity, load_policy, open_tree};
+use crate::kernel::probe::Roots;
 use crate::kernel::{clock, host};
 use crate::model::Snapshot;
 use crate::observe::{Collector, Happened};
@@ -20,7 +21,7 @@ const EXIT_CHANGES: u8 = 2;
 
 pub(super) fn plan(cli: &Cli, args: &PlanArgs) -> Result<Printout, Failure> {
     let (fs, roots) = open_tree()?;
-    let mut policy = load_policy(&cli.sources(), &host::view(&roots))?.policy;
+    let (mut policy, when) = policy(cli, args, &roots)?;
     // All of it is shown, however long it would take to write.
     policy.writes = Writes::UNLIMITED;
     let mut state = State::default();
@@ -34,8 +35,36 @@ pub(super) fn plan(cli: &Cli, args: &PlanArgs) -> Result<Printout, Failure> {
     };
     let exit = if args.exit_code && !news.plan.is_empty() { EXIT_CHANGES } else { 0 };
     let shown = lines(&news.plan, seen.host.page);
-    let stdout = if cli.json { document(&news, &shown) } else { text(&news, &shown, seen) };
+    let stdout = if cli.json { document(&news, &shown) } else { when + &text(&news, &shown, seen) };
     Ok(Printout { stdout, stderr: String::new(), exit })
+}
+
+/// What holds at the time that was asked for, and a line that says so.
+fn policy(cli: &Cli, args: &PlanArgs, roots: &Roots) -> Result<(Policy, String), Failure> {
+    let host = host::view(roots);
+    let loaded = load_policy(&cli.sources(), &host)?;
+    let now = clock::zoned();
+    let at = match &args.at {
+        None => now,
+        Some(calendar) => calendar.next(&now).ok_or_else(|| {
+            Failure::new(2, format!("--at {calendar}: no such time comes any more"))
+        })?,
+    };
+    let open = loaded.policy.open_at(&at);
+    let (policy, left_out) = capacity(&host, |capacity| loaded.during(&open, capacity));
+    if let Some((name, issues)) = left_out.first() {
+        return Err(Failure::new(
+            78,
+            format!("the schedule \"{name}\" does not fit:\n{}", render(issues, Colour::Never)),
+        ));
+    }
+    let names: Vec<&str> = open.iter().map(|name| name.as_str()).collect();
+    let when = match (&args.at, names.as_slice()) {
+        (None, []) => String::new(),
+        (_, []) => format!("at {}: no schedule is open\n\n", at.strftime(WHEN)),
+        (_, open) => format!("at {}: open is {}\n\n", at.strftime(WHEN), open.join(", ")),
+    };
+    Ok((policy, when))
 }
 
 fn document(news: &News, shown: &[Line]) -> String {

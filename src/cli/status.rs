@@ -6,10 +6,12 @@ use super::fail::Failure;
 use super::render::{COLUMNS, Column, Table, wrap};
 use crate::model::{
     ComponentReport, Disk, EscapeTimes, Escaped, FileSystemView, Finding, HomeReport, Knob,
-    KnobKind, Level, Report, Room, Severity,
+    KnobKind, Level, Report, Room, ScheduleView, Severity,
 };
 use crate::serve::{Reply, Request, ask};
 use crate::units::{Limit, Ppm, Span};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use std::fmt::Write as _;
 
 pub(super) fn status(cli: &Cli) -> Result<Printout, Failure> {
@@ -33,6 +35,9 @@ pub(super) fn fetch(cli: &Cli) -> Result<Report, Failure> {
     }
 }
 
+/// How a time is shown.
+pub(super) const WHEN: &str = "%a %Y-%m-%d %H:%M %Z";
+
 /// The report as people read it, at most 100 columns wide.
 #[must_use]
 pub(super) fn text(report: &Report) -> String {
@@ -52,6 +57,7 @@ pub(super) fn text(report: &Report) -> String {
     if let Some(line) = strategies(report) {
         out.push_str(&format!("strategy: {line}\n"));
     }
+    out.push_str(&schedules(report));
     out.push_str(&own_cpus(report));
     out.push_str(&pressure(report));
     out.push_str(&in_use(report));
@@ -76,6 +82,29 @@ pub(super) fn disks(report: &Report) -> String {
 /// A line of text, wrapped.
 fn paragraph(line: &str) -> String {
     wrap(&super::render::escape(line), COLUMNS).join("\n") + "\n"
+}
+
+/// Which windows of time are open, and when the others are.
+fn schedules(report: &Report) -> String {
+    let window = |view: &ScheduleView| {
+        let when = match (view.open_until, view.next) {
+            (Some(until), _) => format!("open until {}", local(until)),
+            (None, Some(next)) => format!("from {}", local(next)),
+            (None, None) => "never again".to_owned(),
+        };
+        format!("{} {when}", view.name)
+    };
+    let windows: Vec<String> = report.schedules.iter().map(window).collect();
+    if windows.is_empty() {
+        return String::new();
+    }
+    paragraph(&format!("schedules: {}", windows.join("; ")))
+}
+
+/// Seconds since 1970 in the host's time.
+fn local(seconds: u64) -> String {
+    let at = i64::try_from(seconds).ok().and_then(|at| Timestamp::from_second(at).ok());
+    at.map_or_else(String::new, |at| at.to_zoned(TimeZone::system()).strftime(WHEN).to_string())
 }
 
 /// Who has CPUs that no other component uses.

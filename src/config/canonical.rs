@@ -48,6 +48,15 @@ pub fn entries(policy: &Policy) -> Vec<Entry> {
     for (name, disk) in &policy.disks {
         list.raw(&format!("disk.{name}"), io(disk));
     }
+    for (name, schedule) in &policy.schedules {
+        let key = |key: &str| format!("schedule.{name}.{key}");
+        let begins = schedule.begins.iter().map(|begins| quoted(&begins.to_string()));
+        list.raw(&key("calendar"), array(begins));
+        list.text(&key("duration"), schedule.lasts);
+        for (name, value) in &schedule.changes {
+            list.raw(&key(name), value.to_string());
+        }
+    }
     list.raw("writes.rate", policy.writes.rate.to_string());
     list.raw("writes.burst", policy.writes.burst.to_string());
     for (name, component) in &policy.components {

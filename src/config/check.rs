@@ -10,6 +10,7 @@ mod hook;
 mod io;
 mod quantity;
 mod rules;
+mod schedule;
 mod thresholds;
 mod whole;
 
@@ -191,6 +192,7 @@ impl Check<'_> {
         }
         policy.thresholds = self.thresholds(raw.thresholds.as_ref(), policy.thresholds);
         policy.disks = self.disks(raw);
+        policy.schedules = self.schedules(raw);
         policy.components = self.components(raw, policy.on_stop);
         policy
     }
@@ -277,11 +279,7 @@ impl Check<'_> {
             Ok(name) => Some(name),
             Err(_) => {
                 let place = self.merged.key_place(key);
-                let what = if key.0.first().is_some_and(|first| first == "disk") {
-                    "disk"
-                } else {
-                    "component"
-                };
+                let what = key.0.first().map_or("component", String::as_str);
                 let message = format!("\"{}\" cannot name a {what}", shorten(name));
                 self.issues.push(
                     ConfigIssue::error(Code::ComponentName, message).mark(place, "this name").help(

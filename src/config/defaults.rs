@@ -22,6 +22,7 @@ pub fn default_policy(cpu: Millicpu, memory: Bytes) -> Policy {
         reserve: default_reserve(cpu, memory),
         thresholds: Thresholds::default(),
         disks: BTreeMap::new(),
+        schedules: BTreeMap::new(),
         writes: Writes::default(),
         protect: Vec::new(),
         components: BTreeMap::new(),

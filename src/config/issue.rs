@@ -3,6 +3,7 @@
 //! This file holds the nouns only: `render.rs` draws them, the other files of this room make them.
 
 use crate::model::Severity;
+use crate::units::ComponentName;
 use serde_json::{Value, json};
 use std::ops::Range;
 use std::sync::Arc;
@@ -107,6 +108,10 @@ codes! {
     Malformed = "malformed-quantity",
     /// A percentage that is none of the host.
     Percentage = "percentage",
+    /// A text that is no calendar expression.
+    Calendar = "calendar",
+    /// A key that does not depend on the time.
+    NotByTime = "not-by-time",
     /// A threshold that is not above the one before.
     ThresholdOrder = "threshold-order",
     /// A component's name.
@@ -235,6 +240,13 @@ impl ConfigIssue {
     pub fn mark(mut self, place: Option<Place>, label: impl Into<String>) -> Self {
         let label = label.into();
         self.marks.extend(place.map(|place| Mark { place, label }));
+        self
+    }
+
+    /// The same of a window of time.
+    #[must_use]
+    pub fn during(mut self, schedule: &ComponentName) -> Self {
+        self.message = format!("while schedule \"{schedule}\" is open: {}", self.message);
         self
     }
 

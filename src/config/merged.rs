@@ -115,6 +115,32 @@ impl Merged {
         self.node(key).map(|node| node.key.clone())
     }
 
+    /// What a schedule lays over everything else: all of it but when.
+    pub(super) fn changes(&self, schedule: &Key) -> toml::Table {
+        usable_table(&self.laid_over(schedule))
+    }
+
+    fn laid_over(&self, schedule: &Key) -> BTreeMap<String, Node> {
+        let Some(Content::Table(entries)) = self.node(schedule).map(|node| &node.content) else {
+            return BTreeMap::new();
+        };
+        let is_change =
+            |(key, _): &(&String, &Node)| !["calendar", "duration"].contains(&key.as_str());
+        entries.iter().filter(is_change).map(|(key, node)| (key.clone(), node.clone())).collect()
+    }
+
+    /// The same with a schedule laid over it. It makes no components.
+    pub(super) fn with_schedule(&self, name: &str) -> Self {
+        let mut changes = self.laid_over(&Key::default().then("schedule").then(name));
+        let component = Key::default().then("component");
+        if let Some(Node { content: Content::Table(entries), .. }) = changes.get_mut("component") {
+            entries.retain(|name, _| self.node(&component.then(name)).is_some());
+        }
+        let mut with = self.clone();
+        merge(&mut with.root, changes);
+        with
+    }
+
     /// The usable values for serde.
     pub(super) fn usable(&self) -> toml::Table {
         usable_table(&self.root)

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod beside;
+mod calendar;
 mod canonical;
 mod check;
 mod defaults;
@@ -17,6 +18,7 @@ mod policy;
 mod protected;
 mod raw;
 mod render;
+mod schedule;
 mod schema;
 mod shape;
 mod suggest;
@@ -25,6 +27,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub use beside::Beside;
+pub use calendar::{Calendar, CalendarError};
 pub use canonical::{Entry, canonical_toml, entries};
 pub use check::{Capacity, CheckProgram, MAX_COMPONENTS, ResolveDevice};
 pub use defaults::{default_component, default_policy, default_reserve};
@@ -39,6 +42,7 @@ pub use policy::{
 };
 pub use protected::{PROTECTED_UNITS, is_protected_unit};
 pub use render::{Colour, render};
+pub use schedule::Schedule;
 pub use schema::{schema, schema_json};
 
 /// The most problems that are told at once.
@@ -53,6 +57,7 @@ pub struct Loaded {
     pub merged: Merged,
     /// What a person should know, though it does not keep the configuration from being used.
     pub warnings: Vec<ConfigIssue>,
+    accounts: accounts::Accounts,
 }
 
 /// Reads, merges and checks the configuration. No files at all are an empty configuration, which observes.
@@ -86,18 +91,32 @@ impl Parsed {
         self.issues.extend(beside);
         self.issues.extend(shape::check_shape(&schema(), &mut self.merged));
         let (policy, meaning) = check::check_policy(&self.merged, host, &self.accounts, complete);
+        self.issues.extend(self.in_windows(&policy, &meaning, host, complete));
         self.issues.extend(meaning);
-        finish(policy, self.merged, self.issues, self.syntax)
+        finish(policy, self)
+    }
+
+    /// The problems that each window brings by itself.
+    fn in_windows(
+        &self,
+        policy: &Policy,
+        known: &[ConfigIssue],
+        host: &Capacity<'_>,
+        complete: bool,
+    ) -> Vec<ConfigIssue> {
+        let windows = policy.schedules.keys().flat_map(|name| {
+            let with = self.merged.with_schedule(name.as_str());
+            let (_, issues) = check::check_policy(&with, host, &self.accounts, complete);
+            let new = issues.into_iter().filter(|issue| !known.contains(issue));
+            new.map(move |issue| issue.during(name))
+        });
+        windows.collect()
     }
 }
 
 /// The configuration, unless one of the problems is an error.
-fn finish(
-    policy: Policy,
-    merged: Merged,
-    mut issues: Vec<ConfigIssue>,
-    syntax: Vec<ConfigIssue>,
-) -> Result<Loaded, Vec<ConfigIssue>> {
+fn finish(policy: Policy, parsed: Parsed) -> Result<Loaded, Vec<ConfigIssue>> {
+    let Parsed { merged, mut issues, syntax, accounts } = parsed;
     // Where the TOML is broken, the parser goes on with a guess: what follows from the guess is not told.
     let broken: Vec<(Place, Range<usize>)> = syntax
         .iter()
@@ -111,7 +130,7 @@ fn finish(
         sort(&mut issues, &merged);
         return Err(issues);
     }
-    Ok(Loaded { policy, merged, warnings: issues })
+    Ok(Loaded { policy, merged, warnings: issues, accounts })
 }
 
 /// Keeps the most problems that are told, and says that there are more.

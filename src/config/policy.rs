@@ -8,6 +8,7 @@ mod glob;
 pub use glob::{Glob, Pattern};
 
 use super::protected::is_sealed_unit;
+use super::schedule::Schedule;
 use crate::model::{CpuClass, Hook, IoRate, Priority};
 use crate::units::{Bytes, ComponentName, CpuSet, CpuTime, DeviceId, Limit, Millicpu, Ppm, Span};
 use regex::Regex;
@@ -37,6 +38,8 @@ pub struct Policy {
     pub thresholds: Thresholds,
     /// What disks can do where it was measured, by name. `Max` is what was not.
     pub disks: BTreeMap<ComponentName, IoPolicy>,
+    /// Windows of time in which something else holds, by name.
+    pub schedules: BTreeMap<ComponentName, Schedule>,
     /// How fast provost may write.
     pub writes: Writes,
     /// Units that are never touched, beside the built-in ones, as globs on unit names.

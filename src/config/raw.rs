@@ -6,8 +6,8 @@
 mod values;
 
 pub(super) use values::{
-    Account, Affinity, Count, CpuAmount, Duration, Glob, OneOrMany, PathText, Percent, Priority,
-    RegexText, Size,
+    Account, Affinity, CalendarText, Count, CpuAmount, Duration, Glob, OneOrMany, PathText,
+    Percent, Priority, RegexText, Size,
 };
 
 use schemars::JsonSchema;
@@ -41,6 +41,8 @@ pub(super) struct Config {
     pub(super) thresholds: Option<Thresholds>,
     /// How fast provost may write. What gives back is never slowed down.
     pub(super) writes: Option<Writes>,
+    /// Windows of time in which something else holds, by name; at most 32. Where several are open, the later name wins. Default: none.
+    pub(super) schedule: Option<BTreeMap<String, Schedule>>,
     /// What disks can do, by name: as `provost calibrate` measured it. Without, it is learned. Default: none.
     pub(super) disk: Option<BTreeMap<String, Disk>>,
     /// The components, by name: 1 to 63 of a-z, 0-9, "_" and "-", starting with a letter or digit. At most 1024.
@@ -151,6 +153,21 @@ pub(super) struct Steps {
     pub(super) critical: Option<Percent>,
     /// Somebody should look at it now, "10%" to "100%".
     pub(super) emergency: Option<Percent>,
+}
+
+/// A window of time and what holds in it: a strategy, keys of components, or both.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Schedule {
+    /// When it begins, as for `OnCalendar=` of a timer (systemd.time(7)): "Mon..Fri 22:00", or a list of such. In the host's time unless it
+    /// ends with a time zone.
+    pub(super) calendar: OneOrMany<CalendarText>,
+    /// How long it lasts, "1m" to "7d".
+    pub(super) duration: Duration,
+    /// How eagerly limits follow demand while it lasts. Default: as without it.
+    pub(super) strategy: Option<Strategy>,
+    /// What holds for components while it lasts, by name: every key but `match`, `catch` and `on-exit`. Default: as without it.
+    pub(super) component: Option<BTreeMap<String, Component>>,
 }
 
 /// One component: what it is, how much it matters, what it gets.

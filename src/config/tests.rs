@@ -5,6 +5,7 @@ mod golden;
 mod precedence;
 mod property;
 mod reference;
+mod schedules;
 
 use super::*;
 use crate::units::{Bytes, CpuSet, DeviceId};

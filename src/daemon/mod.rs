@@ -17,6 +17,7 @@ mod sentry;
 mod start;
 mod surveyor;
 mod talk;
+mod timetable;
 mod wait;
 mod words;
 

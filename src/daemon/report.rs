@@ -1,15 +1,15 @@
 //! Makes the status report from policy, state, snapshot and the cycle's news.
 
+use super::history::History;
 use crate::config::{Component, Policy, Strategy};
 use crate::cycle::{News, State};
 use crate::estimate::{Standing, standing};
 use crate::model::{
-    ActionLine, ComponentReport, Decision, Drift, EscapeTimes, Finding, Home, HomeReport,
-    HookReport, HostReport, Knob, KnobReport, Reading, Reason, Report, Snapshot, Target,
+    ComponentReport, Decision, Finding, Home, HomeReport, HookReport, HostReport, Knob, KnobReport,
+    Reading, Reason, Report, ScheduleView, Snapshot, Target,
 };
 use crate::plan::is_settled;
-use crate::units::{CgroupPath, ComponentName, CpuSet, Millicpu, Tick};
-use std::collections::BTreeMap;
+use crate::units::{CgroupPath, CpuSet, Millicpu, Tick};
 
 /// What a report is made from.
 #[derive(Debug)]
@@ -32,14 +32,10 @@ pub struct ReportInput<'a> {
     pub pid: u32,
     /// When the daemon started.
     pub started: Tick,
-    /// How fast loose processes were placed.
-    pub escape: &'a EscapeTimes,
-    /// How fast lost values were written again.
-    pub drift: &'a Drift,
-    /// What came last of each component's hook.
-    pub hooks: &'a BTreeMap<ComponentName, ActionLine>,
-    /// The last actions.
-    pub actions: Vec<ActionLine>,
+    /// What the daemon remembers of its own work.
+    pub history: &'a History,
+    /// The windows of time.
+    pub schedules: Vec<ScheduleView>,
 }
 
 /// Makes the report.
@@ -62,12 +58,13 @@ pub fn report(input: ReportInput<'_>) -> Report {
         division: input.policy.division.word().to_owned(),
         host: host(input.policy, input.seen),
         components: components.map(|component| component_report(&input, component)).collect(),
+        schedules: input.schedules.clone(),
         estimate: input.state.estimator.view(),
         ladder: input.news.decision.ladder.clone(),
         findings,
-        escape: input.escape.clone(),
-        drift: input.drift.clone(),
-        actions: input.actions,
+        escape: input.history.escape().clone(),
+        drift: input.history.drift().clone(),
+        actions: input.history.lines(),
     }
 }
 
@@ -107,7 +104,7 @@ fn component_report(input: &ReportInput<'_>, component: &Component) -> Component
 
 fn hook_report(input: &ReportInput<'_>, component: &Component) -> Option<HookReport> {
     let hook = component.hook.clone()?;
-    Some(HookReport { hook, last: input.hooks.get(&component.name).cloned() })
+    Some(HookReport { hook, last: input.history.hooks().get(&component.name).cloned() })
 }
 
 /// All homes of a component have the same.

@@ -17,6 +17,7 @@ use super::sentry::Sentry;
 use super::start::{Options, Setup, StartError};
 use super::surveyor::Surveyor;
 use super::talk::{self, Heard};
+use super::timetable::Timetable;
 use super::wait::{
     ALARM, CHANGED, Changed, EARLY, RELOAD, SENTRY, STARVED, STOP, Waiting, drain,
     listen_to_executions, what_changed,
@@ -71,6 +72,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
 struct Daemon {
     options: Options,
     policy: Policy,
+    timetable: Timetable,
     chosen: Chosen,
     enforcing: bool,
     collector: Collector,
@@ -134,6 +136,7 @@ impl Daemon {
             collector: Collector::new(setup.fs, &setup.roots),
             options,
             policy,
+            timetable: setup.timetable,
             chosen,
             enforcing,
             state,
@@ -181,6 +184,7 @@ impl Daemon {
             return Ok(());
         }
         self.take_up(&woken);
+        self.turn_over();
         self.hear();
         self.results();
         let moved = self.gate.hear(clock::now());
@@ -423,6 +427,7 @@ impl Daemon {
         let mut beside = self.gate.findings();
         beside.extend(hooks::findings(&self.policy));
         beside.extend(self.outdated.then(asked::outdated));
+        beside.extend_from_slice(self.timetable.findings());
         let recent = |at: &Tick| clock::now().since(*at) < TOLD_FOR;
         beside.extend(self.lifted_at.filter(recent).map(|_| stalled()));
         report(ReportInput {
@@ -435,10 +440,8 @@ impl Daemon {
             instead_of: self.chosen.instead_of(),
             pid: std::process::id(),
             started: self.started,
-            escape: self.history.escape(),
-            drift: self.history.drift(),
-            hooks: self.history.hooks(),
-            actions: self.history.lines(),
+            history: &self.history,
+            schedules: self.timetable.views(),
         })
     }
 

@@ -1,10 +1,10 @@
-//! The sentry: notices within a tenth of a second that a protected component waits for CPU, and sleeps while none does.
+//! The sentry: notices within two tenths of a second that a protected component waits for CPU, and sleeps while none does.
 //!
 //! **Problem.** The tick sees a load step after up to a second. Reading everything ten times a second costs more than provost may.
 //!
 //! **Approach.** The kernel's pressure trigger on each protected home wakes the sentry; awake, it reads the homes' waiting time each
-//! [`POLL_EVERY`] until all was quiet for [`QUIET_POLLS`] polls; two in a row that found waiting count. Where no trigger can be set it
-//! stays awake.
+//! [`POLL_EVERY`] until all was quiet for [`QUIET_POLLS`] polls; [`IN_A_ROW`] that found waiting count. What rang the trigger is the first of
+//! them. Where no trigger can be set it stays awake.
 //!
 //! A second trigger on each home rings when it stands still for memory. It only wakes the loop, whose look tells whose doing that is.
 //!
@@ -21,16 +21,20 @@ use crate::units::{CgroupPath, CgroupRef, Span, Tick};
 use nix::errno::Errno;
 use std::collections::BTreeMap;
 
-/// From the onset of waiting to knowing it takes about this long.
-const POLL_EVERY: Span = Span::millis(100);
+/// From the onset of waiting to knowing it takes [`IN_A_ROW`] times this at most.
+const POLL_EVERY: Span = Span::millis(50);
+/// Less is the scheduler's everyday business: a time slice lasts some milliseconds.
+const IN_A_ROW: u8 = 3;
 /// So many polls without waiting and the sentry sleeps.
-const QUIET_POLLS: u32 = 20;
+const QUIET_POLLS: u32 = 40;
 /// More homes than this are left to the tick.
 const MOST_POSTS: usize = 32;
 /// A protected component that waits a tenth of the time is slowed down by others.
 const WAITS_PERCENT: u64 = 10;
+/// What rings the trigger: so many microseconds of waiting within half a second.
+const RINGS_USEC: u64 = 50_000;
 /// Between polls that are closer, the reading itself would be the noise.
-const SHORTEST: Span = Span::millis(40);
+const SHORTEST: Span = Span::millis(20);
 
 /// Watches the protected homes.
 #[derive(Debug)]
@@ -51,8 +55,8 @@ struct Post {
     /// Only held open: the poller tells when it rings.
     _starved: Option<Trigger>,
     last: Option<(Tick, u64)>,
-    /// Whether it waited at the poll before: a single short wait is the scheduler's everyday business.
-    waited: bool,
+    /// At how many polls in a row it waited.
+    in_a_row: u8,
 }
 
 impl Sentry {
@@ -90,11 +94,11 @@ impl Sentry {
                 };
                 set.inspect_err(say).ok()
             };
-            let trigger = set(Trigger::cpu(&group), token, "it is read ten times a second");
+            let trigger = set(Trigger::cpu(&group), token, "it is read twenty times a second");
             let tick = "that it waits for memory is seen at the next tick";
             let _starved = set(Trigger::memory(&group), starved, tick);
             if group.at() == &at {
-                let post = Post { at, wait, trigger, _starved, last: None, waited: false };
+                let post = Post { at, wait, trigger, _starved, last: None, in_a_row: 0 };
                 self.posts.insert(path, post);
                 self.wake();
             }
@@ -104,14 +108,15 @@ impl Sentry {
     /// A trigger or the timer spoke. Whether somebody waits now.
     pub(super) fn poll(&mut self, now: Tick) -> bool {
         self.timer.clear();
-        if !self.awake {
+        let rung = !self.awake;
+        if rung {
             self.wake();
         }
         let buffer = &mut self.buffer;
         let mut waits = false;
-        self.posts.retain(|_, post| match post.waits(now, buffer) {
-            Ok(this) => {
-                waits |= this;
+        self.posts.retain(|_, post| match post.look(now, rung, buffer) {
+            Ok(()) => {
+                waits |= post.in_a_row >= IN_A_ROW;
                 true
             }
             Err(class) => class != ErrnoClass::Gone,
@@ -131,28 +136,26 @@ impl Sentry {
         }
     }
 
-    /// The next alarm finds no earlier reading to compare with; the poll after it does.
     fn sleep(&mut self) {
         if self.awake {
             self.awake = self.timer.stop().is_err();
-            self.posts.values_mut().for_each(|post| post.last = None);
         }
     }
 }
 
 impl Post {
-    fn waits(&mut self, now: Tick, buffer: &mut Buffer) -> Result<bool, ErrnoClass> {
+    /// Reads how long it waited. `rung` says that a trigger woke the sentry, so that the reading before is from before it slept.
+    fn look(&mut self, now: Tick, rung: bool, buffer: &mut Buffer) -> Result<(), ErrnoClass> {
         if self.last.is_some_and(|(at, _)| now.since(at) < SHORTEST) {
-            return Ok(false);
+            return Ok(());
         }
         let total = self.wait.total_usec(buffer)?;
-        let before = self.last.replace((now, total));
-        let waited = |(at, before): (Tick, u64)| {
-            let share = total.saturating_sub(before).saturating_mul(100);
-            share >= now.since(at).0.saturating_mul(WAITS_PERCENT)
-        };
-        let waits = before.is_some_and(waited);
-        Ok(std::mem::replace(&mut self.waited, waits) && waits)
+        let waits = self.last.replace((now, total)).is_some_and(|(at, before)| {
+            let part = now.since(at).0.saturating_mul(WAITS_PERCENT) / 100;
+            total.saturating_sub(before) >= if rung { RINGS_USEC } else { part }
+        });
+        self.in_a_row = if waits { self.in_a_row.saturating_add(1) } else { 0 };
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! What must be there before the first cycle: configuration, tree, journal, worker.
 
 use super::instance::{Instance, InstanceError, Paths};
+use super::timetable::Timetable;
 use crate::config::{
     Backend, Capacity, Colour, Component, ConfigIssue, Loaded, OnLeave, Policy, Sources, Strategy,
     load, render,
@@ -71,8 +72,10 @@ pub enum StartError {
 pub struct Setup {
     /// The right to change limits.
     pub instance: Instance,
-    /// The checked configuration.
+    /// What holds now.
     pub policy: Policy,
+    /// What holds when.
+    pub timetable: Timetable,
     /// What enforces.
     pub executor: Executor,
     /// The tree, for looking.
@@ -91,7 +94,7 @@ impl Setup {
     pub fn make(sources: &Sources, paths: &Paths) -> Result<Self, StartError> {
         let (fs, roots) = open_tree()?;
         let host = host::view(&roots);
-        let policy = load_policy(sources, &host)?.policy;
+        let (timetable, policy) = Timetable::new(load_policy(sources, &host)?, &host);
         let instance = Instance::take(paths)?;
         let journal = Journal::open(&paths.state, &host::boot_id(&roots.proc))?;
         let ownership = adopt(journal.ledger());
@@ -102,7 +105,7 @@ impl Setup {
         let mut executor = Executor::new(worker_fs, systemd, journal, host.page);
         executor.keep(kept(&policy));
         executor.hooks(hooks(&policy));
-        Ok(Self { instance, policy, executor, fs, roots, ownership })
+        Ok(Self { instance, policy, timetable, executor, fs, roots, ownership })
     }
 }
 

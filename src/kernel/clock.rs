@@ -21,6 +21,12 @@ pub fn wall_secs() -> u64 {
     micros(ClockId::CLOCK_REALTIME) / 1_000_000
 }
 
+/// Now as the host's clocks on the wall show it, in its time zone: for windows of time and for people.
+#[must_use]
+pub fn zoned() -> jiff::Zoned {
+    jiff::Zoned::now()
+}
+
 /// How far the boot clock is ahead of `CLOCK_MONOTONIC`, the clock of the kernel's own timestamps: the time spent suspended.
 #[must_use]
 pub fn boot_ahead_of_monotonic() -> Span {

@@ -34,7 +34,7 @@ pub use pressure::{
 pub use record::CycleRecord;
 pub use report::{
     ActionLine, ComponentReport, Drift, EscapeTimes, Escaped, HomeReport, HookReport, HostReport,
-    KnobReport, Report,
+    KnobReport, Report, ScheduleView,
 };
 pub use snapshot::{
     Disk, GroupView, HostLoad, HostView, IoCount, IoWeightBackend, MemoryEvents, MemoryStat, Psi,

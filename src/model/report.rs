@@ -33,6 +33,9 @@ pub struct Report {
     pub host: HostReport,
     /// The components, by name.
     pub components: Vec<ComponentReport>,
+    /// The windows of time, by name.
+    #[serde(default)]
+    pub schedules: Vec<ScheduleView>,
     /// How scarce each resource is, and what each component uses, wants and waits for.
     pub estimate: Estimate,
     /// How far provost has gone for memory; none while it is not short.
@@ -46,6 +49,17 @@ pub struct Report {
     pub drift: Drift,
     /// The last actions, newest last.
     pub actions: Vec<ActionLine>,
+}
+
+/// A window of time, in seconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScheduleView {
+    /// Its name.
+    pub name: ComponentName,
+    /// When it closes, if it is open.
+    pub open_until: Option<u64>,
+    /// When it begins next, if ever.
+    pub next: Option<u64>,
 }
 
 /// The host's size.

@@ -29,6 +29,7 @@ mod moving;
 mod placing;
 mod pressing;
 mod queueing;
+mod schedules;
 mod second_reader;
 mod tree;
 mod yielding;

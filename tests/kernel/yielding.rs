@@ -14,8 +14,6 @@ use std::time::{Duration, Instant};
 
 const SPIN: &str = "while :; do :; done";
 const JOBS: [&str; 3] = ["a", "b", "c"];
-/// How often the first write after an onset is timed.
-const ONSETS: usize = 10;
 
 /// A protected loop and three jobs that yield, all on the second CPU: weights alone leave the loop four sevenths of it. The test and
 /// provost keep to the first, where the kernel does its own work too, so that the loop waits for nobody but the jobs.
@@ -111,21 +109,22 @@ fn a_protected_loop_gets_its_cpu_back() {
     assert!(stage.quotas().iter().all(|quota| text(quota) == "max 100000"), "given back");
 }
 
-#[test]
-fn the_first_write_comes_soon_after_the_onset() {
-    let Some(mut stage) = Stage::new("onset") else { return };
+/// How long after an onset the first cap was written, in milliseconds, in order. Each time the loop has run alone for `quiet` before: after a
+/// second the sentry still reads, after four it sleeps until the kernel's trigger wakes it.
+fn onsets(times: usize, quiet: Duration) -> Option<Vec<u128>> {
+    let mut stage = Stage::new("onset")?;
     stage.start_web();
     let mut agent = Agent::new(&stage.world, "enforce", &stage.components());
     let (mut spans, mut void) = (Vec::new(), 0);
-    while spans.len() < ONSETS {
+    while spans.len() < times {
         agent.start();
         let weight = stage.world.file(&stage.web, "cpu.weight");
         eventually("the weights are written", || text(&weight) != "100");
-        std::thread::sleep(Duration::from_secs(1));
+        std::thread::sleep(quiet);
         if stage.is_capped() {
             // A guest whose own CPUs wait for the machine's: the loop waits before the job is there.
             void += 1;
-            assert!(void <= ONSETS, "the loop waits though nobody is beside it: {}", agent.log());
+            assert!(void <= times, "the loop waits though nobody is beside it: {}", agent.log());
             assert_eq!(agent.end(Signal::SIGTERM), Some(0));
             continue;
         }
@@ -141,13 +140,35 @@ fn the_first_write_comes_soon_after_the_onset() {
         assert_eq!(agent.end(Signal::SIGTERM), Some(0));
     }
     spans.sort_unstable();
-    let (p50, p90, max) = (spans[ONSETS / 2], spans[ONSETS * 9 / 10], spans[ONSETS - 1]);
     println!(
-        "FIGURE onset to first write: p50 {p50} ms, p90 {p90} ms, max {max} ms of {ONSETS}, {void} rounds void: {spans:?}"
+        "FIGURE onset to first write after {quiet:?} of quiet: p50 {} ms, p90 {} ms, p99 {} ms of {times}, {void} rounds void: {spans:?}",
+        spans[times / 2],
+        spans[times * 9 / 10],
+        spans[times * 99 / 100],
     );
-    assert!(p50 <= 500 && p90 <= 1100, "{spans:?}");
+    Some(spans)
+}
+
+#[test]
+fn the_first_write_comes_soon_after_the_onset() {
+    let Some(spans) = onsets(10, Duration::from_secs(1)) else { return };
+    assert!(spans[5] <= 400, "{spans:?}");
     // One may be lost to the emulator.
-    assert!(spans[ONSETS - 2] <= 1100, "{spans:?}");
+    assert!(spans[8] <= 1100, "{spans:?}");
+}
+
+#[test]
+fn the_first_write_comes_soon_after_the_trigger() {
+    let Some(spans) = onsets(5, Duration::from_secs(4)) else { return };
+    assert!(spans[3] <= 1100, "one may be lost to the emulator: {spans:?}");
+}
+
+/// For the specification: `scripts/vm test --cell k61 --filter a_hundred --ignored --timeout 900`.
+#[test]
+#[ignore = "takes minutes"]
+fn a_hundred_onsets() {
+    let Some(spans) = onsets(100, Duration::from_secs(1)) else { return };
+    assert!(spans[50] <= 400, "{spans:?}");
 }
 
 #[test]

@@ -12,6 +12,7 @@
     reason = "test code"
 )]
 
+mod calendar;
 mod classes;
 mod common;
 mod drift;

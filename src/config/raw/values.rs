@@ -28,6 +28,8 @@ texts! {
     Percent, "a percentage", "85%";
     /// A duration such as "500ms", "10s" or "1m30s".
     Duration, "a duration", "10s";
+    /// A calendar expression of systemd.time(7), such as "Mon..Fri 22:00".
+    CalendarText, "a calendar expression", "Mon..Fri 22:00";
     /// CPU numbers such as "0-3,8", "shared" or "auto".
     CpuList, "a CPU list", "0-3";
     /// A glob: `*` and `?` stay within one part of a path, `**` does not, `[...]` is a set of characters.

@@ -2,10 +2,11 @@
 
 use super::super::chosen::CannotChoose;
 use super::super::start::{hooks, kept, load_policy};
+use super::super::timetable::Timetable;
 use super::super::wait::listen_to_executions;
 use super::super::words::account_text;
 use super::Daemon;
-use crate::config::{Mode, Strategy, diff};
+use crate::config::{Mode, Policy, Strategy, diff};
 use crate::enforce::{JournalError, Order, Returned};
 use crate::model::{Finding, FindingKind, Severity};
 use crate::serve::{Asked, Reply, Request};
@@ -118,10 +119,30 @@ impl Daemon {
     fn read_again(&mut self) -> Result<String, String> {
         let loaded = load_policy(&self.options.sources, &self.collector.last().host)
             .map_err(|error| format!("{error}\nthe old configuration stays in force"))?;
-        let mut policy = loaded.policy;
+        let (timetable, policy) = Timetable::new(loaded, &self.collector.last().host);
+        self.sources.timer.set(policy.interval).map_err(|errno| errno.desc().to_owned())?;
+        self.timetable = timetable;
+        let changes = self.take_over(policy);
+        for change in &changes {
+            tracing::info!("reload: {change}");
+        }
+        let summary =
+            if changes.is_empty() { "nothing changed".to_owned() } else { changes.join("\n") };
+        Ok(format!("configuration read again\n{summary}"))
+    }
+
+    /// Takes up what holds from now on, when a window of time has opened or closed.
+    pub(super) fn turn_over(&mut self) {
+        let Some(policy) = self.timetable.turned(&self.collector.last().host) else { return };
+        for change in self.take_over(policy) {
+            tracing::info!("schedule: {change}");
+        }
+    }
+
+    /// Another policy holds from now on. What differs.
+    fn take_over(&mut self, mut policy: Policy) -> Vec<String> {
         self.chosen.lay_over(&mut policy);
         let changes = diff(&self.policy, &policy);
-        self.sources.timer.set(policy.interval).map_err(|errno| errno.desc().to_owned())?;
         self.worker.order(Order::Keep(kept(&policy)));
         self.worker.order(Order::Hooks(hooks(&policy)));
         if self.options.paths.enforce_switch().is_none() {
@@ -134,12 +155,7 @@ impl Daemon {
         self.collector.policy_changed();
         self.gate.policy_changed();
         self.state.forgive();
-        for change in &changes {
-            tracing::info!("reload: {change}");
-        }
-        let summary =
-            if changes.is_empty() { "nothing changed".to_owned() } else { changes.join("\n") };
-        Ok(format!("configuration read again\n{summary}"))
+        changes
     }
 }
 

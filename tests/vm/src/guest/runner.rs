@@ -109,7 +109,8 @@ impl Runner {
     }
 
     fn tests(&mut self, job: &Job) -> Outcome<i32> {
-        let ignored = self.list(job, &["--ignored"])?;
+        let all = job.arguments.iter().any(|argument| argument == "--include-ignored");
+        let ignored = if all { Vec::new() } else { self.list(job, &["--ignored"])? };
         let names = self.list(job, &[])?;
         if names.is_empty() && job.arguments.is_empty() {
             return Err(format!("{} lists no tests", job.program));
@@ -151,7 +152,7 @@ impl Runner {
 
     fn single(&mut self, job: &Job, name: String) -> TestLine {
         let mut command = self.prepared(&job.program);
-        command.args(["--exact", &name, "--test-threads=1", "--nocapture"]);
+        command.args(["--exact", &name, "--include-ignored", "--test-threads=1", "--nocapture"]);
         match self.observe(&mut command, job.timeout_seconds, OUTPUT_LIMIT) {
             Ok(seen) => {
                 for note in seen.leaked.iter().chain(&seen.complaints) {
