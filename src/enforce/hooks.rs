@@ -209,7 +209,8 @@ impl Call {
 
     /// Nobody outlives the hook. systemd takes a scope away by itself when it is empty.
     fn clear(&self, fs: &CgroupFs, group: &Group) {
-        if let Err(error) = relief::kill(fs, &ProcFs::default(), group) {
+        let killed = relief::kill(fs, &ProcFs::default(), group);
+        if let Some(error) = killed.err().filter(|error| !error.is_gone()) {
             tracing::warn!("{}", error.advice());
         }
         if self.by_systemd {
