@@ -77,7 +77,8 @@ fn a_unit_with_a_short_watchdog_runs_on() {
     installed.start();
     let feeds = "while :; do systemd-notify WATCHDOG=1; sleep 2; done";
     let (_web, hog) = press(42, &["WatchdogSec=30", "NotifyAccess=all"], feeds);
-    let left = "does not stand still: test-hog.service has WatchdogSec=30s";
+    // A systemd that is too slow to answer under such pressure leaves it running as well.
+    let left = "system.slice/test-hog.service does not stand still: ";
     // Others give memory back meanwhile; so much as is critical is taken again.
     let mut ballast = Vec::new();
     let refused = within(|| {
