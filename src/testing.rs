@@ -72,6 +72,7 @@ pub(crate) fn component(name: &str, priority: Priority) -> Component {
         on_exit: OnLeave::Restore,
         auto_scale: true,
         yields: priority == Priority::Low,
+        hook: None,
         last_resort: if priority == Priority::Low {
             LastResort::Freeze
         } else {
@@ -308,10 +309,8 @@ pub(crate) fn sample_report() -> crate::model::Report {
         instead_of: Some(Strategy::Conservative),
         pid: 4711,
         started: Tick::default(),
-        escape: history.escape(),
-        drift: history.drift(),
+        history: &history,
         schedules: Vec::new(),
-        actions: history.lines(),
     })
 }
 

@@ -108,6 +108,9 @@ pub(super) enum Verb {
     /// Keep a component's home in being for the daemon that started this.
     #[command(hide = true)]
     Anchor,
+    /// Become a component's hook, for the daemon that started this.
+    #[command(hide = true)]
+    Hook(HookArgs),
     /// Write the manual pages into a folder.
     #[command(hide = true)]
     Man {
@@ -136,6 +139,15 @@ pub(super) struct StartArgs {
     /// Instead of the configured strategy.
     #[arg(long)]
     pub(super) strategy: Option<StrategyWord>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct HookArgs {
+    /// Whose rights it has.
+    pub(super) user: String,
+    /// The program and its arguments.
+    #[arg(last = true, required = true)]
+    pub(super) command: Vec<String>,
 }
 
 #[derive(Debug, Args)]

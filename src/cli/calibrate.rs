@@ -207,6 +207,7 @@ mod tests {
             memory: Bytes::mebi(8192),
             page: Bytes(4096),
             resolve_device: &resolve,
+            check_program: &|_| Ok(()),
         };
         let sources = Sources::text("disk.toml", &configuration(&place, &figures));
         let policy = load(&sources, &capacity).unwrap().policy;

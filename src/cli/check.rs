@@ -158,6 +158,7 @@ mod tests {
             memory: Bytes::mebi(8192),
             page: Bytes(4096),
             resolve_device: &|_| Err("no disks here".to_owned()),
+            check_program: &|_| Ok(()),
         };
         check(&Sources::text("mine.toml", text), &host, form)
     }
@@ -198,6 +199,7 @@ mod tests {
             memory: Bytes::mebi(1024),
             page: Bytes(4096),
             resolve_device: &|_| Ok(Vec::new()),
+            check_program: &|_| Ok(()),
         };
         let sources = Sources::single(Path::new("/nowhere/x.toml"));
         let printout = check(&sources, &host, Form::Text(Colour::Never));

@@ -86,6 +86,7 @@ mod tests {
             memory: Bytes::mebi(8192),
             page: Bytes(4096),
             resolve_device: &|_| Err("no disks here".to_owned()),
+            check_program: &|_| Ok(()),
         };
         show(&Sources::text("mine.toml", text), &host, what, form)
     }

@@ -5,7 +5,7 @@ use super::args::Cli;
 use super::fail::{EXIT_NO_COMPONENT, Failure};
 use super::render::{COLUMNS, Column, Table};
 use super::status::{fetch, findings, limit};
-use crate::model::{ComponentReport, Finding, LadderView, Radius, Report, Wait};
+use crate::model::{ComponentReport, Finding, HookReport, LadderView, Radius, Report, Wait};
 use crate::units::{Bytes, ComponentName, Span, Tick};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -52,6 +52,7 @@ fn waiting(out: &mut String, report: &Report, component: &ComponentReport) {
 
 /// What may be done to it when memory stays short, and where the ladder stands.
 fn ladder(out: &mut String, report: &Report, component: &ComponentReport) {
+    hook(out, report, component);
     if component.last_resort == "none" && report.ladder.is_none() {
         return;
     }
@@ -73,9 +74,30 @@ fn ladder(out: &mut String, report: &Report, component: &ComponentReport) {
     }
 }
 
+/// What is called when memory is short, and what came of it last.
+fn hook(out: &mut String, report: &Report, component: &ComponentReport) {
+    let Some(HookReport { hook, last }) = &component.hook else { return };
+    // Writing to a String cannot fail.
+    let _ok = writeln!(
+        out,
+        "  when memory is short (level {}) its hook is called as {}, for {} at most:\n    {}",
+        hook.from,
+        hook.user,
+        hook.timeout,
+        hook.command.join(" ")
+    );
+    if let Some(last) = last {
+        let ago = secs(report.at.since(last.at));
+        let _ok = writeln!(out, "    {ago} ago: {}: {}", last.what, last.result);
+    }
+}
+
+const fn secs(span: Span) -> Span {
+    Span(span.0 / 1_000_000 * 1_000_000)
+}
+
 /// Where the ladder stands, what comes next and whom it hits, and why no more is done.
 pub(super) fn ladder_text(view: &LadderView, now: Tick) -> String {
-    let secs = |span: Span| Span(span.0 / 1_000_000 * 1_000_000);
     let mut out = format!(
         "\nmemory is short: {}; rung \"{}\" for {}\n",
         view.because,
@@ -92,6 +114,9 @@ pub(super) fn ladder_text(view: &LadderView, now: Tick) -> String {
             format!(": {} in {}, {}", hit.component, hit.at, hit.radius)
         });
         let _ok = writeln!(out, "  next, in {} if nothing helps: {rung}{hit}", secs(at.since(now)));
+    }
+    for (path, why) in &view.left {
+        let _ok = writeln!(out, "  {path} does not stand still: {why}");
     }
     let _ok = writeln!(out, "  now: {}", view.holds);
     out
@@ -218,6 +243,28 @@ mod tests {
     }
 
     #[test]
+    fn a_hook_and_what_came_of_it_are_told() {
+        let mut report = sample_report();
+        let at = Tick(report.at.0 - 12_500_000);
+        let (component, path) = ("batch".to_owned(), CgroupPath::new("batch.service"));
+        let (what, took) = ("hook".to_owned(), Span::millis(30));
+        let result = "ended with status 3".to_owned();
+        let batch = report.components.first_mut().unwrap();
+        batch.hook = Some(HookReport {
+            hook: crate::model::Hook {
+                command: vec!["/usr/local/bin/shed".to_owned(), "--now".to_owned()],
+                user: "batch".to_owned(),
+                timeout: Span::secs(10),
+                from: crate::model::Level::Warning,
+            },
+            last: Some(crate::model::ActionLine { at, component, path, what, result, took }),
+        });
+        let mut out = String::new();
+        hook(&mut out, &report, &report.components[0]);
+        insta::assert_snapshot!(out);
+    }
+
+    #[test]
     fn where_the_ladder_stands_reads_well() {
         let at = CgroupPath::new("system.slice/batch.service");
         let second = |count| Tick::default().plus(Span::secs(count));
@@ -227,7 +274,8 @@ mod tests {
             rung: Rung::Freeze,
             since: second(100),
             because: "web waits for memory: 34% of the time, 30% is too much".to_owned(),
-            frozen: vec![(at, second(130))],
+            frozen: vec![(at.clone(), second(130))],
+            left: vec![(at, "systemd would kill it".to_owned())],
             next: Some((Rung::Kill, second(110), Some(hit))),
             holds: "what was done has 10s to help".to_owned(),
         };

@@ -85,6 +85,9 @@ fn verb(cli: &Cli) -> Result<Printout, Failure> {
         }
         Verb::GateKeeper => served(kernel::gate_keeper::keep()),
         Verb::Anchor => served(kernel::anchor::stand()),
+        Verb::Hook(args) => {
+            served(kernel::hook::stand_in(&args.user, &args.command).map(|never| match never {}))
+        }
         Verb::Man { folder } => args::man_pages(folder),
     }
 }

@@ -128,6 +128,12 @@ fn component_entries(list: &mut List, component: &Component) {
     if component.yields {
         list.text("last-resort", component.last_resort.word());
     }
+    if let Some(hook) = &component.hook {
+        list.raw("hook.command", array(hook.command.iter().map(|word| quoted(word))));
+        list.text("hook.user", &hook.user);
+        list.text("hook.timeout", hook.timeout);
+        list.text("hook.from", hook.from);
+    }
     if let Some(strategy) = component.strategy {
         list.text("strategy", strategy.word());
     }

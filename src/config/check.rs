@@ -6,6 +6,7 @@
 
 mod class;
 mod component;
+mod hook;
 mod io;
 mod partition;
 mod quantity;
@@ -36,6 +37,9 @@ const MAX_PATTERNS: usize = 4096;
 /// Finds the whole disks behind a device node, a mount point or a file; an error says why there is none.
 pub type ResolveDevice<'a> = dyn Fn(&Path) -> Result<Vec<DeviceId>, String> + 'a;
 
+/// Whether there is a program at a path that everybody may execute; an error says why not.
+pub type CheckProgram<'a> = dyn Fn(&Path) -> Result<(), String> + 'a;
+
 /// What the host has, as far as a configuration can contradict it.
 pub struct Capacity<'a> {
     /// The online CPUs.
@@ -46,6 +50,8 @@ pub struct Capacity<'a> {
     pub page: Bytes,
     /// Finds the disks behind a path.
     pub resolve_device: &'a ResolveDevice<'a>,
+    /// Looks for a program.
+    pub check_program: &'a CheckProgram<'a>,
 }
 
 impl Capacity<'_> {

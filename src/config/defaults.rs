@@ -73,6 +73,7 @@ pub fn default_component(name: ComponentName, on_exit: OnLeave) -> Component {
         auto_scale: true,
         yields: false,
         last_resort: LastResort::Nothing,
+        hook: None,
         strategy: None,
     }
 }

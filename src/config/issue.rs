@@ -178,6 +178,12 @@ codes! {
     ProtectedYields = "protected-yields",
     /// Something would be done to a component that gives way to nobody.
     LastResort = "last-resort",
+    /// A hook's command that cannot be executed.
+    HookCommand = "hook-command",
+    /// A hook's program that is not there now, or is no program.
+    HookProgram = "hook-program",
+    /// A hook with root's rights.
+    HookUser = "hook-user",
     /// A strategy for a component for which nobody makes room.
     UnheardStrategy = "unheard-strategy",
     /// A reserve that leaves nothing.

@@ -29,7 +29,7 @@ use std::sync::Arc;
 pub use beside::Beside;
 pub use calendar::{Calendar, CalendarError};
 pub use canonical::{Entry, canonical_toml, entries};
-pub use check::{Capacity, MAX_COMPONENTS, ResolveDevice};
+pub use check::{Capacity, CheckProgram, MAX_COMPONENTS, ResolveDevice};
 pub use defaults::{default_component, default_policy, default_reserve};
 pub use diff::diff;
 pub use issue::{Code, ConfigIssue, Mark, Place, SourceFile};

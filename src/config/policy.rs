@@ -9,7 +9,7 @@ pub use glob::{Glob, Pattern};
 
 use super::protected::is_sealed_unit;
 use super::schedule::Schedule;
-use crate::model::{CpuClass, IoRate, Partition, Priority};
+use crate::model::{CpuClass, Hook, IoRate, Partition, Priority};
 use crate::units::{Bytes, ComponentName, CpuSet, CpuTime, DeviceId, Limit, Millicpu, Ppm, Span};
 use regex::Regex;
 use std::collections::BTreeMap;
@@ -275,6 +275,8 @@ pub struct Component {
     pub yields: bool,
     /// What may be done to it when giving way is not enough.
     pub last_resort: LastResort,
+    /// What is called when memory is short, so that it can let go of some itself.
+    pub hook: Option<Hook>,
     /// How eagerly others make room for it, where that is not as for everybody.
     pub strategy: Option<Strategy>,
 }

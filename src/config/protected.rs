@@ -6,7 +6,7 @@
 /// Names and globs of the units; `*` stands for any text.
 ///
 /// The slices are here because a limit on them is a limit on what they hold: sshd and provost itself, or every login session.
-pub const PROTECTED_UNITS: [&str; 46] = [
+pub const PROTECTED_UNITS: [&str; 47] = [
     "-.slice",
     "init.scope",
     "system.slice",
@@ -18,6 +18,7 @@ pub const PROTECTED_UNITS: [&str; 46] = [
     "provost.service",
     "provost.slice",
     "provost-agent.slice",
+    "provost.hook-*.scope",
     "ssh.service",
     "sshd.service",
     "ssh@*.service",

@@ -203,6 +203,8 @@ pub(super) struct Component {
     /// What may be done to it when memory stays short for critical and high components whatever the limits; only for what yields.
     /// Default: "freeze" for low components, "none" for normal ones.
     pub(super) last_resort: Option<LastResort>,
+    /// A program that is called when memory is short, so that the component can let go of some itself before anybody stands still. Default: none.
+    pub(super) hook: Option<Hook>,
     /// How eagerly others make room for it when it waits; for critical and high components. Default: what `strategy` says.
     pub(super) strategy: Option<Strategy>,
 }
@@ -242,6 +244,33 @@ pub(super) enum LastResort {
     Freeze,
     /// That, and when it does not help all its tasks are killed, one cgroup at a time.
     Kill,
+}
+
+/// A program that is called when memory is short. The ladder never waits for it.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Hook {
+    /// The program's absolute path and its arguments, as a list; no shell reads them.
+    #[schemars(length(min = 1))]
+    pub(super) command: Vec<String>,
+    /// Whose rights it has: the name of an account in /etc/passwd, never one of root's.
+    pub(super) user: String,
+    /// After so long it is killed, "1s" to "60s". Default: "10s".
+    pub(super) timeout: Option<Duration>,
+    /// From which level of memory on it is called. Default: "warning".
+    pub(super) from: Option<HookLevel>,
+}
+
+/// How short memory is when a hook is called.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum HookLevel {
+    /// Somebody begins to wait, or less is available than should be.
+    Warning,
+    /// Protected components are slowed down.
+    Critical,
+    /// The host is about to stop doing useful work.
+    Emergency,
 }
 
 /// How loose processes are caught.

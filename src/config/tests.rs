@@ -21,6 +21,14 @@ fn resolve(path: &Path) -> Result<Vec<DeviceId>, String> {
     }
 }
 
+/// One program is missing.
+fn program(path: &Path) -> Result<(), String> {
+    if path == Path::new("/usr/bin/missing") {
+        return Err("no such file or directory".to_owned());
+    }
+    Ok(())
+}
+
 /// A host of four CPUs and 8 GiB.
 fn host() -> Capacity<'static> {
     Capacity {
@@ -28,6 +36,7 @@ fn host() -> Capacity<'static> {
         memory: Bytes::mebi(8192),
         page: Bytes(4096),
         resolve_device: &resolve,
+        check_program: &program,
     }
 }
 

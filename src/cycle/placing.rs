@@ -29,7 +29,9 @@ impl Refusals {
             let process = match outcome.of {
                 OutcomeOf::Group => None,
                 OutcomeOf::Process { process, .. } => Some(process),
-                OutcomeOf::Knob { .. } | OutcomeOf::Relief { .. } => continue,
+                OutcomeOf::Knob { .. } | OutcomeOf::Relief { .. } | OutcomeOf::Hook { .. } => {
+                    continue;
+                }
             };
             let Some(component) = outcome.component.clone() else { continue };
             match &outcome.verdict {

@@ -335,7 +335,10 @@ pub(super) fn done(outcomes: &[Outcome]) -> Vec<Moved> {
         OutcomeOf::Process { process, from, .. } => {
             Some(Moved { process: *process, from: from.clone(), to: outcome.path.clone() })
         }
-        OutcomeOf::Knob { .. } | OutcomeOf::Group | OutcomeOf::Relief { .. } => None,
+        OutcomeOf::Knob { .. }
+        | OutcomeOf::Group
+        | OutcomeOf::Relief { .. }
+        | OutcomeOf::Hook { .. } => None,
     });
     moved.collect()
 }

@@ -2,11 +2,11 @@
 
 use crate::estimate::Ownership;
 use crate::model::{
-    Action, ActionLine, Change, Drift, EscapeTimes, Escaped, Outcome, OutcomeOf, Plan, Snapshot,
-    Verdict,
+    Action, ActionLine, Change, Drift, EscapeTimes, Escaped, Means, Outcome, OutcomeOf, Plan,
+    Snapshot, Verdict,
 };
-use crate::units::{Span, Tick};
-use std::collections::VecDeque;
+use crate::units::{ComponentName, Span, Tick};
+use std::collections::{BTreeMap, VecDeque};
 
 const MOST_LINES: usize = 50;
 const MOST_SAMPLES: usize = 256;
@@ -22,6 +22,7 @@ pub struct History {
     escape: EscapeTimes,
     drift: Drift,
     noticed: Option<Tick>,
+    hooks: BTreeMap<ComponentName, ActionLine>,
 }
 
 impl History {
@@ -43,6 +44,13 @@ impl History {
         }
         if matches!(outcome.of, OutcomeOf::Knob { .. }) && outcome.verdict == Verdict::Applied {
             self.written_again(outcome.at, reloaded_at);
+        }
+        let is_hook = matches!(
+            outcome.of,
+            OutcomeOf::Hook { .. } | OutcomeOf::Relief { means: Means::Tell { .. } }
+        );
+        if let Some(component) = outcome.component.clone().filter(|_| is_hook) {
+            self.hooks.insert(component, line(outcome));
         }
         self.lines.push_back(line(outcome));
         if self.lines.len() > MOST_LINES {
@@ -111,6 +119,12 @@ impl History {
         self.lines.iter().cloned().collect()
     }
 
+    /// What came last of each component's hook.
+    #[must_use]
+    pub const fn hooks(&self) -> &BTreeMap<ComponentName, ActionLine> {
+        &self.hooks
+    }
+
     /// How fast loose processes were placed.
     #[must_use]
     pub const fn escape(&self) -> &EscapeTimes {
@@ -150,8 +164,12 @@ fn line(outcome: &Outcome) -> ActionLine {
         }
         OutcomeOf::Group => "prepare the group".to_owned(),
         OutcomeOf::Relief { means } => means.to_string(),
+        OutcomeOf::Hook { .. } => "hook".to_owned(),
     };
+    let is_hook = matches!(outcome.of, OutcomeOf::Hook { .. });
     let result = match &outcome.verdict {
+        Verdict::Applied if is_hook => "done".to_owned(),
+        Verdict::Refused { advice, .. } if is_hook => advice.clone(),
         Verdict::Applied => "applied".to_owned(),
         Verdict::Clipped { effective } => format!("the kernel keeps {effective}"),
         Verdict::Refused { advice, .. } => format!("refused: {advice}"),

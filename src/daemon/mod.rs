@@ -9,6 +9,7 @@ mod early;
 mod enter;
 mod gate;
 mod history;
+mod hooks;
 mod instance;
 mod leaks;
 mod learning;

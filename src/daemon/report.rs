@@ -1,11 +1,12 @@
 //! Makes the status report from policy, state, snapshot and the cycle's news.
 
+use super::history::History;
 use crate::config::{Component, Policy, Strategy};
 use crate::cycle::{News, State};
 use crate::estimate::{Standing, standing};
 use crate::model::{
-    ActionLine, ComponentReport, Decision, Drift, EscapeTimes, Finding, Home, HomeReport,
-    HostReport, Knob, KnobReport, Reading, Reason, Report, ScheduleView, Snapshot, Target,
+    ComponentReport, Decision, Finding, Home, HomeReport, HookReport, HostReport, Knob, KnobReport,
+    Reading, Reason, Report, ScheduleView, Snapshot, Target,
 };
 use crate::plan::is_settled;
 use crate::units::{CgroupPath, CpuSet, Millicpu, Tick};
@@ -31,14 +32,10 @@ pub struct ReportInput<'a> {
     pub pid: u32,
     /// When the daemon started.
     pub started: Tick,
-    /// How fast loose processes were placed.
-    pub escape: &'a EscapeTimes,
-    /// How fast lost values were written again.
-    pub drift: &'a Drift,
+    /// What the daemon remembers of its own work.
+    pub history: &'a History,
     /// The windows of time.
     pub schedules: Vec<ScheduleView>,
-    /// The last actions.
-    pub actions: Vec<ActionLine>,
 }
 
 /// Makes the report.
@@ -65,9 +62,9 @@ pub fn report(input: ReportInput<'_>) -> Report {
         estimate: input.state.estimator.view(),
         ladder: input.news.decision.ladder.clone(),
         findings,
-        escape: input.escape.clone(),
-        drift: input.drift.clone(),
-        actions: input.actions,
+        escape: input.history.escape().clone(),
+        drift: input.history.drift().clone(),
+        actions: input.history.lines(),
     }
 }
 
@@ -100,8 +97,14 @@ fn component_report(input: &ReportInput<'_>, component: &Component) -> Component
         memory_ceiling: component.memory.ceiling,
         pids_ceiling: component.pids,
         last_resort: component.last_resort.word().to_owned(),
+        hook: hook_report(input, component),
         loose: loose.map(|stray| format!("{} ({})", stray.process, stray.comm)).collect(),
     }
+}
+
+fn hook_report(input: &ReportInput<'_>, component: &Component) -> Option<HookReport> {
+    let hook = component.hook.clone()?;
+    Some(HookReport { hook, last: input.history.hooks().get(&component.name).cloned() })
 }
 
 /// All homes of a component have the same.

@@ -11,6 +11,7 @@ use super::chosen::Chosen;
 use super::early::Early;
 use super::gate::{self, ExecGate};
 use super::history::{History, lost};
+use super::hooks;
 use super::instance::{Instance, replace};
 use super::leaks::LeakFile;
 use super::learning::Learning;
@@ -436,6 +437,7 @@ impl Daemon {
 
     fn report(&self) -> Report {
         let mut beside = self.gate.findings();
+        beside.extend(hooks::findings(&self.policy));
         beside.extend(self.outdated.then(asked::outdated));
         beside.extend_from_slice(self.timetable.findings());
         let recent = |at: &Tick| clock::now().since(*at) < TOLD_FOR;
@@ -450,10 +452,8 @@ impl Daemon {
             instead_of: self.chosen.instead_of(),
             pid: std::process::id(),
             started: self.started,
-            escape: self.history.escape(),
-            drift: self.history.drift(),
+            history: &self.history,
             schedules: self.timetable.views(),
-            actions: self.history.lines(),
         })
     }
 

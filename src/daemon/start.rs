@@ -10,10 +10,10 @@ use crate::enforce::{Executor, Journal, JournalError, Ledger};
 use crate::estimate::Ownership;
 use crate::kernel::probe::Roots;
 use crate::kernel::systemd::{BlockingSystemd, Deadlines, SystemdError};
-use crate::kernel::{CgroupFs, Hierarchy, ReadError, devices, host};
-use crate::model::{HostView, KnobKind};
+use crate::kernel::{CgroupFs, Hierarchy, ReadError, devices, hook, host};
+use crate::model::{Hook, HostView, KnobKind};
 use crate::units::{CgroupPath, ComponentName, DeviceId, Span};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use thiserror::Error;
 
@@ -104,6 +104,7 @@ impl Setup {
         let (worker_fs, _) = open_tree()?;
         let mut executor = Executor::new(worker_fs, systemd, journal, host.page);
         executor.keep(kept(&policy));
+        executor.hooks(hooks(&policy));
         Ok(Self { instance, policy, timetable, executor, fs, roots, ownership })
     }
 }
@@ -133,11 +134,13 @@ pub fn capacity<T>(host: &HostView, with: impl FnOnce(&Capacity<'_>) -> T) -> T 
     let resolve = |path: &Path| -> Result<Vec<DeviceId>, String> {
         devices::behind(Path::new("/sys"), path).map_err(|error| error.to_string())
     };
+    let program = |path: &Path| hook::check_program(path);
     let capacity = Capacity {
         online: host.online.clone(),
         memory: host.memory,
         page: host.page,
         resolve_device: &resolve,
+        check_program: &program,
     };
     with(&capacity)
 }
@@ -147,6 +150,12 @@ pub fn capacity<T>(host: &HostView, with: impl FnOnce(&Capacity<'_>) -> T) -> T 
 pub fn kept(policy: &Policy) -> BTreeSet<ComponentName> {
     let keeps = |component: &&Component| component.on_exit == OnLeave::Keep;
     policy.components.values().filter(keeps).map(|component| component.name.clone()).collect()
+}
+
+/// What components want to be called when memory is short.
+pub(super) fn hooks(policy: &Policy) -> BTreeMap<ComponentName, Hook> {
+    let components = policy.components.values();
+    components.filter_map(|one| Some((one.name.clone(), one.hook.clone()?))).collect()
 }
 
 /// The right to change limits and what enforces, for a restore without a configuration.

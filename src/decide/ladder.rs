@@ -3,7 +3,7 @@
 //! **Problem.** `memory.high` cannot take back what cannot be swapped out, and slows its owner down for nothing. Then the kernel's OOM killer
 //! decides, late and by size alone, perhaps for the component that all this is for.
 //!
-//! **Approach.** One rung after the other, the mildest first: limits (see `high`), reclaim, one group that yields stands still, one whose
+//! **Approach.** One rung after the other, the mildest first: limits (see `high`), components are told by their hooks, reclaim, one group that yields stands still, one whose
 //! component allows it is killed. Each has its time, and only where it did not help comes the next; when memory is less short, down again.
 //!
 //! **Terms.** *input*: how much protected components wait, and how much is missing of what should be available. *helped*: the input fell by a
@@ -19,15 +19,20 @@
 //! [`LONGEST`], nor for more than three quarters of the time; at most [`MOST_KILLS`] in [`KILLS_WITHIN`]; nothing is done while memory is
 //! not pressed; a look without the numbers goes no rung up.
 
+mod input;
+mod telling;
+
 use super::victim::{Victim, victims};
 use super::yielding;
 use crate::config::{LastResort, Policy};
 use crate::estimate::Estimator;
 use crate::model::{
-    LadderView, Level, Means, OutcomeOf, Relief, Resource, Rung, Snapshot, Verdict,
+    Knob, LadderView, Level, Means, Outcome, OutcomeOf, Relief, Resource, Rung, Snapshot, Verdict,
 };
-use crate::units::{Bytes, CgroupPath, Ppm, Span, Tick};
+use crate::units::{Bytes, CgroupPath, Span, Tick};
+use input::{Input, WAITS_MUCH, is_nothing_left};
 use std::collections::{BTreeMap, BTreeSet};
+use telling::Telling;
 
 /// What a rung has to help.
 const DWELL: Span = Span::secs(10);
@@ -45,16 +50,6 @@ const KILLS_WITHIN: Span = Span::secs(300);
 const UNANSWERED: Span = Span::secs(10);
 /// An emergency of this age, and nothing helped: somebody has to go.
 const DIRE_AFTER: Span = Span::secs(10);
-/// Whoever waits for less of the time does not wait: below the first level critical ends, at the second it begins.
-const WAITS: Ppm = Ppm::percent(5);
-const WAITS_MUCH: Ppm = Ppm::percent(10);
-/// With so much of memory available, or of swap free, level warning ends. What is missing of it is the shortage.
-const ENOUGH_PERCENT: u64 = 13;
-const ENOUGH_SWAP_PERCENT: u64 = 35;
-/// A shortage above which level critical does not end: 8 of 13 % available.
-const STRAINED: Ppm = Ppm::percent(38);
-/// A fortieth of memory and a twentieth of swap is nothing.
-const NOTHING_LEFT: (u64, u64) = (40, 20);
 /// What is reclaimed at once in one group, and in a second in all.
 const SLICE: Bytes = Bytes::mebi(32);
 const RECLAIMED_A_SECOND: Bytes = Bytes::mebi(256);
@@ -74,6 +69,9 @@ pub(super) struct Ladder {
     /// Until when.
     resting: BTreeMap<CgroupPath, Tick>,
     spent: BTreeSet<CgroupPath>,
+    /// Who could not be made to stand still, and why.
+    refused: BTreeMap<CgroupPath, String>,
+    telling: Telling,
     /// When, within the last [`KILLS_WITHIN`].
     kills: Vec<Tick>,
     /// A kill that was decided and not done yet, and when it was decided.
@@ -125,46 +123,6 @@ impl Look<'_> {
     }
 }
 
-/// How short memory is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Input {
-    waits: Ppm,
-    shortage: Ppm,
-}
-
-impl Input {
-    /// None when it is not known how much is available.
-    fn of(look: &Look<'_>) -> Option<Self> {
-        let (host, load) = (&look.seen.host, &look.seen.load);
-        let missing = |free: Bytes, all: Bytes, percent: u64| {
-            let enough = all.scaled(percent, 100);
-            Ppm::of(enough.minus(free).0, enough.0).unwrap_or_default()
-        };
-        let memory = missing(load.memory_available?, host.memory, ENOUGH_PERCENT);
-        let swap = load.swap_free.map(|free| missing(free, host.swap, ENOUGH_SWAP_PERCENT));
-        let waits = look.policy.protected().filter_map(|component| {
-            let need = look.estimator.component(&component.name)?;
-            need.waits.memory.map(|wait| wait.p10)
-        });
-        let waits = waits.max().unwrap_or_default();
-        Some(Self { waits, shortage: memory.max(swap.unwrap_or_default()) })
-    }
-
-    /// Whether it is less by a fifth than `before`.
-    fn is_better(self, before: Self) -> bool {
-        let fell = |before: Ppm, now: Ppm| u64::from(now.get()) * 5 <= u64::from(before.get()) * 4;
-        if before.waits >= WAITS {
-            fell(before.waits, self.waits)
-        } else {
-            fell(before.shortage, self.shortage)
-        }
-    }
-
-    fn is_strained(self) -> bool {
-        self.waits >= WAITS || self.shortage >= STRAINED
-    }
-}
-
 impl Ladder {
     /// Takes in one look. Whether anything that is wanted changed. Does nothing while memory is not short.
     pub(super) fn update(&mut self, look: &Look<'_>) -> bool {
@@ -189,23 +147,30 @@ impl Ladder {
     /// Takes in what came of a kill and of reclaim. To be called with every look that has outcomes.
     pub(super) fn hear(&mut self, seen: &Snapshot) {
         for outcome in &seen.outcomes {
-            let OutcomeOf::Relief { means } = &outcome.of else { continue };
-            match means {
-                Means::Kill { .. } => self.order = None,
-                Means::Reclaim { .. } => {
-                    let dry = match &outcome.verdict {
-                        Verdict::Refused { errno, .. } => Some(*errno),
-                        Verdict::Applied | Verdict::Clipped { .. } | Verdict::Gone => None,
-                    };
-                    if let Some(errno) = dry {
-                        // Partly done is no defect; any other answer is not worth asking again soon.
-                        let times = if errno == EAGAIN { 1 } else { 20 };
-                        let until = outcome.at.plus(Span(DRY_FOR.0 * times));
-                        self.dry.insert(outcome.path.clone(), until);
-                    }
+            match (&outcome.of, &outcome.verdict) {
+                (OutcomeOf::Relief { means: Means::Kill { .. } }, _) => self.order = None,
+                (OutcomeOf::Relief { means: Means::Tell { .. } }, _) => self.telling.hear(outcome),
+                (
+                    OutcomeOf::Relief { means: Means::Reclaim { .. } },
+                    Verdict::Refused { errno, .. },
+                ) => self.is_dry(outcome, *errno),
+                (
+                    OutcomeOf::Knob { asked: Knob::CgroupFreeze(true), .. },
+                    Verdict::Refused { advice, .. },
+                ) => {
+                    self.frozen.remove(&outcome.path);
+                    self.refused.insert(outcome.path.clone(), advice.clone());
                 }
+                _ => {}
             }
         }
+    }
+
+    /// Partly done is no defect; any other answer is not worth asking again soon.
+    fn is_dry(&mut self, outcome: &Outcome, errno: i32) {
+        let times = if errno == EAGAIN { 1 } else { 20 };
+        let until = outcome.at.plus(Span(DRY_FOR.0 * times));
+        self.dry.insert(outcome.path.clone(), until);
     }
 
     /// Whether a home is made to stand still; none where that is not the ladder's business.
@@ -216,7 +181,8 @@ impl Ladder {
 
     /// What is to be done once.
     pub(super) fn reliefs(&self) -> impl Iterator<Item = &Relief> {
-        self.order.iter().map(|(kill, _)| kill).chain(&self.reclaims)
+        let kill = self.order.iter().map(|(kill, _)| kill);
+        kill.chain(self.telling.orders()).chain(&self.reclaims)
     }
 
     /// Where it stands; none while memory is not short.
@@ -235,7 +201,8 @@ impl Ladder {
         self.order.take_if(|(_, at)| calm || now.since(*at) >= UNANSWERED);
         let had_reclaims = !self.reclaims.is_empty();
         self.reclaims.clear();
-        had_reclaims || before != (self.resting.len(), self.order.is_some())
+        let told = self.telling.forget(look);
+        had_reclaims || told || before != (self.resting.len(), self.order.is_some())
     }
 
     /// Lets those run again whose time is over or is of no use, who may not be held any more, and all when it is not critical. Whether any.
@@ -281,13 +248,17 @@ impl Ladder {
         }
         let below = match stood.rung {
             Rung::Limits => None,
-            Rung::Reclaim => Some(Rung::Limits),
+            Rung::Tell | Rung::Reclaim => Some(Rung::Limits),
             Rung::Freeze => Some(Rung::Reclaim),
             Rung::Kill => Some(Rung::Freeze),
         };
         match below {
             Some(rung) => *stood = Stood { rung, since: self.at, ..*stood },
-            None => (self.stood, self.view, self.spent) = (None, None, BTreeSet::new()),
+            None => {
+                (self.stood, self.view) = (None, None);
+                self.spent.clear();
+                self.refused.clear();
+            }
         }
         true
     }
@@ -346,6 +317,9 @@ impl Ladder {
     fn act(&mut self, look: &Look<'_>, (input, span): (Input, Span)) -> bool {
         let Some(stood) = self.stood.filter(|stood| stood.rung != Rung::Kill) else { return false };
         let mut changed = false;
+        if stood.rung >= Rung::Tell {
+            changed |= self.telling.tell(look, input.waits);
+        }
         if stood.rung >= Rung::Reclaim {
             self.reclaims = self.reclaimable(look, span);
             changed |= !self.reclaims.is_empty();
@@ -362,6 +336,9 @@ impl Ladder {
     /// The next rung that can be gone to now, and whom it hits.
     fn next<'a>(&self, look: &Look<'a>, input: Input) -> Option<(Rung, Option<Victim<'a>>)> {
         let rung = self.stood?.rung;
+        if rung < Rung::Tell && self.telling.is_due(look) {
+            return Some((Rung::Tell, None));
+        }
         if rung < Rung::Reclaim && !self.reclaimable(look, Span::secs(1)).is_empty() {
             return Some((Rung::Reclaim, None));
         }
@@ -373,14 +350,24 @@ impl Ladder {
         self.killable(look, input).ok().map(|victim| (Rung::Kill, Some(victim)))
     }
 
-    /// Who would stand still next.
+    /// Who would stand still next; nobody while whoever it would be was just told and may help by itself.
     fn freezable<'a>(&self, look: &Look<'a>, input: Input) -> Option<Victim<'a>> {
+        let has_time = |victim: &Victim<'_>| {
+            let dwell = dwell(Rung::Tell, look.level());
+            self.telling.has_time(look, &victim.component.name, dwell)
+        };
+        self.stillest(look, input).filter(|victim| !has_time(victim))
+    }
+
+    fn stillest<'a>(&self, look: &Look<'a>, input: Input) -> Option<Victim<'a>> {
         if look.level() < Level::Critical || !input.is_strained() {
             return None;
         }
         let can = |victim: &Victim<'_>| {
             let path = victim.home.path();
-            let busy = self.resting.contains_key(path) || self.spent.contains(path);
+            let busy = self.resting.contains_key(path)
+                || self.spent.contains(path)
+                || self.refused.contains_key(path);
             !busy && victim.runs()
         };
         victims(look.policy, look.estimator, look.seen, LastResort::Freeze).into_iter().find(can)
@@ -406,7 +393,7 @@ impl Ladder {
             return Err("nobody protected waits much, and there is memory left");
         }
         if self.stood.is_some_and(|stood| stood.rung < Rung::Freeze)
-            && self.freezable(look, input).is_some()
+            && self.stillest(look, input).is_some()
         {
             return Err("somebody is to stand still before");
         }
@@ -464,6 +451,7 @@ impl Ladder {
             next: next.map(|(rung, victim)| {
                 (rung, stood.since.plus(wait).max(self.at), victim.map(|victim| victim.hit()))
             }),
+            left: self.refused.iter().map(|(path, why)| (path.clone(), why.clone())).collect(),
             holds,
         })
     }
@@ -484,16 +472,6 @@ impl Ladder {
 /// How long a rung has to help.
 fn dwell(rung: Rung, level: Level) -> Span {
     if level == Level::Emergency && rung < Rung::Freeze { SHORT_DWELL } else { DWELL }
-}
-
-fn is_nothing_left(seen: &Snapshot) -> bool {
-    let (memory, swap) = NOTHING_LEFT;
-    let little = |free: Option<Bytes>, all: Bytes, part: u64| {
-        free.is_some_and(|free| free <= all.scaled(1, part))
-    };
-    let no_swap = seen.host.swap == Bytes::ZERO;
-    little(seen.load.memory_available, seen.host.memory, memory)
-        && (no_swap || little(seen.load.swap_free, seen.host.swap, swap))
 }
 
 #[cfg(test)]

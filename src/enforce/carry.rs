@@ -11,6 +11,7 @@
 
 use super::cpus;
 use super::failsafe::{Cap, Caps};
+use super::hooks::Hooks;
 use super::journal::Journal;
 use super::ledger::{Entry, Moved};
 use super::lifecycle;
@@ -19,11 +20,11 @@ use crate::kernel::systemd::{BlockingSystemd, ScopeSpec, SystemdError, knows_idl
 use crate::kernel::write::{self, MoveError};
 use crate::kernel::{CgroupFs, Group, WriteError, clock};
 use crate::model::{
-    Action, Change, Home, HomeKind, Knob, KnobKind, Outcome, OutcomeOf, Plan, Reading, Stray,
+    Action, Change, Home, HomeKind, Hook, Knob, KnobKind, Outcome, OutcomeOf, Plan, Reading, Stray,
     Verdict,
 };
 use crate::units::{Bytes, CgroupPath, CgroupRef, ComponentName, Span, Tick, Weight};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +46,7 @@ pub struct Executor {
     pub(super) root: PathBuf,
     pub(super) keep: BTreeSet<ComponentName>,
     pub(super) caps: Arc<Caps>,
+    pub(super) hooks: Hooks,
 }
 
 impl Executor {
@@ -57,12 +59,18 @@ impl Executor {
         page: Bytes,
     ) -> Self {
         let (root, keep, caps) = (PathBuf::from("/"), BTreeSet::new(), Arc::new(Caps::new()));
-        Self { fs, proc: ProcFs::default(), systemd, journal, page, root, keep, caps }
+        let (proc, hooks) = (ProcFs::default(), Hooks::default());
+        Self { fs, proc, systemd, journal, page, root, keep, caps, hooks }
     }
 
     /// The components whose limits stay when provost leaves, from the configuration.
     pub fn keep(&mut self, components: BTreeSet<ComponentName>) {
         self.keep = components;
+    }
+
+    /// What components want to be called when memory is short, from the configuration.
+    pub fn hooks(&mut self, hooks: BTreeMap<ComponentName, Hook>) {
+        self.hooks.known = hooks;
     }
 
     /// Puts moves into the journal that are done already. Should the disk not take them, the next plan's sync tries again.
@@ -112,8 +120,14 @@ impl Executor {
         self.fs.group(&at.path).ok().filter(|group| group.id() == at.id)
     }
 
-    fn write(&self, at: &CgroupRef, change: &Change, tell: &mut dyn FnMut(Outcome)) {
+    fn write(&mut self, at: &CgroupRef, change: &Change, tell: &mut dyn FnMut(Outcome)) {
         let started = clock::now();
+        if change.new == Knob::CgroupFreeze(true)
+            && let Some(verdict) = self.may_not_stand_still(&at.path)
+        {
+            tell(self.knob_outcome(at, change, verdict, started));
+            return;
+        }
         let kind = change.new.kind();
         let covers = change.reason.is_passing()
             && change.new.as_kernel_keeps(self.page)
@@ -278,6 +292,7 @@ impl Executor {
             description: format!("Loose processes of {component}, kept by provost"),
             pids: alive.iter().filter_map(|stray| u32::try_from(stray.process.pid).ok()).collect(),
             knobs: changes.iter().map(|change| change.new.clone()).collect(),
+            lives_for: None,
         };
         let made = self.systemd().and_then(|systemd| systemd.start_scope(&spec));
         let verdict = match &made {

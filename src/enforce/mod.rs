@@ -12,6 +12,7 @@ mod carry;
 mod cpus;
 mod due;
 mod failsafe;
+mod hooks;
 mod journal;
 mod ledger;
 mod lifecycle;
@@ -20,6 +21,7 @@ mod relieve;
 mod remember;
 mod undo;
 mod unrecorded;
+mod watchdog;
 mod worker;
 
 pub use carry::Executor;

@@ -8,9 +8,9 @@ use super::failsafe::Failsafe;
 use super::journal::JournalError;
 use super::ledger::Moved;
 use super::undo::Returned;
-use crate::model::{Outcome, Plan};
+use crate::model::{Hook, Outcome, Plan};
 use crate::units::{ComponentName, Span};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -28,6 +28,8 @@ pub enum Order {
     Moved(Vec<Moved>),
     /// Components whose limits stay when provost leaves.
     Keep(BTreeSet<ComponentName>),
+    /// What components want to be called when memory is short.
+    Hooks(BTreeMap<ComponentName, Hook>),
     /// Give everything back.
     GiveBack,
     /// Give back what is passing.
@@ -67,6 +69,8 @@ impl Worker {
     ) -> std::io::Result<Self> {
         let (orders, received) = channel::<Order>();
         let (tell, results) = channel::<Result>();
+        executor.hooks.tell = Some(tell.clone());
+        executor.end_hooks();
         executor.hand_over_adopted();
         let failsafe = Failsafe::start(Arc::clone(&executor.caps), {
             let (tell, wake) = (tell.clone(), wake.clone());
@@ -96,8 +100,15 @@ impl Worker {
                     }
                     Order::Moved(moved) => executor.moved(moved),
                     Order::Keep(components) => executor.keep(components),
-                    Order::GiveBack => send(Result::GivenBack(executor.give_back(false))),
-                    Order::LiftPassing => send(Result::GivenBack(executor.lift_passing())),
+                    Order::Hooks(hooks) => executor.hooks(hooks),
+                    Order::GiveBack => {
+                        executor.end_hooks();
+                        send(Result::GivenBack(executor.give_back(false)));
+                    }
+                    Order::LiftPassing => {
+                        executor.end_hooks();
+                        send(Result::GivenBack(executor.lift_passing()));
+                    }
                 }
             }
         };

@@ -14,6 +14,7 @@ pub fn config(data: &[u8]) {
         memory: Bytes::mebi(8192),
         page: Bytes(4096),
         resolve_device: &|_| Ok(vec![DeviceId { major: 8, minor: 0 }]),
+        check_program: &|_| Ok(()),
     };
     match load(&Sources::text("fuzz.toml", &text), &host) {
         Ok(loaded) => {

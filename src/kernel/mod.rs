@@ -15,6 +15,7 @@ pub mod gate;
 pub mod gate_keeper;
 pub mod group;
 pub mod heap;
+pub mod hook;
 pub mod host;
 pub mod load;
 pub mod parse;

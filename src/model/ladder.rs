@@ -1,6 +1,7 @@
 //! The rungs beyond limits: what is done when memory stays short, to whom, and what comes next.
 
-use crate::units::{Bytes, CgroupPath, CgroupRef, ComponentName, Tick};
+use super::Level;
+use crate::units::{Bytes, CgroupPath, CgroupRef, ComponentName, Ppm, Tick};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -10,6 +11,8 @@ use std::fmt;
 pub enum Rung {
     /// `memory.high` of what yields.
     Limits,
+    /// Components that have a hook are told, so that they can let go of memory themselves.
+    Tell,
     /// Memory that yields is reclaimed, without anybody being slowed down.
     Reclaim,
     /// One group that yields stands still for a while.
@@ -24,6 +27,7 @@ impl Rung {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Limits => "limits",
+            Self::Tell => "tell",
             Self::Reclaim => "reclaim",
             Self::Freeze => "freeze",
             Self::Kill => "kill",
@@ -41,6 +45,13 @@ impl fmt::Display for Rung {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "means")]
 pub enum Means {
+    /// The component's hook is started.
+    Tell {
+        /// Memory's level then.
+        level: Level,
+        /// How much of the last ten seconds protected components waited for memory.
+        waits: Ppm,
+    },
     /// `memory.reclaim`, since Linux 5.19.
     Reclaim {
         /// How much is asked for.
@@ -58,6 +69,7 @@ pub enum Means {
 impl fmt::Display for Means {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Tell { level, .. } => write!(f, "tell it by its hook (level {level})"),
             Self::Reclaim { bytes } => write!(f, "reclaim {bytes}"),
             Self::Kill { tasks, held } => {
                 write!(f, "kill {}", Radius { tasks: *tasks, held: *held })
@@ -122,6 +134,9 @@ pub struct LadderView {
     pub frozen: Vec<(CgroupPath, Tick)>,
     /// The next rung, the earliest time for it, and whom it would hit; none where nothing is left to do.
     pub next: Option<(Rung, Tick, Option<Hit>)>,
+    /// Who could not be made to stand still, and why, as a clause.
+    #[serde(default)]
+    pub left: Vec<(CgroupPath, String)>,
     /// Why no more is done now, as a clause.
     pub holds: String,
 }

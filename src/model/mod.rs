@@ -8,6 +8,7 @@ mod component;
 mod decision;
 mod filesystem;
 mod finding;
+mod hook;
 mod knob;
 mod ladder;
 mod leak;
@@ -24,6 +25,7 @@ pub use component::{CpuClass, Home, HomeKind, Priority};
 pub use decision::{Decision, Held, Placement, Reason, Target};
 pub use filesystem::{FileSystem, FileSystemView, Room};
 pub use finding::{Finding, FindingKind, Severity};
+pub use hook::Hook;
 pub use knob::{Controller, IoMax, Knob, KnobKind, KnobParseError, Partition, Validity};
 pub use ladder::{Hit, LadderView, Means, Radius, Relief, Rung};
 pub use leak::{
@@ -38,8 +40,8 @@ pub use pressure::{
 };
 pub use record::CycleRecord;
 pub use report::{
-    ActionLine, ComponentReport, Drift, EscapeTimes, Escaped, HomeReport, HostReport, KnobReport,
-    Report, ScheduleView,
+    ActionLine, ComponentReport, Drift, EscapeTimes, Escaped, HomeReport, HookReport, HostReport,
+    KnobReport, Report, ScheduleView,
 };
 pub use snapshot::{
     Disk, GroupView, HostLoad, HostView, IoCount, IoWeightBackend, MemoryEvents, MemoryStat, Psi,

@@ -61,6 +61,11 @@ pub enum OutcomeOf {
         /// What.
         means: Means,
     },
+    /// A component's hook ended, or could not be started.
+    Hook {
+        /// The beginning of what it wrote, one line after the other without control characters.
+        said: String,
+    },
 }
 
 /// What came of one action's part.

@@ -1,7 +1,7 @@
 //! The status report: one document behind `provost status`, `provost explain` and the metrics.
 
 use super::{
-    CpuClass, Disk, Estimate, Finding, HomeKind, Knob, KnobKind, LadderView, Priority, Usage,
+    CpuClass, Disk, Estimate, Finding, HomeKind, Hook, Knob, KnobKind, LadderView, Priority, Usage,
 };
 use crate::units::{Bytes, CgroupPath, ComponentName, CpuSet, Limit, Millicpu, ProcId, Span, Tick};
 use serde::{Deserialize, Serialize};
@@ -112,8 +112,20 @@ pub struct ComponentReport {
     /// What may be done to it when memory stays short whatever the limits: `none`, `freeze` or `kill`.
     #[serde(default)]
     pub last_resort: String,
+    /// The hook that is called when memory is short, where it has one.
+    #[serde(default)]
+    pub hook: Option<HookReport>,
     /// Loose processes that are not in place yet.
     pub loose: Vec<String>,
+}
+
+/// A component's hook, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookReport {
+    /// What is called, when and with whose rights.
+    pub hook: Hook,
+    /// How the last call ended, or that it runs.
+    pub last: Option<ActionLine>,
 }
 
 /// One cgroup of a component.

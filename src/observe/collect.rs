@@ -243,7 +243,7 @@ impl Collector {
             match outcome.of {
                 OutcomeOf::Process { process, .. } => changed |= self.processes.moved(process),
                 OutcomeOf::Group => changed = true,
-                OutcomeOf::Knob { .. } | OutcomeOf::Relief { .. } => {}
+                OutcomeOf::Knob { .. } | OutcomeOf::Relief { .. } | OutcomeOf::Hook { .. } => {}
             }
         }
         changed

@@ -201,14 +201,19 @@ impl Linter<'_> {
     fn relieving(&mut self, action: &Action) {
         let Action::Relieve { relief } = action else { return };
         let path = &relief.at.path;
-        let component = self.policy.components.get(&relief.component).filter(|one| one.yields);
+        let component = self.policy.components.get(&relief.component);
         let is_home = |home: &Home| home.at == relief.at;
         let homes = self.seen.homes.get(&relief.component);
         let lives = homes.is_some_and(|homes| homes.iter().any(is_home));
-        let allowed = component.filter(|_| lives).is_some_and(|component| match relief.means {
-            Means::Reclaim { .. } => true,
-            Means::Kill { .. } => component.last_resort == LastResort::Kill,
-        });
+        let Some(component) = component.filter(|_| lives) else {
+            return self.broken("L11", path, &format!("to {} is not allowed there", relief.means));
+        };
+        let allowed = match relief.means {
+            Means::Tell { .. } if component.hook.is_some() => return, // nothing is done to the group
+            Means::Tell { .. } => false,
+            Means::Reclaim { .. } => component.yields,
+            Means::Kill { .. } => component.yields && component.last_resort == LastResort::Kill,
+        };
         let protected = self.seen.groups.get(path).is_none_or(|group| group.holds_protected);
         if !allowed || protected || self.other_home(path, Some(&relief.component)).is_some() {
             self.broken("L11", path, &format!("to {} is not allowed there", relief.means));

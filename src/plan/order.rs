@@ -68,10 +68,11 @@ fn action(seen: &Snapshot, placement: &Placement) -> Option<Action> {
     }
 }
 
-/// What is done once for memory that is short: killing before all else, reclaim after what gives more.
+/// What is done once for memory that is short: telling and killing before all else, reclaim after what gives more.
 pub(super) fn reliefs(decision: &Decision) -> (Vec<Action>, Vec<Action>) {
-    let kills = |relief: &&Relief| matches!(relief.means, Means::Kill { .. });
-    let (first, last): (Vec<&Relief>, Vec<&Relief>) = decision.reliefs.iter().partition(kills);
+    let at_once =
+        |relief: &&Relief| matches!(relief.means, Means::Tell { .. } | Means::Kill { .. });
+    let (first, last): (Vec<&Relief>, Vec<&Relief>) = decision.reliefs.iter().partition(at_once);
     let actions = |reliefs: Vec<&Relief>| {
         reliefs.into_iter().map(|relief| Action::Relieve { relief: relief.clone() }).collect()
     };

@@ -286,6 +286,8 @@ impl Plant {
             |number: &usize| self.groups.get(*number).is_some_and(|group| group.id == relief.at.id);
         let verdict = match (number.filter(is_there), relief.means) {
             (None, _) => Verdict::Gone,
+            // What a hook would do is not known here.
+            (Some(_), Means::Tell { .. }) => Verdict::Applied,
             (Some(number), Means::Reclaim { bytes }) => {
                 let wanted = (Pool::Group(number), bytes.0);
                 if reclaim(&self.tree, &mut self.groups, &mut self.memory, wanted) < bytes.0 {

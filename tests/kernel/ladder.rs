@@ -66,15 +66,15 @@ fn reclaim_says_when_there_is_nothing_more() {
 }
 
 /// Somebody protected, a neighbour, and a hog that takes what cannot be swapped out.
-struct Stage {
-    world: World,
+pub(crate) struct Stage {
+    pub(crate) world: World,
     web: Group,
     neighbour: Group,
-    hog: Group,
+    pub(crate) hog: Group,
 }
 
 impl Stage {
-    fn new(name: &str) -> Option<Self> {
+    pub(crate) fn new(name: &str) -> Option<Self> {
         let world = World::new(name, &[Controller::Memory, Controller::Cpu])?;
         let (web, neighbour, hog) =
             (world.group("web"), world.group("neighbour"), world.group("hog"));
@@ -93,7 +93,7 @@ impl Stage {
         self.world.dir.join("ballast")
     }
 
-    fn components(&self, last_resort: &str) -> String {
+    pub(crate) fn components(&self, last_resort: &str) -> String {
         let component = |name: &str, keys: &str, group: &Group| {
             let path = &group.at().path;
             format!("[component.{name}]\n{keys}\nmatch = {{ cgroup = \"/{path}\" }}\n")
@@ -114,11 +114,21 @@ impl Stage {
         self.world.sh(&self.hog, &script);
     }
 
+    /// The hog takes so much that it is critical and nobody has to be killed.
+    pub(crate) fn takes_nearly_all(&mut self) {
+        self.start();
+        eventually("it is taken", || self.held() >= TAKEN);
+        let spare = meminfo("MemTotal") / 25;
+        let more = available().saturating_sub(spare);
+        self.world.sh(&self.hog, &format!("exec dd if=/dev/zero of=/dev/null bs={more}M"));
+        eventually("memory is short", || available() <= spare + 8);
+    }
+
     fn held(&self) -> u64 {
         keyed(&self.world.file(&self.hog, "memory.stat"), "anon") >> 20
     }
 
-    fn stands(&self) -> bool {
+    pub(crate) fn stands(&self) -> bool {
         text(&self.world.file(&self.hog, "cgroup.freeze")) == "1"
     }
 }
@@ -146,14 +156,8 @@ fn available() -> u64 {
 #[test]
 fn a_hog_stands_still_and_is_let_run_whatever_happens() {
     let Some(mut stage) = Stage::new("still") else { return };
-    // Short by so much that it is critical and nobody has to be killed.
+    stage.takes_nearly_all();
     let total = meminfo("MemTotal");
-    stage.start();
-    eventually("it is taken", || stage.held() >= TAKEN);
-    let spare = total / 25;
-    let more = available().saturating_sub(spare);
-    stage.world.sh(&stage.hog, &format!("exec dd if=/dev/zero of=/dev/null bs={more}M"));
-    eventually("memory is short", || available() <= spare + 8);
     std::thread::sleep(Duration::from_secs(3));
     println!(
         "FIGURE ladder: without provost the hog holds {} MiB, {} of {total} available",
@@ -234,5 +238,71 @@ fn a_started_program_is_told_where_its_pressure_is() {
     let group = lines.next().unwrap().trim_start_matches("0::");
     assert!(watch.ends_with(&format!("{group}/memory.pressure")), "{said:?}");
     assert_eq!(written, "c29tZSAyMDAwMDAgMjAwMDAwMAA=");
+    agent.say(&["restore"]);
+}
+
+/// Set where this very test runs as the program that `provost run` started: the folder in which it says how far it is.
+const WATCHER: &str = "PROVOST_TEST_WATCHER";
+const PRESSED: &str = "ladder::a_started_program_is_woken_when_its_component_is_squeezed";
+
+/// Six bits a letter, as RFC 4648 has it.
+fn base64(text: &str) -> Vec<u8> {
+    const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let bits = text.trim_end_matches('=').chars().map(|c| LETTERS.find(c).unwrap());
+    let (mut bytes, mut held, mut count) = (Vec::new(), 0_usize, 0);
+    for six in bits {
+        (held, count) = ((held << 6 | six) & 0xffff, count + 6);
+        if count >= 8 {
+            count -= 8;
+            bytes.push(u8::try_from(held >> count & 0xff).unwrap());
+        }
+    }
+    bytes
+}
+
+/// What a program does that follows systemd.io/MEMORY_PRESSURE.
+fn watch_own_pressure(folder: &std::path::Path) {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use std::os::fd::AsFd as _;
+    let watched = std::env::var("MEMORY_PRESSURE_WATCH").unwrap();
+    let trigger = base64(&std::env::var("MEMORY_PRESSURE_WRITE").unwrap());
+    let mut file = std::fs::File::options().read(true).write(true).open(watched).unwrap();
+    assert_eq!(std::io::Write::write(&mut file, &trigger).unwrap(), trigger.len());
+    let poll_for = |millis: u16| {
+        let mut ready = [PollFd::new(file.as_fd(), PollFlags::POLLPRI)];
+        poll(&mut ready, PollTimeout::from(millis)).unwrap();
+        ready[0].revents().unwrap()
+    };
+    assert!(poll_for(3000).is_empty(), "woken while nobody waits");
+    std::fs::write(folder.join("calm"), "").unwrap();
+    assert_eq!(poll_for(60_000), PollFlags::POLLPRI);
+    std::fs::write(folder.join("woken"), "").unwrap();
+}
+
+#[test]
+fn a_started_program_is_woken_when_its_component_is_squeezed() {
+    if let Some(folder) = std::env::var_os(WATCHER) {
+        return watch_own_pressure(&PathBuf::from(folder));
+    }
+    let Some(mut world) = World::new("woken", &[Controller::Memory]) else { return };
+    let component = "[component.task]\nmatch = { exe = \"/usr/bin/none\" }\n\
+                     memory = { high = \"32M\" }\n";
+    let agent = Agent::new(&world, "enforce", component);
+    let program = std::env::current_exe().unwrap();
+    let program = program.to_str().unwrap();
+    let mut command = agent.command(&["run", "task", "--", program, "--exact", PRESSED]);
+    command.env(WATCHER, &world.dir);
+    let watcher = world.start(command);
+    eventually("it watches, and nobody waits", || world.dir.join("calm").exists());
+    assert!(!world.dir.join("woken").exists());
+    // More than memory.high, in the component itself: whoever takes it waits.
+    let began = Instant::now();
+    let hog = ["run", "task", "--", "dd", "if=/dev/zero", "of=/dev/null", "bs=96M"];
+    let hog = world.start(agent.command(&hog));
+    eventually("it is woken", || world.dir.join("woken").exists());
+    println!("FIGURE pressure watch: woken after {:?}", began.elapsed());
+    assert_eq!(world.wait(watcher), 0);
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(hog), Signal::SIGKILL).unwrap();
+    world.wait(hog);
     agent.say(&["restore"]);
 }

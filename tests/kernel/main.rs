@@ -21,6 +21,7 @@ mod daemon;
 mod faults;
 mod forking;
 mod gate;
+mod hooks;
 mod knobs;
 mod ladder;
 mod leaking;

@@ -17,6 +17,7 @@ mod classes;
 mod common;
 mod drift;
 mod gate;
+mod hooks;
 mod leave;
 mod loose;
 mod shipped;

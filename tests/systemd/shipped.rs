@@ -22,16 +22,16 @@ fn script(name: &str) -> String {
 }
 
 /// An installation, removed with everything when the test is over.
-struct Installed;
+pub(crate) struct Installed;
 
 impl Installed {
-    fn new(config: &str) -> Self {
+    pub(crate) fn new(config: &str) -> Self {
         run("bash", &[&script("install"), "--binary", &binary()]).ok();
         std::fs::write(CONFIG, config).unwrap();
         Self
     }
 
-    fn start(&self) {
+    pub(crate) fn start(&self) {
         let started = systemctl(&["start", "provost"]);
         assert_eq!(started.code, 0, "{started:?}\n{}", journal());
     }
@@ -50,11 +50,11 @@ impl Drop for Installed {
     }
 }
 
-fn systemctl(arguments: &[&str]) -> Ran {
+pub(crate) fn systemctl(arguments: &[&str]) -> Ran {
     run("systemctl", arguments)
 }
 
-fn journal() -> String {
+pub(crate) fn journal() -> String {
     run("journalctl", &["-u", "provost", "-b", "--no-pager", "-o", "cat", "-n", "40"]).stdout
 }
 
@@ -62,7 +62,7 @@ fn show(property: &str) -> String {
     systemctl(&["show", "-P", property, "provost.service"]).ok().trim().to_owned()
 }
 
-fn provost(verb: &[&str]) -> Ran {
+pub(crate) fn provost(verb: &[&str]) -> Ran {
     run("/usr/bin/provost", verb)
 }
 

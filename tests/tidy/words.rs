@@ -95,8 +95,8 @@ const BANS: &[Ban] = &[
     ("std::env", &["cli", "daemon", "main"], "settings come from the configuration"),
     (
         "std::process::Command",
-        &["cli/run.rs", "kernel/gate.rs", "kernel/anchor.rs"],
-        "provost starts no programs but what `run` was asked for, and itself as keeper and anchor",
+        &["cli/run.rs", "kernel/gate.rs", "kernel/anchor.rs", "kernel/hook.rs"],
+        "provost starts no programs but what `run` was asked for, itself as keeper and anchor, and hooks",
     ),
     ("std::process::exit", &[], "main returns an exit code"),
     ("Instant", &["kernel"], CLOCK),

@@ -44,6 +44,7 @@ impl Check<'_> {
         component.auto_scale = raw.auto_scale.unwrap_or(component.auto_scale);
         component.yields = self.yields(key, raw, component.priority);
         component.last_resort = self.last_resort(key, raw, &component);
+        component.hook = raw.hook.as_ref().and_then(|raw| self.hook(&key.then("hook"), raw));
         component.strategy = raw.strategy.map(strategy);
         self.heard_strategy(key, &component);
         component.rules = self.rules(key, raw);

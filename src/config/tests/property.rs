@@ -25,10 +25,10 @@ fn key() -> impl Strategy<Value = String> {
         4 => prop::sample::select(vec![
             "mode", "strategy", "division", "interval", "on-stop", "override-for", "backend", "protect", "reserve",
             "component", "web", "db", "priority", "share", "match", "catch", "cpu", "memory", "io", "pids",
-            "on-exit", "auto-scale", "yields", "last-resort", "unit", "cgroup", "container", "exe", "cmdline", "user", "group",
+            "on-exit", "auto-scale", "yields", "last-resort", "hook", "command", "timeout", "from", "unit", "cgroup", "container", "exe", "cmdline", "user", "group",
             "pidfile", "parent", "class", "guarantee", "ceiling", "period", "burst", "affinity", "partition", "high", "swap",
             "oom", "hard", "weight", "limits", "device", "read", "write", "read-iops", "write-iops",
-            "thresholds", "writes", "rate", "warning", "critical", "emergency",
+            "thresholds", "schedule", "calendar", "duration", "writes", "rate", "warning", "critical", "emergency",
         ]).prop_map(str::to_owned),
         1 => "[a-z-]{1,8}",
     ]

@@ -1,7 +1,7 @@
 //! What people ask of the running daemon: its status, another configuration, enforcing or not, its end.
 
 use super::super::chosen::CannotChoose;
-use super::super::start::{kept, load_policy};
+use super::super::start::{hooks, kept, load_policy};
 use super::super::timetable::Timetable;
 use super::super::wait::listen_to_executions;
 use super::super::words::account_text;
@@ -144,6 +144,7 @@ impl Daemon {
         self.chosen.lay_over(&mut policy);
         let changes = diff(&self.policy, &policy);
         self.worker.order(Order::Keep(kept(&policy)));
+        self.worker.order(Order::Hooks(hooks(&policy)));
         if self.options.paths.enforce_switch().is_none() {
             self.enforcing = policy.mode == Mode::Enforce;
         }

@@ -1,5 +1,7 @@
 //! The ladder over time: a host whose memory is given look by look, on which everything that is decided is done.
 
+mod telling;
+
 use super::*;
 use crate::config::Component;
 use crate::model::{Knob, MemoryStat, Outcome, Priority, Psi, PsiLine};
@@ -21,6 +23,8 @@ struct Stage {
     /// When each was killed.
     killed: Vec<(Tick, String)>,
     reclaimed: Bytes,
+    /// When each was told, and at which level.
+    told: Vec<(Tick, String, Level)>,
 }
 
 fn path(name: &str) -> CgroupPath {
@@ -42,8 +46,9 @@ impl Stage {
         }
         let policy = policy(components);
         let (estimator, ladder) = (Estimator::default(), Ladder::default());
-        let (killed, reclaimed) = (Vec::new(), Bytes::ZERO);
-        let mut stage = Self { policy, seen, estimator, ladder, answers: true, killed, reclaimed };
+        let (killed, told) = (Vec::new(), Vec::new());
+        let (answers, reclaimed) = (true, Bytes::ZERO);
+        let mut stage = Self { policy, seen, estimator, ladder, answers, killed, reclaimed, told };
         for (name, _) in jobs {
             stage.holds(name, 500, 500);
         }
@@ -87,6 +92,9 @@ impl Stage {
         for relief in answered {
             match relief.means {
                 Means::Kill { .. } => self.killed.push((at, relief.component.to_string())),
+                Means::Tell { level, .. } => {
+                    self.told.push((at, relief.component.to_string(), level))
+                }
                 Means::Reclaim { bytes } => self.reclaimed = self.reclaimed.plus(bytes),
             }
             self.answer(relief, Verdict::Applied);

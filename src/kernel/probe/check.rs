@@ -90,6 +90,7 @@ pub fn checks(probe: &Probe) -> Vec<Check> {
         process::systemd(probe),
         process::bus(probe),
         process::capabilities(probe),
+        process::hooks(probe),
         process::open_files(probe),
         process::competitors(probe),
         process::sched_ext(probe),

@@ -133,6 +133,16 @@ impl BlockingSystemd {
         })
     }
 
+    /// See [`Systemd::watchdog`].
+    ///
+    /// # Errors
+    /// [`SystemdError`].
+    pub fn watchdog(&mut self, unit: &str) -> Result<Option<Span>, SystemdError> {
+        self.ask(&format!("ask for the watchdog of {unit}"), async |systemd| {
+            systemd.watchdog(unit).await
+        })
+    }
+
     /// See [`Systemd::start_scope`].
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use super::error::SystemdError;
 use super::properties::{self, Property};
 use super::proxy::{Auxiliary, ManagerProxy};
 use crate::model::{Knob, KnobKind};
-use crate::units::{CgroupPath, DeviceId};
+use crate::units::{CgroupPath, DeviceId, Span};
 use futures_lite::StreamExt as _;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -47,6 +47,8 @@ pub struct ScopeSpec {
     pub pids: Vec<u32>,
     /// Its first limits.
     pub knobs: Vec<Knob>,
+    /// After so long systemd kills what is left in it, since version 244.
+    pub lives_for: Option<Span>,
 }
 
 impl ScopeSpec {
@@ -58,6 +60,7 @@ impl ScopeSpec {
             ("CollectMode", "inactive-or-failed".into()),
             ("PIDs", self.pids.clone().into()),
         ];
+        all.extend(self.lives_for.map(|span| ("RuntimeMaxUSec", span.0.into())));
         all.extend(properties::properties(&self.knobs));
         all
     }
@@ -145,7 +148,7 @@ impl Systemd {
         let what = format!("read the properties of {unit}");
         let interface = interface_of(&what, unit)?;
         let path = self.call(&what, self.manager.load_unit(unit)).await?;
-        let state = self.property(&what, &path, UNIT_INTERFACE, "LoadState").await?;
+        let state: String = self.property(&what, &path, UNIT_INTERFACE, "LoadState").await?;
         if state == "not-found" {
             return Err(SystemdError::NoSuchUnit {
                 what,
@@ -171,12 +174,24 @@ impl Systemd {
             Err(SystemdError::NoSuchUnit { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let group = match self.property(&what, &path, interface, "ControlGroup").await {
+        let group: String = match self.property(&what, &path, interface, "ControlGroup").await {
             Ok(group) => group,
             Err(SystemdError::NoSuchUnit { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
         Ok((!group.is_empty()).then(|| CgroupPath::new(&group)))
+    }
+
+    /// How long a service may be silent before systemd kills it; `None` where that may be for ever.
+    ///
+    /// # Errors
+    /// [`SystemdError`]; [`SystemdError::NoSuchUnit`] when it is not loaded.
+    pub async fn watchdog(&self, unit: &str) -> Result<Option<Span>, SystemdError> {
+        let what = format!("ask for the watchdog of {unit}");
+        let interface = interface_of(&what, unit)?;
+        let path = self.call(&what, self.manager.get_unit(unit)).await?;
+        let usec: u64 = self.property(&what, &path, interface, "WatchdogUSec").await?;
+        Ok((usec != 0 && usec != u64::MAX).then_some(Span(usec)))
     }
 
     /// Makes a delegated scope of running processes and waits until it runs.
@@ -296,19 +311,22 @@ impl Systemd {
         self.call(what, build).await
     }
 
-    /// One property that is a text.
-    async fn property(
+    /// One property.
+    async fn property<T>(
         &self,
         what: &str,
         path: &OwnedObjectPath,
         interface: &'static str,
         name: &str,
-    ) -> Result<String, SystemdError> {
+    ) -> Result<T, SystemdError>
+    where
+        T: TryFrom<OwnedValue, Error = zbus::zvariant::Error>,
+    {
         let proxy = self.properties_of(what, path).await?;
         let interface = InterfaceName::from_static_str_unchecked(interface);
         let read = async {
             let value = proxy.get(interface, name).await?;
-            Ok(String::try_from(value)?)
+            Ok(T::try_from(value)?)
         };
         self.call(what, read).await
     }

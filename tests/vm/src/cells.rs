@@ -50,6 +50,7 @@ const LONG: &[&str] = &[
     "crowding::",
     "forking::",
     "ladder::a_hog",
+    "hooks::",
     "mixed::",
     "placing::what_was_learnt",
     "queueing::",

@@ -4,6 +4,7 @@
 
 use super::super::{BusSocket, Capability, Probe};
 use super::{Check, list};
+use crate::kernel::hook::has_both;
 use crate::units::Limit;
 
 /// What a thousand components need: three kept files each, and some for everything else.
@@ -83,6 +84,19 @@ pub(super) fn capabilities(probe: &Probe) -> Check {
         "run as root, or under the unit provost.service, whose CapabilityBoundingSet= has all of them",
     )
     .because(detail)
+}
+
+/// Hooks are off unless asked for, so a missing right is told and no defect.
+pub(super) fn hooks(probe: &Probe) -> Check {
+    const ID: &str = "hooks";
+    const DROP_IN: &str = "the drop-in hooks.conf, which gives provost CAP_SETUID and CAP_SETGID";
+    if probe.process.capabilities.is_some_and(has_both) {
+        return Check::ok(ID, "hooks can be started with their users' rights")
+            .because(format!("when started from here; the unit provost.service needs {DROP_IN}"));
+    }
+    Check::ok(ID, "no hooks: provost may not change its user here").because(format!(
+        "a component with a hook needs root, and in the unit provost.service {DROP_IN}"
+    ))
 }
 
 pub(super) fn open_files(probe: &Probe) -> Check {
