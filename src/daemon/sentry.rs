@@ -24,13 +24,13 @@ use std::collections::BTreeMap;
 /// From the onset of waiting to knowing it takes [`IN_A_ROW`] times this at most.
 const POLL_EVERY: Span = Span::millis(50);
 /// Less is the scheduler's everyday business: a time slice lasts some milliseconds.
-const IN_A_ROW: u8 = 3;
+const IN_A_ROW: u8 = 2;
 /// So many polls without waiting and the sentry sleeps.
 const QUIET_POLLS: u32 = 40;
 /// More homes than this are left to the tick.
 const MOST_POSTS: usize = 32;
-/// A protected component that waits a tenth of the time is slowed down by others.
-const WAITS_PERCENT: u64 = 10;
+/// One that waits a fifth of the time is slowed down by others. Who waits less is left to the tick, which sees more than ten milliseconds.
+const WAITS_PERCENT: u64 = 20;
 /// What rings the trigger: so many microseconds of waiting within half a second.
 const RINGS_USEC: u64 = 50_000;
 /// Between polls that are closer, the reading itself would be the noise.

@@ -66,6 +66,8 @@ const WHOLE: &[&str] = &[
     "faults::",
     "forking::",
     "gate::",
+    "hooks::",
+    "leaking::",
     "ladder::a_hog",
     "mixed::",
     "placing::",
