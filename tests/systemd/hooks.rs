@@ -2,6 +2,8 @@
 
 use crate::common::{Unit, run};
 use crate::shipped::{Installed, journal, provost, systemctl};
+use provost::kernel::systemd::{BlockingSystemd, Deadlines, SystemdError};
+use provost::units::Span;
 use std::time::{Duration, Instant};
 
 const DROPIN: &str = "/etc/systemd/system/provost.service.d/hooks.conf";
@@ -92,4 +94,17 @@ fn a_unit_with_a_short_watchdog_runs_on() {
         std::thread::sleep(Duration::from_millis(500));
     }
     assert_eq!(hog.show("ActiveState"), "active", "{}", journal());
+}
+
+#[test]
+fn what_a_unit_says_of_its_watchdog_is_read() {
+    let feeds = ["sh", "-c", "while :; do systemd-notify WATCHDOG=1; sleep 2; done"];
+    let watched = ["WatchdogSec=30", "NotifyAccess=all"];
+    let _watched = Unit::start("test-watched.service", &watched, &feeds);
+    let _plain = Unit::start("test-plain.service", &[], &["sleep", "infinity"]);
+    let mut systemd = BlockingSystemd::new(Deadlines::default()).unwrap();
+    assert_eq!(systemd.watchdog("test-watched.service").unwrap(), Some(Span::secs(30)));
+    assert_eq!(systemd.watchdog("test-plain.service").unwrap(), None);
+    let missing = systemd.watchdog("test-nobody.service");
+    assert!(matches!(missing, Err(SystemdError::NoSuchUnit { .. })), "{missing:?}");
 }
