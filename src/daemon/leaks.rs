@@ -1,22 +1,22 @@
 //! What was seen of growing memory, kept over restarts of the daemon, so that a leak of hours is not forgotten by one. Must not hold the start
 //! up: what cannot be read is set aside and told, and looking begins anew.
 
-use super::instance::{Paths, replace};
+use super::instance::Paths;
+use super::kept::Kept;
 use crate::estimate::Estimator;
 use crate::model::LeakBook;
 use crate::units::{Span, Tick};
-use std::io::ErrorKind;
-use std::path::PathBuf;
 
 /// Not longer than the parts of the windows that take hours: those then go on after a crash.
 const KEEP_EVERY: Span = Span::secs(600);
 /// Ten thousand components need less.
-const LARGEST: u64 = 32 << 20;
+const LONGEST: u64 = 32 << 20;
+const LOSS: &str = "leaks are looked for anew";
 
 /// The file, and when it was written.
 #[derive(Debug)]
 pub(super) struct LeakFile {
-    path: PathBuf,
+    file: Kept,
     boot: String,
     kept_at: Option<Tick>,
 }
@@ -24,44 +24,15 @@ pub(super) struct LeakFile {
 impl LeakFile {
     /// Reads what was kept into the estimator.
     pub(super) fn take_up(paths: &Paths, boot: String, estimator: &mut Estimator) -> Self {
-        let file = Self { path: paths.state.join("leaks.json"), boot, kept_at: None };
-        match file.read() {
-            Ok(None) => {}
-            Ok(Some(book)) => estimator.remember_leaks(&book.components),
-            Err(why) => file.set_aside(&why),
+        let file = Kept::new(paths.state.join("leaks.json"), LONGEST, LOSS);
+        if let Some(mut book) = file.read(read) {
+            if book.boot != boot {
+                // Every component runs anew; no group of this boot is one of those.
+                book.components.values_mut().for_each(|component| component.homes.clear());
+            }
+            estimator.remember_leaks(&book.components);
         }
-        file
-    }
-
-    /// What was kept; none where nothing was.
-    fn read(&self) -> Result<Option<LeakBook>, String> {
-        let size = match std::fs::metadata(&self.path) {
-            Ok(metadata) => metadata.len(),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error.to_string()),
-        };
-        if size > LARGEST {
-            return Err(format!("{size} bytes are more than {LARGEST}"));
-        }
-        let text = std::fs::read_to_string(&self.path).map_err(|error| error.to_string())?;
-        let mut book: LeakBook = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-        if book.version != LeakBook::VERSION {
-            return Err(format!("version {} is not {}", book.version, LeakBook::VERSION));
-        }
-        if book.boot != self.boot {
-            // Every component runs anew; no group of this boot is one of those.
-            book.components.values_mut().for_each(|component| component.homes.clear());
-        }
-        Ok(Some(book))
-    }
-
-    fn set_aside(&self, why: &str) {
-        let aside = self.path.with_extension("json.unreadable");
-        let (file, to) = (self.path.display(), aside.display());
-        tracing::warn!(%why, "{file} cannot be used and is set aside as {to}; leaks are looked for anew");
-        if let Err(error) = std::fs::rename(&self.path, &aside) {
-            tracing::warn!(%error, "{file} cannot be set aside; it is written over");
-        }
+        Self { file, boot, kept_at: None }
     }
 
     /// Keeps what was seen, if that is due.
@@ -76,16 +47,23 @@ impl LeakFile {
     }
 
     /// Keeps what was seen.
-    pub(super) fn keep(&self, estimator: &Estimator) {
+    pub(super) fn keep(&mut self, estimator: &Estimator) {
         let components = estimator.leak_memories();
         let book = LeakBook { version: LeakBook::VERSION, boot: self.boot.clone(), components };
-        let written = serde_json::to_string(&book)
-            .map_err(std::io::Error::other)
-            .and_then(|text| replace(&self.path, &(text + "\n")));
-        if let Err(error) = written {
-            tracing::warn!(%error, "{} could not be written", self.path.display());
-        }
+        self.file.write(serde_json::to_string(&book));
     }
+}
+
+fn read(bytes: &[u8]) -> Result<LeakBook, String> {
+    let book: LeakBook = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    if book.version != LeakBook::VERSION {
+        return Err(format!(
+            "its version is {}, and this provost reads {}",
+            book.version,
+            LeakBook::VERSION
+        ));
+    }
+    Ok(book)
 }
 
 #[cfg(test)]
@@ -141,7 +119,7 @@ mod tests {
     #[test]
     fn what_was_kept_is_taken_up() {
         let scratch = Scratch::new("kept");
-        let (file, empty) = scratch.take_up("this boot");
+        let (mut file, empty) = scratch.take_up("this boot");
         assert_eq!(empty, Estimator::default(), "nothing was kept");
         file.keep(&leaking());
         let (_, taken_up) = scratch.take_up("this boot");
@@ -159,10 +137,10 @@ mod tests {
         let future = r#"{"version":2,"boot":"b","components":{}}"#;
         for text in ["{\"version\":1,", "", "\u{0}", future] {
             std::fs::write(&path, text).unwrap();
-            let (file, estimator) = scratch.take_up("b");
+            let (mut file, estimator) = scratch.take_up("b");
             assert_eq!(estimator, Estimator::default(), "{text}");
             assert!(!path.exists(), "{text}");
-            let aside = scratch.0.state.join("leaks.json.unreadable");
+            let aside = scratch.0.state.join("leaks.broken");
             assert_eq!(std::fs::read_to_string(aside).unwrap(), text);
             file.keep(&leaking());
             assert_eq!(scratch.take_up("b").1, leaking(), "and a new one is begun");

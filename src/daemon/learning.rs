@@ -3,25 +3,24 @@
 //! It is for the boot in which it was written only, so it need not survive a power cut and is not synced: the loop waits for no disk. Where
 //! it cannot be read provost learns anew, as it did before there was such a file.
 
-use super::instance::{Paths, replace};
+use super::instance::Paths;
+use super::kept::Kept;
 use crate::cycle::State;
 use crate::kernel::probe::Roots;
 use crate::kernel::{clock, host};
-use crate::model::{Learnt, LearntError};
+use crate::model::Learnt;
 use crate::units::Tick;
-use std::io::{ErrorKind, Read as _};
-use std::path::PathBuf;
 
-/// A little more than what is ever read, so that a longer file is noticed.
+/// What is ever read.
 const LONGEST: u64 = 5 << 20;
+const LOSS: &str = "for components with affinity \"auto\" an hour of demand is learnt anew";
 
 /// The file, and up to when it tells.
 #[derive(Debug)]
 pub(super) struct Learning {
-    file: PathBuf,
+    file: Kept,
     boot: String,
-    kept: Option<Tick>,
-    fails: bool,
+    until: Option<Tick>,
 }
 
 impl Learning {
@@ -32,90 +31,27 @@ impl Learning {
     }
 
     fn in_boot(paths: &Paths, boot: String, state: &mut State, now: Tick) -> Self {
-        let file = paths.state.join("affinity");
-        let mut learning = Self { file, boot, kept: None, fails: false };
-        match learning.read() {
-            Ok(learnt) => {
-                let is_past = learnt.components.values().all(|demand| demand.until <= now);
-                if learnt.boot == learning.boot && is_past {
-                    state.steering.recall(&learnt);
-                    learning.kept = state.steering.learnt_until();
-                }
-            }
-            Err(Unread::Missing) => {}
-            Err(Unread::Broken(why)) => learning.set_aside(&why),
+        let file = Kept::new(paths.state.join("affinity"), LONGEST, LOSS);
+        let is_past = |learnt: &Learnt| learnt.components.values().all(|one| one.until <= now);
+        let learnt = file.read(Learnt::read);
+        if let Some(learnt) = learnt.filter(|learnt| learnt.boot == boot && is_past(learnt)) {
+            state.steering.recall(&learnt);
         }
-        learning
-    }
-
-    fn read(&self) -> Result<Learnt, Unread> {
-        let file = std::fs::File::open(&self.file)?;
-        let mut bytes = Vec::new();
-        file.take(LONGEST).read_to_end(&mut bytes)?;
-        Ok(Learnt::read(&bytes)?)
-    }
-
-    /// What cannot be read is kept for whoever wants to know why, once.
-    fn set_aside(&self, why: &str) {
-        let aside = self.file.with_extension("broken");
-        let moved = std::fs::rename(&self.file, &aside);
-        let (file, aside) = (self.file.display(), aside.display());
-        match moved {
-            Ok(()) => tracing::warn!(
-                "{file} is moved to {aside}: {why}; for components with affinity \"auto\" an hour of demand is learnt anew"
-            ),
-            Err(error) => tracing::warn!("{file} is left out: {why}; nor can it be moved: {error}"),
-        }
+        Self { file, boot, until: state.steering.learnt_until() }
     }
 
     /// Writes what is known now, if that is more than what was written. Allocates nothing otherwise.
     pub(super) fn keep(&mut self, state: &State) {
         let until = state.steering.learnt_until();
-        if until == self.kept {
+        if until == self.until {
             return;
         }
-        self.kept = until;
-        let written = if until.is_some() {
-            let text = state.steering.learnt(self.boot.clone()).text();
-            text.map_err(|error| error.to_string())
-                .and_then(|text| replace(&self.file, &text).map_err(|error| error.to_string()))
+        self.until = until;
+        if until.is_some() {
+            self.file.write(state.steering.learnt(self.boot.clone()).text());
         } else {
-            std::fs::remove_file(&self.file).map_err(|error| error.to_string())
-        };
-        if let Err(why) = &written
-            && !self.fails
-        {
-            let file = self.file.display();
-            tracing::warn!(
-                "{file} cannot be written: {why}; a restart forgets the last hour of demand"
-            );
+            self.file.remove();
         }
-        self.fails = written.is_err();
-    }
-}
-
-/// Why there is nothing to read.
-#[derive(Debug, thiserror::Error)]
-enum Unread {
-    #[error("there is none")]
-    Missing,
-    #[error("{0}")]
-    Broken(String),
-}
-
-impl From<std::io::Error> for Unread {
-    fn from(error: std::io::Error) -> Self {
-        if error.kind() == ErrorKind::NotFound {
-            Self::Missing
-        } else {
-            Self::Broken(error.to_string())
-        }
-    }
-}
-
-impl From<LearntError> for Unread {
-    fn from(error: LearntError) -> Self {
-        Self::Broken(error.to_string())
     }
 }
 
@@ -163,7 +99,7 @@ mod tests {
         std::fs::remove_file(paths.state.join("affinity")).unwrap();
         learning.keep(&state);
         assert_eq!(names(&paths.state), [""; 0], "nothing is new, so nothing is written");
-        learning.kept = None;
+        learning.until = None;
         learning.keep(&state);
         assert_eq!(std::fs::read_to_string(paths.state.join("affinity")).unwrap(), SEED);
         learning.keep(&State::default());

@@ -11,6 +11,7 @@ mod gate;
 mod history;
 mod hooks;
 mod instance;
+mod kept;
 mod leaks;
 mod learning;
 mod report;

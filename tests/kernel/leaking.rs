@@ -42,7 +42,7 @@ fn what_a_program_holds_is_seen_whole_and_remembered() {
     std::fs::write(&book, "{").unwrap();
     agent.start();
     assert!(agent.log().contains("leaks are looked for anew"), "{}", agent.log());
-    assert_eq!(text(&agent.state_file("leaks.json.unreadable")), "{");
+    assert_eq!(text(&agent.state_file("leaks.broken")), "{");
     assert_eq!(agent.end(Signal::SIGTERM), Some(0), "{}", agent.log());
     assert!(text(&book).contains("\"app\""), "a new one was begun");
 }
