@@ -3,8 +3,8 @@
 //! **Problem.** The tick sees a load step after up to a second. Reading everything ten times a second costs more than provost may.
 //!
 //! **Approach.** The kernel's pressure trigger on each protected home wakes the sentry; awake, it reads the homes' waiting time each
-//! [`POLL_EVERY`] until all was quiet for [`QUIET_POLLS`] polls; [`IN_A_ROW`] that found waiting count. What rang the trigger is the first of
-//! them. Where no trigger can be set it stays awake.
+//! [`POLL_EVERY`] until all was quiet for [`QUIET_POLLS`] polls; two in a row that found much of it count, or four that found some. What
+//! rang the trigger is the first of them. Where no trigger can be set it stays awake.
 //!
 //! A second trigger on each home rings when it stands still for memory. It only wakes the loop, whose look tells whose doing that is.
 //!
@@ -21,16 +21,16 @@ use crate::units::{CgroupPath, CgroupRef, Span, Tick};
 use nix::errno::Errno;
 use std::collections::BTreeMap;
 
-/// From the onset of waiting to knowing it takes [`IN_A_ROW`] times this at most.
+/// From the onset of much waiting to knowing it takes twice this at most.
 const POLL_EVERY: Span = Span::millis(50);
-/// Less is the scheduler's everyday business: a time slice lasts some milliseconds.
-const IN_A_ROW: u8 = 2;
+/// Signs in a row that are enough. Fewer are the scheduler's everyday business: a time slice lasts some milliseconds.
+const ENOUGH: u8 = 4;
 /// So many polls without waiting and the sentry sleeps.
 const QUIET_POLLS: u32 = 40;
 /// More homes than this are left to the tick.
 const MOST_POSTS: usize = 32;
-/// One that waits a fifth of the time is slowed down by others. Who waits less is left to the tick, which sees more than ten milliseconds.
-const WAITS_PERCENT: u64 = 20;
+/// A protected component that waits a tenth of the time is slowed down by others: one sign. Twice as much is two.
+const WAITS_PERCENT: u64 = 10;
 /// What rings the trigger: so many microseconds of waiting within half a second.
 const RINGS_USEC: u64 = 50_000;
 /// Between polls that are closer, the reading itself would be the noise.
@@ -55,8 +55,8 @@ struct Post {
     /// Only held open: the poller tells when it rings.
     _starved: Option<Trigger>,
     last: Option<(Tick, u64)>,
-    /// At how many polls in a row it waited.
-    in_a_row: u8,
+    /// The signs of the last polls, without one between them that found none.
+    signs: u8,
 }
 
 impl Sentry {
@@ -98,7 +98,7 @@ impl Sentry {
             let tick = "that it waits for memory is seen at the next tick";
             let _starved = set(Trigger::memory(&group), starved, tick);
             if group.at() == &at {
-                let post = Post { at, wait, trigger, _starved, last: None, in_a_row: 0 };
+                let post = Post { at, wait, trigger, _starved, last: None, signs: 0 };
                 self.posts.insert(path, post);
                 self.wake();
             }
@@ -116,7 +116,7 @@ impl Sentry {
         let mut waits = false;
         self.posts.retain(|_, post| match post.look(now, rung, buffer) {
             Ok(()) => {
-                waits |= post.in_a_row >= IN_A_ROW;
+                waits |= post.signs >= ENOUGH;
                 true
             }
             Err(class) => class != ErrnoClass::Gone,
@@ -150,11 +150,16 @@ impl Post {
             return Ok(());
         }
         let total = self.wait.total_usec(buffer)?;
-        let waits = self.last.replace((now, total)).is_some_and(|(at, before)| {
+        let signs = self.last.replace((now, total)).map_or(0, |(at, before)| {
+            let waited = total.saturating_sub(before);
             let part = now.since(at).0.saturating_mul(WAITS_PERCENT) / 100;
-            total.saturating_sub(before) >= if rung { RINGS_USEC } else { part }
+            if rung {
+                2 * u8::from(waited >= RINGS_USEC)
+            } else {
+                u8::from(waited >= part) + u8::from(waited >= 2 * part)
+            }
         });
-        self.in_a_row = if waits { self.in_a_row.saturating_add(1) } else { 0 };
+        self.signs = if signs > 0 { self.signs.saturating_add(signs) } else { 0 };
         Ok(())
     }
 }
