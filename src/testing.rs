@@ -5,9 +5,10 @@ use crate::config::{
     OnLeave, OomPolicy, Policy, Reserve, Strategy, Thresholds, Writes,
 };
 use crate::model::{
-    Action, Change, Controller, Disk, FileSystem, GroupView, Home, HomeKind, HostView,
-    IoWeightBackend, Knob, KnobKind, Leak, LeakEvidence, LeakLimit, LeakTier, Outcome, OutcomeOf,
-    Partition, Priority, Reading, Room, Snapshot, Stray, Topology, Usage, Verdict, Via,
+    Action, Change, Controller, Disk, FileSystem, Forecast, ForecastModel, ForecastStage,
+    ForecastView, GroupView, Home, HomeKind, HostView, IoWeightBackend, Knob, KnobKind, Leak,
+    LeakEvidence, LeakLimit, LeakTier, Moment, Outcome, OutcomeOf, Partition, Priority, Reading,
+    Resource, Room, Snapshot, Stray, Topology, Usage, Verdict, Via,
 };
 use crate::units::{
     Bytes, CgroupId, CgroupPath, CgroupRef, CpuMax, CpuSet, DeviceId, Limit, Millicpu, Ppm, ProcId,
@@ -248,6 +249,35 @@ pub(crate) fn sample_leak() -> Leak {
     }
 }
 
+/// What is expected of a component that was seen for long and of one that was not, in this order.
+pub(crate) fn sample_forecasts() -> [BTreeMap<Resource, ForecastView>; 2] {
+    let view = |quantile, point, upper, confidence| ForecastView {
+        horizon: Span::secs(900),
+        quantile: Ppm::percent(quantile),
+        said: Forecast {
+            as_of: Moment(1_700_000_100),
+            point,
+            upper,
+            confidence: Ppm::percent(confidence),
+            is_unreliable: confidence < 30,
+            model: Some(ForecastModel::LastOrYesterday),
+            coverage: Some(Ppm::new(953_200)),
+            stage: ForecastStage::Ready,
+        },
+        recent: (1..=12).map(|bucket| upper * bucket * bucket / 144).collect(),
+    };
+    let long = [
+        (Resource::Cpu, view(95, 1_250, 1_900, 87)),
+        (Resource::Memory, view(99, 734_003_200, 812_646_605, 92)),
+        (Resource::Io, view(95, 345, 123_456_789, 14)),
+        (Resource::Pids, view(99, 12, 14, 70)),
+    ];
+    let mut short = view(95, 200, 320, 0);
+    (short.said.is_unreliable, short.said.model, short.said.coverage) = (false, None, None);
+    (short.said.stage, short.recent) = (ForecastStage::Learning, vec![0, 0, 200]);
+    [BTreeMap::from(long), BTreeMap::from([(Resource::Cpu, short)])]
+}
+
 /// A report with a limited service that has a CPU of its own, a loose component and a warning.
 pub(crate) fn sample_report() -> crate::model::Report {
     use crate::cycle::{State, step};
@@ -305,6 +335,7 @@ pub(crate) fn sample_report() -> crate::model::Report {
         seen: &applied,
         news: &news,
         beside: &[],
+        foresight: &crate::estimate::Foresight::default(),
         enforcing: true,
         instead_of: Some(Strategy::Conservative),
         pid: 4711,

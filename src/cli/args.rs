@@ -88,6 +88,11 @@ pub(super) enum Verb {
         /// The component.
         component: ComponentName,
     },
+    /// What components are expected to need in the next minutes, and how sure that is.
+    Forecast {
+        /// The component; without it, all.
+        component: Option<ComponentName>,
+    },
     /// Make the daemon read its configuration again; on an error the old one stays in force.
     Reload,
     /// Measure what a disk can do, through a private file on one of its file systems. Slows down whoever uses it meanwhile; stops when

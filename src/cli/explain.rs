@@ -2,7 +2,8 @@
 
 use super::Printout;
 use super::args::Cli;
-use super::fail::{EXIT_NO_COMPONENT, Failure};
+use super::fail::Failure;
+use super::forecast::named;
 use super::render::{COLUMNS, Column, Table};
 use super::status::{fetch, findings, limit};
 use crate::model::{ComponentReport, Finding, HookReport, LadderView, Radius, Report, Wait};
@@ -12,12 +13,7 @@ use std::fmt::Write as _;
 
 pub(super) fn explain(cli: &Cli, name: &ComponentName) -> Result<Printout, Failure> {
     let report = fetch(cli)?;
-    let Some(component) = report.components.iter().find(|component| component.name == *name) else {
-        let known: Vec<&str> =
-            report.components.iter().map(|component| component.name.as_str()).collect();
-        let text = format!("no component \"{name}\"; the configuration has: {}", known.join(", "));
-        return Err(Failure::new(EXIT_NO_COMPONENT, text));
-    };
+    let component = named(&report, name)?;
     let concerning = concerning(&report, component);
     if cli.json {
         let document = json!({
@@ -166,6 +162,7 @@ fn text(report: &Report, component: &ComponentReport, concerning: &[Finding]) ->
     );
     out.push_str(&super::status::disks(report));
     waiting(&mut out, report, component);
+    out.push_str(&super::forecast::lines(component));
     ladder(&mut out, report, component);
     if component.homes.is_empty() {
         out.push_str("\nIt has no process and no unit now, so nothing is limited. Its limits take effect when it appears.\n");

@@ -14,6 +14,7 @@ pub mod config;
 pub mod doctor;
 mod explain;
 mod fail;
+mod forecast;
 mod leak;
 mod plan;
 mod printout;
@@ -74,6 +75,7 @@ fn verb(cli: &Cli) -> Result<Printout, Failure> {
         Verb::Strategy(args) => strategy::strategy(cli, args),
         Verb::Restore(args) => restore::restore(cli, args),
         Verb::Explain { component } => explain::explain(cli, component),
+        Verb::Forecast { component } => forecast::forecast(cli, component.as_ref()),
         Verb::Reload => ask::reload(cli),
         Verb::Calibrate(args) => calibrate::calibrate(cli, args),
         Verb::Simulate(args) => simulate::simulate(cli, args),

@@ -7,6 +7,7 @@
 mod chosen;
 mod early;
 mod enter;
+mod foresight;
 mod gate;
 mod history;
 mod hooks;

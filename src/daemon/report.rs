@@ -3,7 +3,7 @@
 use super::history::History;
 use crate::config::{Component, Policy, Strategy};
 use crate::cycle::{News, State};
-use crate::estimate::{Standing, standing};
+use crate::estimate::{Foresight, Standing, standing};
 use crate::model::{
     ComponentReport, Decision, Finding, Home, HomeReport, HookReport, HostReport, Knob, KnobReport,
     Reading, Reason, Report, ScheduleView, Snapshot, Target,
@@ -24,6 +24,8 @@ pub struct ReportInput<'a> {
     pub news: &'a News,
     /// What is to be told beside the cycle's findings, by the exec gate for one.
     pub beside: &'a [Finding],
+    /// What is expected of the components.
+    pub foresight: &'a Foresight,
     /// Whether limits are put on processes.
     pub enforcing: bool,
     /// The configured strategy, where another was chosen.
@@ -98,6 +100,7 @@ fn component_report(input: &ReportInput<'_>, component: &Component) -> Component
         pids_ceiling: component.pids,
         last_resort: component.last_resort.word().to_owned(),
         hook: hook_report(input, component),
+        forecasts: input.foresight.views(&component.name),
         loose: loose.map(|stray| format!("{} ({})", stray.process, stray.comm)).collect(),
     }
 }

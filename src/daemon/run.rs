@@ -9,6 +9,7 @@ mod leave;
 
 use super::chosen::Chosen;
 use super::early::Early;
+use super::foresight::Forecasts;
 use super::gate::{self, ExecGate};
 use super::history::{History, lost};
 use super::hooks;
@@ -96,6 +97,7 @@ struct Daemon {
     early: Early,
     surveyor: Surveyor,
     leaks: LeakFile,
+    forecasts: Forecasts,
     /// When somebody protected was last seen waiting.
     waited_at: Option<Tick>,
     /// When the failsafe last lifted what follows the load.
@@ -136,6 +138,7 @@ impl Daemon {
         state.ownership = setup.ownership;
         let learning = Learning::begin(&options.paths, &setup.roots, &mut state);
         let boot = host::boot_id(&setup.roots.proc);
+        let forecasts = Forecasts::begin(&options.paths, boot.clone(), &policy);
         let leaks = LeakFile::take_up(&options.paths, boot, &mut state.estimator);
         let nothing =
             News { decision: Decision::default(), plan: Plan::default(), findings: Vec::new() };
@@ -161,6 +164,7 @@ impl Daemon {
             early,
             surveyor: Surveyor::new(&setup.roots.proc),
             leaks,
+            forecasts,
             waited_at: None,
             lifted_at: None,
             sources,
@@ -369,6 +373,7 @@ impl Daemon {
         }
         self.learning.keep(&self.state);
         self.leaks.tend(now, &self.state.estimator);
+        self.forecasts.tend(now, &self.policy, self.collector.last(), &self.state.estimator);
         if self.metrics_at.is_none_or(|at| now.since(at) >= METRICS_EVERY) {
             self.publish(now);
         }
@@ -438,6 +443,7 @@ impl Daemon {
     fn report(&self) -> Report {
         let mut beside = self.gate.findings();
         beside.extend(hooks::findings(&self.policy));
+        beside.extend(self.forecasts.findings());
         beside.extend(self.outdated.then(asked::outdated));
         beside.extend_from_slice(self.timetable.findings());
         let recent = |at: &Tick| clock::now().since(*at) < TOLD_FOR;
@@ -448,6 +454,7 @@ impl Daemon {
             seen: self.collector.last(),
             news: &self.news,
             beside: &beside,
+            foresight: self.forecasts.said(),
             enforcing: self.enforcing,
             instead_of: self.chosen.instead_of(),
             pid: std::process::id(),

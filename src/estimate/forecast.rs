@@ -44,12 +44,11 @@ mod trust;
 mod whole;
 mod window;
 
-pub use bucket::{Fold, Moment, buckets};
-pub use models::Model;
+pub use crate::model::{Forecast, ForecastModel as Model, ForecastStage as Stage, Moment};
+pub use bucket::{Fold, buckets};
 pub use settings::{Settings, SettingsError};
 pub use whole::whole;
 
-use crate::units::Ppm;
 use blend::{Blend, Said};
 use bucket::{DAY, Filling, Number};
 use models::Models;
@@ -65,47 +64,6 @@ const COLD_MARGIN: f32 = 1.6;
 /// Numbers are kept in 24 bits, and a bound is a sum of some: from a million on, a millionth more makes up for what was rounded away, so
 /// that what came again to the unit lies below its bound.
 const ROUNDING: u32 = 20;
-
-/// How far along a forecaster is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Stage {
-    /// Less than two hours were seen: nothing is promised of the bound.
-    Learning,
-    /// The bound is one.
-    Ready,
-}
-
-/// What is to be expected of the most in the horizon after [`Forecast::as_of`], in the unit of the samples.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Forecast {
-    /// The end of the last bucket that was taken in.
-    pub as_of: Moment,
-    /// The most likely.
-    pub point: u64,
-    /// With the promised probability it will not be more; never below the point.
-    pub upper: u64,
-    /// How far both can be trusted; nothing while nothing is known of how bounds held.
-    pub confidence: Ppm,
-    /// The confidence was low for ten minutes, after the time for learning, and has not been high for ten minutes since.
-    pub is_unreliable: bool,
-    /// The model that is heard most; none before a bound was judged.
-    pub model: Option<Model>,
-    /// The share of bounds that held, of all so far; none before the first was judged.
-    pub coverage: Option<Ppm>,
-    /// Whether anything is promised.
-    pub stage: Stage,
-}
-
-impl Forecast {
-    /// The same, where more than `capacity` cannot be had.
-    #[must_use]
-    pub const fn within(self, capacity: u64) -> Self {
-        let point = if self.point > capacity { capacity } else { self.point };
-        let upper = if self.upper > capacity { capacity } else { self.upper };
-        Self { point, upper, ..self }
-    }
-}
 
 /// A state that was kept and does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -225,6 +183,11 @@ impl Forecaster {
         })
     }
 
+    /// The last buckets, at most `count`, oldest first.
+    pub fn recent(&self, count: usize) -> impl Iterator<Item = u64> {
+        self.models.recent().last(count).map(|value| whole(f64::from(value).round()))
+    }
+
     /// Takes in a bucket that is over. Whether it held anything.
     fn close(&mut self, filling: &Filling) -> bool {
         let Some(value) = filling.value(self.settings.fold()) else { return false };
@@ -271,7 +234,7 @@ impl Forecaster {
 
     /// Bytes, on the heap and off it.
     #[cfg(test)]
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         let open = self.open.capacity() * size_of::<Said>();
         size_of::<Self>() + self.models.heap() + self.blend.heap() + open
     }

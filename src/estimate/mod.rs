@@ -7,6 +7,7 @@ mod demand;
 mod disks;
 mod estimator;
 pub mod forecast;
+mod foresight;
 mod host;
 mod leak;
 mod ownership;
@@ -17,5 +18,6 @@ mod smooth;
 mod space;
 
 pub use estimator::Estimator;
+pub use foresight::{Foresight, MOST_COMPONENTS, Unusable};
 pub use ownership::{Ownership, Record, Standing, standing};
 pub use rates::Rates;

@@ -60,6 +60,8 @@ pub enum FindingKind {
     DiskSpace,
     /// Memory grows without end.
     Leak,
+    /// Forecasts cannot be trusted, or are not made.
+    Forecast,
     /// The control loop stood still.
     Stalled,
     /// Writes wait for their turn.

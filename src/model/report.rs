@@ -1,10 +1,12 @@
 //! The status report: one document behind `provost status`, `provost explain` and the metrics.
 
 use super::{
-    CpuClass, Disk, Estimate, Finding, HomeKind, Hook, Knob, KnobKind, LadderView, Priority, Usage,
+    CpuClass, Disk, Estimate, Finding, ForecastView, HomeKind, Hook, Knob, KnobKind, LadderView,
+    Priority, Resource, Usage,
 };
 use crate::units::{Bytes, CgroupPath, ComponentName, CpuSet, Limit, Millicpu, ProcId, Span, Tick};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Everything that is known now. Base units: bytes, thousandths of a core, microseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,6 +117,9 @@ pub struct ComponentReport {
     /// The hook that is called when memory is short, where it has one.
     #[serde(default)]
     pub hook: Option<HookReport>,
+    /// What it is expected to need in the next minutes, where anything is known of that.
+    #[serde(default)]
+    pub forecasts: BTreeMap<Resource, ForecastView>,
     /// Loose processes that are not in place yet.
     pub loose: Vec<String>,
 }

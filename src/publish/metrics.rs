@@ -2,10 +2,10 @@
 
 use super::names::MetricName;
 use crate::model::{
-    ComponentEstimate, ComponentReport, FileSystemView, HomeReport, Knob, KnobKind, KnobReport,
-    Leak, Level, Report, Room, Severity,
+    ComponentEstimate, ComponentReport, FileSystemView, ForecastView, HomeReport, Knob, KnobKind,
+    KnobReport, Leak, Level, Report, Resource, Room, Severity,
 };
-use crate::units::{CgroupPath, ComponentName, Limit, Span};
+use crate::units::{CgroupPath, ComponentName, Limit, Millicpu, Ppm, Span};
 use std::fmt::Write as _;
 
 /// The metrics text of one report.
@@ -48,6 +48,8 @@ fn samples(name: MetricName, report: &Report) -> Vec<Sample> {
         MetricName::LeakAlertLevel => leak_alerts(report),
         MetricName::LeakGrowth => leaking(report, |leak| (leak.per_hour.0 / 3600).to_string()),
         MetricName::LeakLimitSeconds => leaking(report, |leak| span_seconds(leak.until_limit)),
+        MetricName::Forecast(resource) => expected(report, resource),
+        MetricName::ForecastConfidence => confidence(report),
         MetricName::Findings => findings(report),
         MetricName::ComponentInfo
         | MetricName::CpuUsageSeconds
@@ -108,6 +110,8 @@ fn home_samples(name: MetricName, component: &ComponentReport, home: &HomeReport
         | MetricName::LeakAlertLevel
         | MetricName::LeakGrowth
         | MetricName::LeakLimitSeconds
+        | MetricName::Forecast(_)
+        | MetricName::ForecastConfidence
         | MetricName::Findings => None,
     };
     value.into_iter().map(|value| (who.clone(), value)).collect()
@@ -168,9 +172,7 @@ fn filesystems_used(report: &Report) -> Vec<Sample> {
         for (of, share) in [("space", used), ("inodes", inodes)] {
             let Some(share) = share else { continue };
             let who = labels(&[("mountpoint", &view.seen.at), ("of", of)]);
-            let millionths = share.get();
-            let ratio = format!("{}.{:06}", millionths / 1_000_000, millionths % 1_000_000);
-            samples.push((who, ratio));
+            samples.push((who, ratio(share)));
         }
     }
     samples
@@ -206,6 +208,39 @@ fn leaking(report: &Report, value: impl Fn(&Leak) -> String) -> Vec<Sample> {
         Some((labels(&[("component", name.as_str())]), value(estimate.leak.as_ref()?)))
     };
     report.estimate.components.iter().filter_map(sample).collect()
+}
+
+/// What is expected of every component that has a forecast: the likely amount, and its upper bound.
+fn expected(report: &Report, resource: Resource) -> Vec<Sample> {
+    let mut samples = Vec::new();
+    for component in &report.components {
+        let Some(view) = component.forecasts.get(&resource) else { continue };
+        for (kind, amount) in [("point", view.said.point), ("upper", view.said.upper)] {
+            let who = labels(&[("component", component.name.as_str()), ("kind", kind)]);
+            let value = match resource {
+                Resource::Cpu => Millicpu(amount).to_string(),
+                Resource::Memory | Resource::Io | Resource::Pids => amount.to_string(),
+            };
+            samples.push((who, value));
+        }
+    }
+    samples
+}
+
+fn confidence(report: &Report) -> Vec<Sample> {
+    let of = |component: &ComponentReport| {
+        let sample = |(resource, view): (&Resource, &ForecastView)| {
+            let who = [("component", component.name.as_str()), ("resource", resource.word())];
+            (labels(&who), ratio(view.said.confidence))
+        };
+        component.forecasts.iter().map(sample).collect::<Vec<_>>()
+    };
+    report.components.iter().flat_map(of).collect()
+}
+
+fn ratio(share: Ppm) -> String {
+    let millionths = share.get();
+    format!("{}.{:06}", millionths / 1_000_000, millionths % 1_000_000)
 }
 
 fn findings(report: &Report) -> Vec<Sample> {
@@ -256,6 +291,20 @@ mod tests {
                 "provost_leak_limit_seconds{component=\"web\"} 18813.000000",
             ]
         );
+    }
+
+    #[test]
+    fn forecasts_have_their_samples_in_base_units() {
+        let mut report = crate::testing::sample_report();
+        for (component, forecasts) in
+            report.components.iter_mut().zip(crate::testing::sample_forecasts())
+        {
+            component.forecasts = forecasts;
+        }
+        let text = text(&report);
+        let samples: Vec<&str> =
+            text.lines().filter(|line| line.starts_with("provost_forecast_")).collect();
+        insta::assert_snapshot!(samples.join("\n"));
     }
 
     #[test]

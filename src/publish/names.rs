@@ -1,5 +1,10 @@
 //! Every metric: name, type and help. Names follow Prometheus' rules: base units, plural unit suffix, `_total` for counters.
 
+use crate::model::Resource;
+
+/// Name, type and help.
+type Described = (&'static str, &'static str, &'static str);
+
 /// A metric's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetricName {
@@ -45,13 +50,17 @@ pub enum MetricName {
     LeakGrowth,
     /// When it reaches its limit.
     LeakLimitSeconds,
+    /// What is expected to be needed in the next minutes.
+    Forecast(Resource),
+    /// How far a forecast can be trusted.
+    ForecastConfidence,
     /// Findings by severity.
     Findings,
 }
 
 impl MetricName {
     /// All of them, in the order in which they are exposed.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 27] = [
         Self::BuildInfo,
         Self::Enforcing,
         Self::ComponentInfo,
@@ -73,12 +82,17 @@ impl MetricName {
         Self::LeakAlertLevel,
         Self::LeakGrowth,
         Self::LeakLimitSeconds,
+        Self::Forecast(Resource::Cpu),
+        Self::Forecast(Resource::Memory),
+        Self::Forecast(Resource::Io),
+        Self::Forecast(Resource::Pids),
+        Self::ForecastConfidence,
         Self::Findings,
     ];
 
     /// Name, type and help, as exposed.
     #[must_use]
-    pub const fn describe(self) -> (&'static str, &'static str, &'static str) {
+    pub const fn describe(self) -> Described {
         match self {
             Self::BuildInfo => ("provost_build_info", "gauge", "Always 1; the version is a label."),
             Self::Enforcing => {
@@ -131,11 +145,7 @@ impl MetricName {
                 "gauge",
                 "How much of a file system's space or inodes is in use.",
             ),
-            Self::FilesystemAlertLevel => (
-                "provost_filesystem_alert_level",
-                "gauge",
-                "What the thresholds say of a file system: 0 normal, 1 warning, 2 critical, 3 emergency.",
-            ),
+            Self::FilesystemAlertLevel => FILESYSTEM_ALERT,
             Self::LeakAlertLevel => {
                 ("provost_leak_alert_level", "gauge", "Leaks: 0 none, 1 warning, 2 critical.")
             }
@@ -145,9 +155,41 @@ impl MetricName {
             Self::LeakLimitSeconds => {
                 ("provost_leak_limit_seconds", "gauge", "Time until memory is at its limit.")
             }
+            Self::Forecast(resource) => forecast(resource),
+            Self::ForecastConfidence => FORECAST_CONFIDENCE,
             Self::Findings => {
                 ("provost_findings", "gauge", "What a person should know, by severity.")
             }
         }
     }
+}
+
+const FILESYSTEM_ALERT: Described = (
+    "provost_filesystem_alert_level",
+    "gauge",
+    "What the thresholds say of a file system: 0 normal, 1 warning, 2 critical, 3 emergency.",
+);
+
+const FORECAST_CONFIDENCE: Described =
+    ("provost_forecast_confidence_ratio", "gauge", "How far a forecast can be trusted, 0 to 1.");
+
+const fn forecast(resource: Resource) -> Described {
+    let (name, help) = match resource {
+        Resource::Cpu => (
+            "provost_forecast_cpu_cores",
+            "The most CPU that is expected in the next minutes: the likely amount, and its upper bound.",
+        ),
+        Resource::Memory => (
+            "provost_forecast_memory_bytes",
+            "The most memory that is expected in the next minutes.",
+        ),
+        Resource::Io => (
+            "provost_forecast_io_bytes_per_second",
+            "The most disk traffic that is expected in the next minutes.",
+        ),
+        Resource::Pids => {
+            ("provost_forecast_pids", "The most tasks that are expected in the next minutes.")
+        }
+    };
+    (name, "gauge", help)
 }

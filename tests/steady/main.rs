@@ -7,10 +7,12 @@ use counting::allocations;
 use provost::config::{Policy, Sources, load};
 use provost::cycle::{State, rest, step};
 use provost::daemon::capacity;
+use provost::estimate::Foresight;
 use provost::estimate::forecast::{Fold, Forecaster, Moment, Settings};
 use provost::kernel::CgroupFs;
 use provost::kernel::host;
 use provost::kernel::probe::Roots;
+use provost::model::Resource;
 use provost::observe::{Collector, Happened};
 use provost::units::{Bytes, CgroupPath, ComponentName, CpuTime, Millicpu, Ppm, Span, Tick};
 use std::path::{Path, PathBuf};
@@ -236,6 +238,28 @@ fn a_forecast_that_has_seen_days_asks_for_no_memory() {
         assert!(allocations(|| feed(0..2 * 288)) > 0, "the first days take their room");
         assert_eq!(allocations(|| feed(2 * 288..3 * 288)), 0);
     }
+}
+
+#[test]
+fn forecasts_of_all_components_are_fed_without_asking_for_memory() {
+    let fixture = Fixture::new("foresight");
+    let policy = fixture.policy();
+    let start = Tick::default().plus(Span::secs(100));
+    let (collector, state) = settled(&fixture, &policy, start);
+    let (seen, estimator) = (collector.last(), &state.estimator);
+    let mut foresight = Foresight::default();
+    let mut look = |at| foresight.look(&policy, seen, estimator, Moment(at));
+    assert!(allocations(|| look(0)) > 0, "every component is taken up");
+    for second in 1..300 {
+        assert_eq!(allocations(|| look(second)), 0, "second {second}");
+    }
+    for bucket in 1..2 * 288 + 2 {
+        look(300 * bucket);
+    }
+    assert_eq!(allocations(|| look(300 * (2 * 288 + 2))), 0, "nor for a bucket after two days");
+    assert_eq!(foresight.components().count(), GROUPS);
+    let name: ComponentName = "web-007".parse().unwrap();
+    assert_eq!(foresight.forecast(&name, Resource::Pids).unwrap().point, 3);
 }
 
 #[test]

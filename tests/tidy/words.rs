@@ -29,6 +29,7 @@ const WIRE_ROOMS: &[&str] = &[
     "kernel/systemd",
     "sim/raw.rs",
     "estimate/forecast",
+    "estimate/foresight",
 ];
 const SHOWN: &[&str] = &["estimate", "publish", "sim", "cli", "config"];
 

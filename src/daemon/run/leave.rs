@@ -26,6 +26,7 @@ impl Daemon {
             }
         }
         self.leaks.keep(&self.state.estimator);
+        self.forecasts.keep_all();
         let _gone = std::fs::remove_file(self.options.paths.socket());
         let _gone = std::fs::remove_file(self.options.paths.metrics());
         tracing::info!("stopped");

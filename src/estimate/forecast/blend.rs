@@ -1,7 +1,8 @@
 //! Bounds from opinions, and one bound from many: residuals, losses, weights, and the repair of coverage.
 
-use super::models::{MODELS, Model, Opinions};
+use super::models::{MODELS, Opinions};
 use super::window::Window;
+use crate::model::ForecastModel as Model;
 use crate::units::Ppm;
 use serde::{Deserialize, Serialize};
 

@@ -1,18 +1,12 @@
 //! Five minutes as one number: the mean of what was used, or the most of what was held.
 
+use crate::model::Moment;
 use serde::{Deserialize, Serialize};
 
 /// How long a bucket is, in seconds.
 pub(super) const BUCKET_SECS: u64 = 300;
 /// Buckets in a day.
 pub(super) const DAY: usize = 288;
-
-/// A moment on the wall clock, in seconds since 1970.
-///
-/// The only place where provost reckons with it: days repeat on that clock, and it goes on over a reboot. It may jump.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Moment(pub u64);
 
 /// What a bucket is made of its samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 use super::bucket::{DAY, Number};
 use super::packed;
 use super::window::Window;
+use crate::model::ForecastModel as Model;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Half a day: after six half-lives, what is older weighs nothing in a percentile.
@@ -28,58 +29,7 @@ const DAY_RISES: f32 = 8.0;
 const UNSEEN: f32 = -1.0;
 
 /// How many models there are.
-pub(super) const MODELS: usize = 8;
-
-/// Which way of looking forward.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Model {
-    /// The last bucket again.
-    Last,
-    /// The exponentially smoothed level.
-    Smoothed,
-    /// Level and damped trend (Holt).
-    Trend,
-    /// The same minutes of yesterday.
-    Yesterday,
-    /// Level and the day's season (Holt and Winters).
-    Season,
-    /// Yesterday's or the last bucket, whichever is more.
-    LastOrYesterday,
-    /// The greatest of the last hour.
-    MostOfHour,
-    /// The 95th percentile of the last hours.
-    Percentile,
-}
-
-impl Model {
-    /// All, in the order in which their opinions stand.
-    pub const ALL: [Self; MODELS] = [
-        Self::Last,
-        Self::Smoothed,
-        Self::Trend,
-        Self::Yesterday,
-        Self::Season,
-        Self::LastOrYesterday,
-        Self::MostOfHour,
-        Self::Percentile,
-    ];
-
-    /// The model's name, as it is shown.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Last => "last",
-            Self::Smoothed => "smoothed",
-            Self::Trend => "trend",
-            Self::Yesterday => "yesterday",
-            Self::Season => "season",
-            Self::LastOrYesterday => "last-or-yesterday",
-            Self::MostOfHour => "most-of-hour",
-            Self::Percentile => "percentile",
-        }
-    }
-}
+pub(super) const MODELS: usize = Model::ALL.len();
 
 /// One number for each model, in the order of [`Model::ALL`]; none where a model has seen too little.
 pub(super) type Opinions = [Option<f32>; MODELS];

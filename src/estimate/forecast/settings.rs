@@ -70,6 +70,12 @@ impl Settings {
         usize::from(self.horizon)
     }
 
+    /// How far is looked ahead, as a time.
+    #[must_use]
+    pub fn ahead(&self) -> Span {
+        Span::secs(BUCKET_SECS * u64::from(self.horizon))
+    }
+
     /// How often the bound is to hold.
     #[must_use]
     pub const fn quantile(&self) -> Ppm {

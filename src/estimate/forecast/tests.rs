@@ -1,7 +1,8 @@
 //! The promises of the forecaster, on series that are made here.
 
 use super::*;
-use crate::units::Span;
+
+use crate::units::{Ppm, Span};
 use proptest::prelude::*;
 
 /// Midnight.

@@ -29,6 +29,11 @@ impl Window {
         self.numbers.len()
     }
 
+    /// The newest, at most `count`, oldest first.
+    pub(super) fn last(&self, count: usize) -> impl Iterator<Item = f32> {
+        self.numbers.iter().skip(self.len().saturating_sub(count)).copied()
+    }
+
     /// The greatest of the newest `count`; none where there are fewer.
     pub(super) fn most_of_last(&self, count: usize) -> Option<f32> {
         let last = self.numbers.iter().rev().take(count);

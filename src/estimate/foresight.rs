@@ -1,0 +1,278 @@
+//! The forecasters of all components: fed once a look, and what they say is lent out. Must not decide anything, nor keep anything itself.
+//!
+//! **Problem.** A forecaster takes up to 24 KB and learns for a day, while [`crate::cycle::State`] is copied and compared each step. What
+//! learns has to live beside it, and may neither grow with the configuration nor be lost with the daemon.
+//!
+//! **Approach.** One owner of four forecasters for each component: CPU and disk traffic as means, memory and tasks as the most of each five
+//! minutes, all of what would be used if nothing held the component back. At most 200 components have them.
+//!
+//! **Terms.** *lent*: a forecast is a small copy, and only one whose time is not over is given away. *text*: what is kept of one component.
+//!
+//! **Algorithm.** At most one sample a second is taken in. A component is taken up when it is seen for the first time, and forgotten when it is
+//! no longer registered. When none of its cgroups is left and there are others, it has begun anew: its levels are forgotten.
+//!
+//! **Properties**, each a test below: nothing known is no sample; what was kept comes back to the bit; any other text is refused; a look
+//! asks for no memory but when a bucket of the first two days is over (`tests/steady`).
+
+use super::Estimator;
+use super::forecast::{Damaged, Fold, Forecaster, Settings};
+use crate::config::Policy;
+use crate::model::{Amounts, Each, Forecast, ForecastView, Moment, Resource, Snapshot};
+use crate::units::{CgroupId, ComponentName, Span};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use thiserror::Error;
+
+/// So many components have forecasts: 16 MB of them.
+pub const MOST_COMPONENTS: usize = 200;
+/// So many of the last buckets are shown: an hour.
+const SHOWN: usize = 12;
+/// What is written now, and the only version that is read.
+const VERSION: u32 = 1;
+
+/// Why a text is not the state of a component's forecasts.
+#[derive(Debug, Error)]
+pub enum Unusable {
+    /// It is not JSON, or not this one.
+    #[error("it is damaged: {why}")]
+    Text {
+        /// What the reader says.
+        why: String,
+    },
+    /// Another provost wrote it.
+    #[error("its version {version} is not {VERSION}")]
+    Version {
+        /// What it says.
+        version: u32,
+    },
+    /// A forecaster cannot be in that state.
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
+}
+
+/// The forecasters of one component.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Foreseen {
+    /// Where it lived when it was last seen.
+    homes: Vec<CgroupId>,
+    series: Each<Forecaster>,
+    /// Whether a bucket ended since it was last kept.
+    #[serde(skip)]
+    changed: bool,
+}
+
+/// What is kept of one component.
+#[derive(Serialize, Deserialize)]
+struct Page<T> {
+    version: u32,
+    boot: String,
+    component: T,
+}
+
+/// The forecasters of all components.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Foresight {
+    components: BTreeMap<ComponentName, Foreseen>,
+    /// The second of the last look.
+    at: Option<Moment>,
+    left_out: usize,
+}
+
+/// What is promised of each resource.
+const fn settings(resource: Resource) -> Settings {
+    Settings::usual(match resource {
+        Resource::Cpu | Resource::Io => Fold::Mean,
+        Resource::Memory | Resource::Pids => Fold::Most,
+    })
+}
+
+/// The sample of one resource; none where it is not known.
+fn amount(amounts: &Amounts, resource: Resource) -> Option<u64> {
+    match resource {
+        Resource::Cpu => amounts.cpu.map(|cpu| cpu.0),
+        Resource::Memory => amounts.memory.map(|memory| memory.0),
+        Resource::Io => amounts.io.map(|io| io.read.plus(io.write).0),
+        Resource::Pids => amounts.pids,
+    }
+}
+
+impl Foreseen {
+    fn new() -> Self {
+        let one = |resource| Forecaster::new(&settings(resource));
+        let series = Each {
+            cpu: one(Resource::Cpu),
+            memory: one(Resource::Memory),
+            io: one(Resource::Io),
+            pids: one(Resource::Pids),
+        };
+        Self { homes: Vec::new(), series, changed: false }
+    }
+
+    /// Under the present settings.
+    fn resumed(self) -> Result<Self, Damaged> {
+        let Each { cpu, memory, io, pids } = self.series;
+        let series = Each {
+            cpu: cpu.resume(&settings(Resource::Cpu))?,
+            memory: memory.resume(&settings(Resource::Memory))?,
+            io: io.resume(&settings(Resource::Io))?,
+            pids: pids.resume(&settings(Resource::Pids))?,
+        };
+        Ok(Self { series, ..self })
+    }
+
+    fn restarted(&mut self) {
+        for resource in Resource::ALL {
+            self.series.of_mut(resource).restarted();
+        }
+    }
+
+    /// Where it lives now. While it lives nowhere, where it was stays known.
+    fn lives_in(&mut self, homes: impl Iterator<Item = CgroupId> + Clone) {
+        if homes.clone().next().is_none() || homes.clone().eq(self.homes.iter().copied()) {
+            return;
+        }
+        let is_left = homes.clone().any(|home| self.homes.contains(&home));
+        if !is_left && !self.homes.is_empty() {
+            self.restarted();
+        }
+        self.homes.clear();
+        self.homes.extend(homes);
+    }
+
+    fn observe(&mut self, at: Moment, amounts: &Amounts) {
+        for resource in Resource::ALL {
+            let sample = amount(amounts, resource);
+            self.changed |= self.series.of_mut(resource).observe(at, sample);
+        }
+    }
+}
+
+impl Foresight {
+    /// Takes in what the last look says of each component's demand, `at` on the wall clock. A second look in the same second changes nothing.
+    pub fn look(&mut self, policy: &Policy, seen: &Snapshot, estimator: &Estimator, at: Moment) {
+        if self.at.replace(at) == Some(at) {
+            return;
+        }
+        self.components.retain(|name, _| policy.components.contains_key(name));
+        self.left_out = 0;
+        for name in policy.components.keys() {
+            let need = estimator.component(name);
+            if !self.components.contains_key(name) {
+                if need.is_none() {
+                    continue;
+                }
+                if self.components.len() >= MOST_COMPONENTS {
+                    self.left_out += 1;
+                    continue;
+                }
+                self.components.insert(name.clone(), Foreseen::new());
+            }
+            let Some(foreseen) = self.components.get_mut(name) else { continue };
+            let homes = seen.homes.get(name).map(Vec::as_slice).unwrap_or_default();
+            foreseen.lives_in(homes.iter().map(|home| home.at.id));
+            foreseen.observe(at, &need.map(|need| need.demand).unwrap_or_default());
+        }
+    }
+
+    /// What is to be expected of a component; none before five minutes of it were seen, and none when what was seen is older than the
+    /// forecast looks ahead.
+    #[must_use]
+    pub fn forecast(&self, name: &ComponentName, resource: Resource) -> Option<Forecast> {
+        self.lent(self.components.get(name)?, resource)
+    }
+
+    fn lent(&self, foreseen: &Foreseen, resource: Resource) -> Option<Forecast> {
+        let said = foreseen.series.of(resource).forecast()?;
+        let away = Span::secs(self.at?.0.abs_diff(said.as_of.0));
+        (away <= settings(resource).ahead()).then_some(said)
+    }
+
+    /// All that is to be expected of a component, with what it rests on.
+    #[must_use]
+    pub fn views(&self, name: &ComponentName) -> BTreeMap<Resource, ForecastView> {
+        let Some(foreseen) = self.components.get(name) else { return BTreeMap::new() };
+        let view = |resource| {
+            let settings = settings(resource);
+            let view = ForecastView {
+                horizon: settings.ahead(),
+                quantile: settings.quantile(),
+                said: self.lent(foreseen, resource)?,
+                recent: foreseen.series.of(resource).recent(SHOWN).collect(),
+            };
+            Some((resource, view))
+        };
+        Resource::ALL.into_iter().filter_map(view).collect()
+    }
+
+    /// The forecasts that cannot be trusted.
+    pub fn unreliable(&self) -> impl Iterator<Item = (&ComponentName, Resource, Forecast)> {
+        self.components.iter().flat_map(move |(name, foreseen)| {
+            let said = move |resource| Some((name, resource, self.lent(foreseen, resource)?));
+            let all = Resource::ALL.into_iter().filter_map(said);
+            all.filter(|(_, _, forecast)| forecast.is_unreliable)
+        })
+    }
+
+    /// How many components have no forecasts because there are too many.
+    #[must_use]
+    pub const fn left_out(&self) -> usize {
+        self.left_out
+    }
+
+    /// All components that have forecasters.
+    pub fn components(&self) -> impl Iterator<Item = &ComponentName> {
+        self.components.keys()
+    }
+
+    /// The first component by name, behind `last`, of which more is known than was kept.
+    #[must_use]
+    pub fn changed(&self, last: Option<&ComponentName>) -> Option<&ComponentName> {
+        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+        let behind = self.components.range::<ComponentName, _>((from, Bound::Unbounded));
+        behind.into_iter().find(|(_, foreseen)| foreseen.changed).map(|(name, _)| name)
+    }
+
+    /// What is to be kept of a component; none where it has no forecasters. It counts as kept from then on.
+    pub fn text(&mut self, name: &ComponentName, boot: &str) -> Option<String> {
+        let foreseen = self.components.get_mut(name)?;
+        foreseen.changed = false;
+        let page = Page { version: VERSION, boot: boot.to_owned(), component: &*foreseen };
+        serde_json::to_string(&page).ok().map(|text| text + "\n")
+    }
+
+    /// Goes on with what was kept of a component. In another boot it has begun anew.
+    ///
+    /// # Errors
+    /// [`Unusable`] where the text is not one that was kept; then nothing is changed.
+    pub fn take_up(
+        &mut self,
+        name: &ComponentName,
+        text: &str,
+        boot: &str,
+    ) -> Result<(), Unusable> {
+        let told = |error: serde_json::Error| Unusable::Text { why: error.to_string() };
+        /// What every version has.
+        #[derive(Deserialize)]
+        struct Head {
+            version: u32,
+        }
+        let Head { version } = serde_json::from_str(text).map_err(told)?;
+        if version != VERSION {
+            return Err(Unusable::Version { version });
+        }
+        let page: Page<Foreseen> = serde_json::from_str(text).map_err(told)?;
+        let mut foreseen = page.component.resumed()?;
+        if page.boot != boot {
+            foreseen.homes.clear();
+            foreseen.restarted();
+        }
+        if self.components.len() < MOST_COMPONENTS {
+            self.components.insert(name.clone(), foreseen);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
