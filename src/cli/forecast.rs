@@ -170,6 +170,7 @@ pub(super) fn lines(component: &ComponentReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::serve::Reply;
     use crate::testing::{sample_forecasts, sample_report};
     use proptest::prelude::*;
 
@@ -193,6 +194,13 @@ mod tests {
     fn forecasts_as_a_document() {
         let report = sample();
         insta::assert_snapshot!(document(&[&report.components[0], &report.components[1]]));
+    }
+
+    #[test]
+    fn the_socket_brings_forecasts_as_they_are() {
+        let reply = Reply::Status { report: Box::new(sample()) };
+        let text = serde_json::to_string(&reply).unwrap();
+        assert_eq!(serde_json::from_str::<Reply>(&text).unwrap(), reply);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use thiserror::Error;
 
-/// So many components have forecasts: 16 MB of them.
+/// So many components have forecasts: 14 MB of them.
 pub const MOST_COMPONENTS: usize = 200;
 /// So many of the last buckets are shown: an hour.
 const SHOWN: usize = 12;
@@ -229,8 +229,8 @@ impl Foresight {
     #[must_use]
     pub fn changed(&self, last: Option<&ComponentName>) -> Option<&ComponentName> {
         let from = last.map_or(Bound::Unbounded, Bound::Excluded);
-        let behind = self.components.range::<ComponentName, _>((from, Bound::Unbounded));
-        behind.into_iter().find(|(_, foreseen)| foreseen.changed).map(|(name, _)| name)
+        let mut behind = self.components.range::<ComponentName, _>((from, Bound::Unbounded));
+        behind.find(|(_, foreseen)| foreseen.changed).map(|(name, _)| name)
     }
 
     /// What is to be kept of a component; none where it has no forecasters. It counts as kept from then on.

@@ -31,7 +31,8 @@ fn is_narrow(ran: &Ran) {
 #[test]
 fn without_a_daemon() {
     let world = World::new(WEB);
-    for verb in [["status"].as_slice(), &["explain", "web"], &["stop"], &["reload"]] {
+    for verb in [["status"].as_slice(), &["explain", "web"], &["forecast"], &["stop"], &["reload"]]
+    {
         let ran = world.run(verb);
         assert_eq!(ran.code, 3, "{verb:?}: {ran:?}");
         assert_eq!(ran.stdout, "");
@@ -52,7 +53,7 @@ fn with_a_daemon() {
     let unit = web();
     let world = World::enforce(WEB);
     world.settled(&["web"]);
-    for verb in ["status", "plan", "doctor", "check"] {
+    for verb in ["status", "plan", "doctor", "check", "forecast"] {
         let ran = world.run(&[verb]);
         assert_eq!(ran.code, 0, "{ran:?}");
         is_narrow(&ran);
@@ -65,9 +66,11 @@ fn with_a_daemon() {
     assert!(explained.ok().contains("memory.max"));
     let document = world.run(&["explain", "web", "--json"]).json();
     assert_eq!(document["schema"], "provost/explain/v1");
-    let unknown = world.run(&["explain", "nobody"]);
-    assert_eq!(unknown.code, 4, "{unknown:?}");
-    assert!(unknown.stderr.contains("absent, web"), "{unknown:?}");
+    for verb in ["explain", "forecast"] {
+        let unknown = world.run(&[verb, "nobody"]);
+        assert_eq!(unknown.code, 4, "{unknown:?}");
+        assert!(unknown.stderr.contains("absent, web"), "{unknown:?}");
+    }
     assert_eq!(world.run(&["plan", "--exit-code"]).code, 0, "all is in force");
     let off = world.run(&["enforce", "off"]);
     is_narrow(&off);
