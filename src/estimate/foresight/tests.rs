@@ -251,8 +251,9 @@ proptest! {
         let web = name("web");
         let text = grown(40).text(&web, "b").unwrap();
         let place = place.index(text.len());
-        let rest = if cut { "" } else { &text[place + 1..] };
-        let damaged = [&text[..place], with.as_str(), rest].concat();
+        let (before, behind) = text.split_at(place);
+        let rest = if cut { "" } else { behind.split_at(1).1 };
+        let damaged = [before, with.as_str(), rest].concat();
         let mut foresight = Foresight::default();
         if foresight.take_up(&web, &damaged, "b").is_err() {
             prop_assert_eq!(foresight, Foresight::default());
