@@ -1,17 +1,15 @@
 //! Feeds the forecasters of all components and keeps what they learnt over a restart: a file for each component in `forecasts/` of the state
-//! folder. Must not hold up the loop or the start: one file a look is written, and what cannot be read is set aside and told.
-//!
-//! Like what is learnt of affinity it need not survive a power cut, so nothing is synced and the loop waits for no disk.
+//! folder. Must not hold up the loop: one file a look is written.
 
-use super::instance::{Paths, replace};
+use super::instance::Paths;
+use super::kept::Kept;
 use crate::config::Policy;
 use crate::estimate::{Estimator, Foresight, MOST_COMPONENTS};
 use crate::kernel::clock;
 use crate::model::{Finding, FindingKind, Moment, Severity, Snapshot};
 use crate::units::{ComponentName, Span, Tick};
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Each component is kept so often at most. Three buckets: a gap as short as that is filled in after a crash.
 const KEEP_EVERY: Span = Span::secs(900);
@@ -23,12 +21,13 @@ const LONGEST: u64 = 512 << 10;
 pub(super) struct Forecasts {
     foresight: Foresight,
     folder: PathBuf,
+    /// One of the files.
+    kept: Kept,
     boot: String,
     /// When the components were last begun to be kept, one by one.
     round_at: Option<Tick>,
     /// How far that is; none when all are kept.
     round: Option<Round>,
-    fails: bool,
 }
 
 /// The component that was kept last in this round; none before the first.
@@ -41,33 +40,18 @@ impl Forecasts {
     /// Reads what was kept of the registered components; of others it is removed.
     pub(super) fn begin(paths: &Paths, boot: String, policy: &Policy) -> Self {
         let folder = paths.state.join("forecasts");
+        // Where it cannot be made, the first write tells why.
+        let _made = std::fs::create_dir_all(&folder);
+        let kept = Kept::new(folder.clone(), LONGEST, "demand is learnt anew for forecasts");
         let foresight = Foresight::default();
-        let mut all = Self { foresight, folder, boot, round_at: None, round: None, fails: false };
-        if let Err(error) = std::fs::create_dir_all(&all.folder) {
-            all.told(Err(error));
-        }
+        let mut all = Self { foresight, folder, kept, boot, round_at: None, round: None };
         all.sweep(policy);
         for name in policy.components.keys() {
-            if let Err(why) = all.take_up(name) {
-                set_aside(&all.file(name), &why);
-            }
+            let (foresight, boot) = (&mut all.foresight, &all.boot);
+            let file = all.folder.join(file_name(name));
+            let _taken_up = all.kept.at(file).read(|bytes| foresight.take_up(name, bytes, boot));
         }
         all
-    }
-
-    fn file(&self, name: &ComponentName) -> PathBuf {
-        self.folder.join(format!("{name}.json"))
-    }
-
-    fn take_up(&mut self, name: &ComponentName) -> Result<(), String> {
-        let file = match std::fs::File::open(self.file(name)) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error.to_string()),
-        };
-        let mut text = String::new();
-        file.take(LONGEST).read_to_string(&mut text).map_err(|error| error.to_string())?;
-        self.foresight.take_up(name, &text, &self.boot).map_err(|error| error.to_string())
     }
 
     /// Removes what was kept of components that are no longer registered.
@@ -126,21 +110,9 @@ impl Forecasts {
     }
 
     fn keep(&mut self, name: &ComponentName) {
-        let file = self.file(name);
         if let Some(text) = self.foresight.text(name, &self.boot) {
-            self.told(replace(&file, &text));
+            self.kept.at(self.folder.join(file_name(name))).write(text);
         }
-    }
-
-    /// Tells of the first failure in a row.
-    fn told(&mut self, written: std::io::Result<()>) {
-        if let Err(error) = &written
-            && !self.fails
-        {
-            let folder = self.folder.display();
-            tracing::warn!(%error, "forecasts cannot be kept in {folder}; a restart forgets what was learnt of demand");
-        }
-        self.fails = written.is_err();
     }
 
     /// What forecasts cannot be trusted, and that some are not made.
@@ -180,17 +152,8 @@ fn too_many(left_out: usize) -> Finding {
     }
 }
 
-fn set_aside(path: &Path, why: &str) {
-    let aside = path.with_extension("unreadable");
-    let (file, to) = (path.display(), aside.display());
-    match std::fs::rename(path, &aside) {
-        Ok(()) => tracing::warn!(
-            %why, "{file} cannot be used and is set aside as {to}; its component's demand is learnt anew"
-        ),
-        Err(error) => {
-            tracing::warn!(%why, "{file} cannot be used, nor set aside ({error}); it is written over");
-        }
-    }
+fn file_name(name: &ComponentName) -> String {
+    format!("{name}.json")
 }
 
 #[cfg(test)]
@@ -315,11 +278,11 @@ mod tests {
             std::fs::write(folder.join("gone.json"), "{}").unwrap();
             let mut forecasts = scratch.begin();
             assert_eq!(*forecasts.said(), Foresight::default());
-            assert_eq!(scratch.names(), ["web.unreadable"]);
-            assert_eq!(std::fs::read_to_string(folder.join("web.unreadable")).unwrap(), text);
+            assert_eq!(scratch.names(), ["web.broken"]);
+            assert_eq!(std::fs::read_to_string(folder.join("web.broken")).unwrap(), text);
             scratch.learn(&mut forecasts);
             forecasts.keep_all();
-            assert_eq!(scratch.names(), ["db.json", "web.json", "web.unreadable"]);
+            assert_eq!(scratch.names(), ["db.json", "web.broken", "web.json"]);
             assert_eq!(scratch.begin().said().components().count(), 2, "a new one is begun");
             std::fs::remove_file(folder.join("db.json")).unwrap();
         }

@@ -23,6 +23,12 @@ impl Kept {
         Self { path, longest, loss, fails: false }
     }
 
+    /// The same for another of many files of one kind: a failure to write them is told once.
+    pub(super) fn at(&mut self, path: PathBuf) -> &mut Self {
+        self.path = path;
+        self
+    }
+
     /// What was written last; none where nothing was, or nothing that `parse` takes: that is set aside for whoever wants to know why.
     pub(super) fn read<T, E: Display>(
         &self,

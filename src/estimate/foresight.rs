@@ -234,11 +234,15 @@ impl Foresight {
     }
 
     /// What is to be kept of a component; none where it has no forecasters. It counts as kept from then on.
-    pub fn text(&mut self, name: &ComponentName, boot: &str) -> Option<String> {
+    pub fn text(
+        &mut self,
+        name: &ComponentName,
+        boot: &str,
+    ) -> Option<Result<String, serde_json::Error>> {
         let foreseen = self.components.get_mut(name)?;
         foreseen.changed = false;
         let page = Page { version: VERSION, boot: boot.to_owned(), component: &*foreseen };
-        serde_json::to_string(&page).ok().map(|text| text + "\n")
+        Some(serde_json::to_string(&page).map(|text| text + "\n"))
     }
 
     /// Goes on with what was kept of a component. In another boot it has begun anew.
@@ -248,7 +252,7 @@ impl Foresight {
     pub fn take_up(
         &mut self,
         name: &ComponentName,
-        text: &str,
+        text: &[u8],
         boot: &str,
     ) -> Result<(), Unusable> {
         let told = |error: serde_json::Error| Unusable::Text { why: error.to_string() };
@@ -257,11 +261,11 @@ impl Foresight {
         struct Head {
             version: u32,
         }
-        let Head { version } = serde_json::from_str(text).map_err(told)?;
+        let Head { version } = serde_json::from_slice(text).map_err(told)?;
         if version != VERSION {
             return Err(Unusable::Version { version });
         }
-        let page: Page<Foreseen> = serde_json::from_str(text).map_err(told)?;
+        let page: Page<Foreseen> = serde_json::from_slice(text).map_err(told)?;
         let mut foreseen = page.component.resumed()?;
         if page.boot != boot {
             foreseen.homes.clear();
