@@ -3,7 +3,7 @@
 //! **Problem.** The tick sees a load step after up to a second. Reading everything ten times a second costs more than provost may.
 //!
 //! **Approach.** The kernel's pressure trigger on each protected home wakes the sentry; awake, it reads the homes' waiting time each
-//! [`POLL_EVERY`] until all was quiet for [`QUIET_POLLS`] polls; two in a row that found much of it count, or four that found some. What
+//! [`POLL_EVERY`] until all was quiet for [`QUIET_POLLS`] polls; two in a row that found much of it count, or four that found some, less those that found none. What
 //! rang the trigger is the first of them. Where no trigger can be set it stays awake.
 //!
 //! A second trigger on each home rings when it stands still for memory. It only wakes the loop, whose look tells whose doing that is.
@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 
 /// From the onset of much waiting to knowing it takes twice this at most.
 const POLL_EVERY: Span = Span::millis(50);
-/// Signs in a row that are enough. Fewer are the scheduler's everyday business: a time slice lasts some milliseconds.
+/// So many signs are enough. Fewer are the scheduler's everyday business: a time slice lasts some milliseconds.
 const ENOUGH: u8 = 4;
 /// So many polls without waiting and the sentry sleeps.
 const QUIET_POLLS: u32 = 40;
@@ -55,7 +55,7 @@ struct Post {
     /// Only held open: the poller tells when it rings.
     _starved: Option<Trigger>,
     last: Option<(Tick, u64)>,
-    /// The signs of the last polls, without one between them that found none.
+    /// The signs of the last polls; one that found none takes one away.
     signs: u8,
 }
 
@@ -159,7 +159,10 @@ impl Post {
                 u8::from(waited >= part) + u8::from(waited >= 2 * part)
             }
         });
-        self.signs = if signs > 0 { self.signs.saturating_add(signs) } else { 0 };
+        self.signs = match signs {
+            0 => self.signs.saturating_sub(1),
+            more => self.signs.saturating_add(more).min(ENOUGH),
+        };
         Ok(())
     }
 }

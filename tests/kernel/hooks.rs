@@ -118,14 +118,14 @@ fn a_component_is_told_as_its_user_before_it_stands_still() {
 #[test]
 fn nobody_waits_for_a_hook_that_hangs_and_nothing_is_left_of_it() {
     let script = "echo begun; setsid sleep 900 & echo on >OUT/begun; sleep 900";
-    let Some(mut hooked) = Hooked::new("hangs", "40s", script) else { return };
+    let Some(mut hooked) = Hooked::new("hangs", "20s", script) else { return };
     hooked.begin();
     assert!(hooked.wrote("begun"), "{}\n{}", hooked.explained(), hooked.agent.log());
     let began = Instant::now();
     assert!(within(WITHIN, || hooked.stage.stands()), "{}", hooked.agent.log());
     let stood = began.elapsed();
     assert!(hooked.runs(), "the ladder went on meanwhile: {stood:?}");
-    let ended = within(WITHIN, || hooked.explained().contains("killed after 40s"));
+    let ended = within(WITHIN, || hooked.explained().contains("killed after 20s"));
     println!(
         "FIGURE hooks: stood still after {stood:?}, the hook ended after {:?}",
         began.elapsed()

@@ -119,7 +119,9 @@ fn a_cpu_that_goes_is_shared_no_more_and_had_again_when_it_is_back() {
     assert_eq!(stage.lists("cpuset.cpus.effective"), ["0-1", "0-1"], "given back");
 }
 
+/// `scripts/vm test --cell k61 --filter what_was_learnt --ignored`; unit tests of the daemon show the same without a kernel.
 #[test]
+#[ignore = "an hour's minutes are kept once each is over, so it waits for more than one"]
 fn what_was_learnt_of_demand_outlives_the_daemon() {
     let Some(mut world) = World::new("learning", &[Controller::Cpu, Controller::Cpuset]) else {
         return;

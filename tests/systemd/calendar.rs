@@ -51,7 +51,7 @@ fn asked(text: &str, from: &Zoned) -> (String, Vec<String>) {
     let normalized = after("Normalized form:").or_else(|| after("Original form:")).unwrap();
     let times = output.lines().filter_map(|line| {
         let (label, time) = line.trim().split_once(": ")?;
-        (label == "Next elapse" || label.starts_with("Iter. #")).then(|| time.trim().to_owned())
+        (label == "Next elapse" || label.starts_with("Iter")).then(|| time.trim().to_owned())
     });
     (normalized, times.filter(|time| time != "never").collect())
 }

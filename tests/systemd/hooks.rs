@@ -89,7 +89,7 @@ fn a_unit_with_a_short_watchdog_runs_on() {
         explained().contains(left)
     });
     assert!(refused, "{}\n{}", explained(), journal());
-    for _ in 0..40 {
+    for _ in 0..12 {
         assert_eq!(hog.knob("cgroup.freeze").as_deref(), Some("0"));
         std::thread::sleep(Duration::from_millis(500));
     }
