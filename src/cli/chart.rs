@@ -3,11 +3,11 @@
 //! Self-contained: no script, no font, no address to load from. Colours follow the reader's light or dark mode by CSS. Coordinates are
 //! integers, so that the same runs give the same bytes.
 
-use super::render::{cut, escape};
+use super::render::cut;
 use super::simulate::Trial;
+use super::svg::{add, text};
 use crate::sim::{BUCKETS, Played, Point};
 use crate::units::Span;
-use std::fmt::Write as _;
 
 /// Tenths of a pixel would be noise: everything is in pixels of a canvas this wide.
 const WIDTH: usize = 1000;
@@ -141,15 +141,4 @@ fn panel(out: &mut String, run: &Played, class: &str, (x, y): (usize, usize)) {
     if !marks.is_empty() {
         add(out, format_args!("<path class=\"{kind}\" d=\"{marks}\"/>\n"));
     }
-}
-
-fn text(out: &mut String, (x, y): (usize, usize), class: &str, words: &str) {
-    let words = escape(words).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    add(out, format_args!("<text x=\"{x}\" y=\"{y}\" class=\"{class}\">{words}</text>\n"));
-}
-
-/// Writing to a string does not fail.
-fn add(out: &mut String, words: std::fmt::Arguments<'_>) {
-    let written = out.write_fmt(words);
-    debug_assert!(written.is_ok());
 }

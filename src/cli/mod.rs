@@ -25,6 +25,7 @@ mod simulate;
 mod start;
 mod status;
 mod strategy;
+mod svg;
 
 pub use args::Cli;
 pub use printout::{EXIT_BAD_CONFIG, EXIT_OK, Printout};

@@ -43,11 +43,11 @@ impl Timetable {
 
     /// The policy that holds from now on, where a window has opened or closed since it was asked last.
     pub fn turned(&mut self, host: &HostView) -> Option<Policy> {
+        let loaded = self.loaded.as_ref()?;
         let seconds = i64::try_from(clock::wall_secs()).unwrap_or(i64::MAX);
-        if self.loaded.is_none() || (self.seen..self.due).contains(&seconds) {
+        if (self.seen..self.due).contains(&seconds) {
             return None;
         }
-        let loaded = self.loaded.as_ref()?;
         let now = clock::zoned();
         let next = loaded.policy.next_change(&now);
         let next = next.map_or(i64::MAX, |next| next.timestamp().as_second());

@@ -4,10 +4,10 @@
 //! integers, so that the same series give the same bytes.
 
 use super::Report;
-use crate::cli::render::{cut, escape};
+use crate::cli::render::cut;
+use crate::cli::svg::{add, text};
 use crate::estimate::forecast::whole;
 use crate::sim::backtest::{Bucket, Tested};
-use std::fmt::Write as _;
 
 const WIDTH: usize = 1000;
 const MARGIN: usize = 20;
@@ -113,15 +113,4 @@ fn scale(buckets: &[Bucket]) -> f64 {
     let usual = values.get(values.len().saturating_sub(1) * 99 / 100).copied().unwrap_or_default();
     let scale = if usual > 0.0 { most.min(2.0 * usual) } else { most };
     if scale > 0.0 { scale * 1.05 } else { 1.0 }
-}
-
-fn text(out: &mut String, (x, y): (usize, usize), class: &str, words: &str) {
-    let words = escape(words).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    add(out, format_args!("<text x=\"{x}\" y=\"{y}\" class=\"{class}\">{words}</text>\n"));
-}
-
-/// Writing to a string does not fail.
-fn add(out: &mut String, words: std::fmt::Arguments<'_>) {
-    let written = out.write_fmt(words);
-    debug_assert!(written.is_ok());
 }
