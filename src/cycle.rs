@@ -8,12 +8,14 @@ mod filling;
 mod leaking;
 mod pacing;
 mod placing;
+mod raising;
 
-use crate::config::{Policy, Writes};
-use crate::decide::{Steering, decide};
-use crate::estimate::{Estimator, Ownership, Rates, Standing, standing};
+use crate::config::{Component, Policy, Writes};
+use crate::decide::{Look, Steering, decide};
+use crate::estimate::{Estimator, Ownership, Prospects, Rates, Standing, standing};
 use crate::model::{
-    Decision, Finding, FindingKind, KnobKind, Levels, Plan, Reason, Rung, Severity, Snapshot,
+    Decision, Finding, FindingKind, KnobKind, Levels, MendView, Plan, ProbeView, Reason, Rung,
+    Severity, Snapshot,
 };
 use crate::plan::{Skipped, plan, sound};
 use crate::units::{CgroupPath, ComponentName, Tick};
@@ -30,6 +32,8 @@ pub struct State {
     pub rates: Rates,
     /// Levels, and what each component uses, wants and waits for.
     pub estimator: Estimator,
+    /// What is expected of components: to be brought up to date before each look, by whoever makes forecasts.
+    pub prospects: Prospects,
     /// What follows the load.
     pub steering: Steering,
     /// Placements that were refused.
@@ -62,10 +66,33 @@ impl State {
         self.pacing.defers(path, kind)
     }
 
+    /// What is done about a component's leak; none where nothing may be.
+    #[must_use]
+    pub fn mending(
+        &self,
+        policy: &Policy,
+        seen: &Snapshot,
+        component: &Component,
+    ) -> Option<MendView> {
+        self.steering.mending(policy, &self.estimator, seen, component)
+    }
+
+    /// What probing found of a component; none where it is not probed.
+    #[must_use]
+    pub fn probed(
+        &self,
+        policy: &Policy,
+        seen: &Snapshot,
+        component: &Component,
+    ) -> Option<ProbeView> {
+        self.steering.probed(policy, &self.estimator, seen, component)
+    }
+
     /// Forgets overrides and refusals and plans anew: an administrator spoke.
     pub fn forgive(&mut self) {
         self.ownership.forgive();
         self.placing.forget();
+        self.steering.forgive();
         self.replan();
     }
 }
@@ -97,7 +124,11 @@ pub struct News {
 pub fn rest(policy: &Policy, state: &mut State, seen: &Snapshot) -> bool {
     state.rates.update(seen);
     state.estimator.update(policy, seen);
-    state.steering.update(policy, &state.estimator, &state.rates, seen);
+    let known = (&state.estimator, &state.prospects);
+    state.steering.update(policy, known, &state.rates, seen);
+    state.steering.watch(policy, &state.ownership.threads, seen);
+    let (estimator, prospects, ownership) = (&state.estimator, &state.prospects, &state.ownership);
+    state.steering.scale(&Look { policy, estimator, prospects, ownership, seen });
     let (levels, alerts) = (state.estimator.levels(), state.estimator.alerts());
     seen.outcomes.is_empty()
         && state.planned.is_some_and(|planned| {
@@ -132,10 +163,12 @@ pub fn step(policy: &Policy, mut state: State, seen: &Snapshot) -> Step {
     findings.extend(waiting(policy.writes, deferred));
     findings.extend(sharing(&decision));
     findings.extend(unparted(&decision));
+    findings.extend(raising::findings(&decision));
     findings.extend(filling::findings(&state.estimator.filesystems()));
     findings.extend(state.estimator.leaks().map(leaking::finding));
     findings.extend(seen.host.sched_ext.as_deref().map(other_scheduler));
     findings.extend(at_the_end(&decision));
+    findings.extend(state.steering.findings(seen.at));
     decision.held = skipped.into_iter().map(|skipped| skipped.held).collect();
     let due = next_look(&state, seen, &decision, policy);
     // Otherwise the plan's end makes the next step; a plan that nobody carries out needs none.
@@ -304,7 +337,8 @@ fn next_look(state: &State, seen: &Snapshot, decision: &Decision, policy: &Polic
             standing(&state.ownership, seen, &target.at, target.knob.kind()) == Standing::Contested
         })
         .then(|| seen.at.plus(crate::units::Span::secs(60)));
-    held_until.chain(follow_at).chain(contested).chain(state.placing.next()).min()
+    let paused = decision.realtime.values().filter_map(|view| view.until);
+    held_until.chain(follow_at).chain(contested).chain(paused).chain(state.placing.next()).min()
 }
 
 #[cfg(test)]

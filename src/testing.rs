@@ -1,18 +1,20 @@
 //! Builders of policies and looks at a host, and a kernel small enough to carry a plan out on: for unit and property tests only.
 
 use crate::config::{
-    Affinity, Backend, Catch, Component, CpuPolicy, Division, LastResort, MemoryPolicy, Mode,
-    OnLeave, OomPolicy, Policy, Reserve, Strategy, Thresholds, Writes,
+    Affinity, Backend, Catch, Component, CpuPolicy, Division, Glob, LastResort, MemoryPolicy, Mode,
+    OnLeak, OnLeave, OomPolicy, Pattern, Policy, Probe, RealtimePolicy, Reserve, Steer, Strategy,
+    Thresholds, Writes,
 };
 use crate::model::{
-    Action, Change, Controller, Disk, FileSystem, Forecast, ForecastModel, ForecastStage,
-    ForecastView, GroupView, Home, HomeKind, HostView, IoWeightBackend, Knob, KnobKind, Leak,
-    LeakEvidence, LeakLimit, LeakTier, Moment, Outcome, OutcomeOf, Partition, Priority, Reading,
-    Resource, Room, Snapshot, Stray, Topology, Usage, Verdict, Via,
+    Action, Change, Controller, CpuClass, Disk, Expected, FileSystem, Forecast, ForecastModel,
+    ForecastStage, ForecastView, GroupView, Home, HomeKind, HostView, IoWeightBackend, Knob,
+    KnobKind, Leak, LeakEvidence, LeakLimit, LeakTier, Moment, Outcome, OutcomeOf, Partition,
+    Priority, Reading, Resource, Room, Sched, Snapshot, Stray, ThreadTarget, ThreadView, Topology,
+    Unusual, Usage, Verdict, Via,
 };
 use crate::units::{
-    Bytes, CgroupId, CgroupPath, CgroupRef, CpuMax, CpuSet, DeviceId, Limit, Millicpu, Ppm, ProcId,
-    Span, Tick,
+    Bytes, CgroupId, CgroupPath, CgroupRef, CpuMax, CpuSet, CpuTime, DeviceId, Limit, Millicpu,
+    Ppm, ProcId, Span, Tick,
 };
 use std::collections::BTreeMap;
 
@@ -25,6 +27,7 @@ pub(crate) fn policy(components: impl IntoIterator<Item = Component>) -> Policy 
         mode: Mode::Enforce,
         strategy: Strategy::Balanced,
         division: Division::Weighted,
+        steer: Steer::All,
         interval: Span::secs(1),
         on_stop: OnLeave::Restore,
         override_for: Span::secs(600),
@@ -54,26 +57,34 @@ pub(crate) fn component(name: &str, priority: Priority) -> Component {
             class: None,
             guarantee: Millicpu::ZERO,
             ceiling: Limit::Max,
+            scale: None,
             period: CpuMax::DEFAULT_PERIOD,
             burst: None,
             affinity: Affinity::Shared,
             partition: Partition::Member,
+            realtime: None,
         },
         memory: MemoryPolicy {
             guarantee: Bytes::ZERO,
             high: Limit::Max,
             ceiling: Limit::Max,
+            scale: None,
             swap: None,
             oom: OomPolicy::Unset,
             hard: false,
+            on_leak: OnLeak::Tell,
+            restart_every: MemoryPolicy::RESTART_EVERY,
+            probe: Probe::Off,
         },
         io: Vec::new(),
         io_weight: None,
         pids: Limit::Max,
+        pids_scale: None,
         on_exit: OnLeave::Restore,
         auto_scale: true,
         yields: priority == Priority::Low,
         hook: None,
+        instances: None,
         last_resort: if priority == Priority::Low {
             LastResort::Freeze
         } else {
@@ -103,6 +114,8 @@ pub(crate) fn host() -> Snapshot {
             sched_ext: None,
             oomd: false,
             reclaim: true,
+            rt_bounded: true,
+            swap_rotates: false,
         },
     );
     add_group(&mut seen, CgroupPath::root());
@@ -186,6 +199,9 @@ pub(crate) fn act(after: &mut Snapshot, action: &Action) {
     for change in action.changes() {
         apply(after, action.path(), change);
     }
+    if let Action::Schedule { target } = action {
+        schedule(after, target);
+    }
     if let Action::Relieve { relief } = action {
         after.outcomes.push(Outcome {
             at: after.at,
@@ -198,12 +214,66 @@ pub(crate) fn act(after: &mut Snapshot, action: &Action) {
     }
 }
 
+/// A critical component with a CPU of its own, whose threads `engine-*` are to be in real time.
+pub(crate) fn realtime_component(name: &str) -> Component {
+    let mut made = component(name, Priority::Critical);
+    made.cpu.class = Some(CpuClass::Realtime);
+    made.cpu.affinity = Affinity::Dedicated(1);
+    let threads = Pattern { globs: vec![Glob::new("engine-*").unwrap()] };
+    made.cpu.realtime = Some(RealtimePolicy { threads, priority: 1 });
+    made
+}
+
+/// A named thread in the component's first home.
+pub(crate) fn add_thread(seen: &mut Snapshot, component: &Component, pid: i32, sched: Sched) {
+    let home = seen.homes[&component.name][0].path().clone();
+    let (thread, name) = (ProcId { pid, start: 7 }, format!("engine-{pid}"));
+    let threads = &mut seen.realtime.entry(component.name.clone()).or_default().threads;
+    threads.push(ThreadView { thread, name, home, sched, used: CpuTime(0) });
+    seen.generation += 1;
+}
+
+/// What the kernel shows of a group's list as effective.
+fn effective(after: &mut Snapshot, path: &CgroupPath, knob: &Knob) {
+    let Knob::CpusetCpus(cpus) = knob else { return };
+    let homes = &after.homes;
+    for (name, seen) in &mut after.realtime {
+        if homes[name].iter().any(|home| home.path() == path) {
+            seen.cpus.insert(path.clone(), cpus.clone());
+        }
+    }
+}
+
+fn schedule(after: &mut Snapshot, target: &ThreadTarget) {
+    let threads = after.realtime.values_mut().flat_map(|seen| &mut seen.threads);
+    let mut held: Vec<&mut ThreadView> =
+        threads.filter(|view| view.thread == target.thread && view.sched == target.held).collect();
+    let verdict = if held.is_empty() { Verdict::Gone } else { Verdict::Applied };
+    held.iter_mut().for_each(|view| view.sched = target.wanted);
+    after.outcomes.push(Outcome {
+        at: after.at,
+        component: Some(target.component.clone()),
+        path: target.at.path.clone(),
+        of: OutcomeOf::Thread {
+            thread: target.thread,
+            name: target.name.clone(),
+            id: target.at.id,
+            asked: target.wanted,
+            original: Sched::OTHER,
+        },
+        verdict,
+        took: Span::ZERO,
+    });
+}
+
 fn apply(after: &mut Snapshot, path: &CgroupPath, change: &Change) {
     let (page, now) = (after.host.page, after.at);
     let group = after.groups.get_mut(path).unwrap();
     let kind = change.new.kind();
     let original = group.knob(kind).value().cloned();
     group.knobs.insert(kind, Reading::Is(change.new.as_kernel_keeps(page)));
+    let id = group.id;
+    effective(after, path, &change.new);
     after.outcomes.push(Outcome {
         at: now,
         component: change.component.clone(),
@@ -211,7 +281,7 @@ fn apply(after: &mut Snapshot, path: &CgroupPath, change: &Change) {
         of: OutcomeOf::Knob {
             knob: kind,
             asked: change.new.clone(),
-            id: Some(group.id),
+            id: Some(id),
             original,
             passing: change.reason.is_passing(),
         },
@@ -222,7 +292,9 @@ fn apply(after: &mut Snapshot, path: &CgroupPath, change: &Change) {
 
 /// Sets one knob as another writer would.
 pub(crate) fn set(seen: &mut Snapshot, path: &str, knob: Knob) {
-    let group = seen.groups.get_mut(&CgroupPath::new(path)).unwrap();
+    let path = CgroupPath::new(path);
+    effective(seen, &path, &knob);
+    let group = seen.groups.get_mut(&path).unwrap();
     group.knobs.insert(knob.kind(), Reading::Is(knob));
     seen.generation += 1;
 }
@@ -258,6 +330,7 @@ pub(crate) fn sample_forecasts() -> [BTreeMap<Resource, ForecastView>; 2] {
             as_of: Moment(1_700_000_100),
             point,
             upper,
+            lately: Some(point / 2),
             confidence: Ppm::percent(confidence),
             is_unreliable: confidence < 30,
             model: Some(ForecastModel::LastOrYesterday),
@@ -265,6 +338,12 @@ pub(crate) fn sample_forecasts() -> [BTreeMap<Resource, ForecastView>; 2] {
             stage: ForecastStage::Ready,
         },
         recent: (1..=12).map(|bucket| upper * bucket * bucket / 144).collect(),
+        unusual: (upper == 1_900).then_some(Unusual {
+            since: Moment(1_699_998_900),
+            value: upper,
+            from: 700,
+            to: 1_150,
+        }),
     };
     let long = [
         (Resource::Cpu, view(95, 1_250, 1_900, 87)),
@@ -276,6 +355,52 @@ pub(crate) fn sample_forecasts() -> [BTreeMap<Resource, ForecastView>; 2] {
     (short.said.is_unreliable, short.said.model, short.said.coverage) = (false, None, None);
     (short.said.stage, short.recent) = (ForecastStage::Learning, vec![0, 0, 200]);
     [BTreeMap::from(long), BTreeMap::from([(Resource::Cpu, short)])]
+}
+
+/// A forecast with a bound, such as whoever learnt for long gives.
+pub(crate) fn forecast((lately, point, upper): (u64, u64, u64), percent: u32) -> Forecast {
+    Forecast {
+        as_of: Moment(1_700_000_100),
+        point,
+        upper,
+        lately: Some(lately),
+        confidence: Ppm::percent(percent),
+        is_unreliable: percent < 30,
+        model: Some(ForecastModel::Yesterday),
+        coverage: Some(Ppm::percent(96)),
+        stage: ForecastStage::Ready,
+    }
+}
+
+/// What others give way for ahead of time, of a service that opens in the morning.
+pub(crate) fn expected(resource: Resource) -> Expected {
+    let (lately, likely, at_most) = match resource {
+        Resource::Cpu => (250, 1_400, 1_630),
+        Resource::Memory => (214 << 20, 1_210 << 20, 1_302 << 20),
+        Resource::Io | Resource::Pids => (10, 40, 50),
+    };
+    Expected {
+        component: "web".parse().unwrap(),
+        resource,
+        lately,
+        likely,
+        at_most,
+        within: Span::secs(900),
+        confidence: Ppm::percent(84),
+    }
+}
+
+/// Only CPU and memory of one component are forecast.
+pub(crate) fn prospects(
+    name: &str,
+    cpu: Option<Forecast>,
+    memory: Option<Forecast>,
+) -> crate::estimate::Prospects {
+    let mut prospects = crate::estimate::Prospects::default();
+    prospects.look_ahead(Span::secs(900));
+    let said = crate::model::Each { cpu, memory, io: None, pids: None };
+    prospects.lend(&name.parse().unwrap(), said);
+    prospects
 }
 
 /// A report with a limited service that has a CPU of its own, a loose component and a warning.

@@ -93,6 +93,8 @@ pub(super) enum Verb {
         /// The component; without it, all.
         component: Option<ComponentName>,
     },
+    /// Where the busiest hours of the host and its components go over weeks, and when they need all there is.
+    Capacity,
     /// Make the daemon read its configuration again; on an error the old one stays in force.
     Reload,
     /// Measure what a disk can do, through a private file on one of its file systems. Slows down whoever uses it meanwhile; stops when

@@ -6,7 +6,10 @@ use super::fail::Failure;
 use super::forecast::named;
 use super::render::{COLUMNS, Column, Table};
 use super::status::{fetch, findings, limit};
-use crate::model::{ComponentReport, Finding, HookReport, LadderView, Radius, Report, Wait};
+use crate::model::{
+    CeilingView, ComponentReport, Finding, HookReport, InstancesView, LadderView, Radius, Report,
+    Resource, Wait,
+};
 use crate::units::{Bytes, ComponentName, Span, Tick};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -147,6 +150,34 @@ fn entitled(out: &mut String, report: &Report, component: &ComponentReport) {
     if let Some(told) = &component.auto_affinity {
         let _ok = writeln!(out, "          affinity auto: {told}");
     }
+    if let Some(view) = &component.realtime {
+        out.push_str(&super::realtime::lines(view, report.at));
+    }
+}
+
+/// How many instances it has, and why.
+fn instances(component: &ComponentReport) -> String {
+    let Some(view) = &component.instances else { return String::new() };
+    let InstancesView { template, least, most, run, .. } = view;
+    let job = view.job.as_ref().map_or_else(String::new, |job| format!("; now: {job}"));
+    let last = if view.because.is_empty() { String::new() } else { format!("; {}", view.because) };
+    format!("  instances of {template}: {run} run, {least} to {most}{last}{job}\n")
+}
+
+/// The ceilings that follow the need: what they are now, and why.
+fn ceilings(report: &Report, component: &ComponentReport) -> String {
+    let line = |(resource, view): (&Resource, &CeilingView)| {
+        let amount = |amount| resource.amount(amount);
+        let since = view
+            .changed
+            .map_or_else(String::new, |at| format!(", moved {} ago", secs(report.at.since(at))));
+        let (least, most) = (amount(view.least), amount(view.most));
+        let (now, why) = (amount(view.now), &view.why);
+        format!(
+            "  the ceiling of {resource} follows the need, {least} to {most}: {now} now{since}; {why}\n"
+        )
+    };
+    component.ceilings.iter().map(line).collect()
 }
 
 fn text(report: &Report, component: &ComponentReport, concerning: &[Finding]) -> String {
@@ -160,9 +191,14 @@ fn text(report: &Report, component: &ComponentReport, concerning: &[Finding]) ->
         limit(component.memory_ceiling),
         limit(component.pids_ceiling)
     );
+    out.push_str(&ceilings(report, component));
+    out.push_str(&instances(component));
     out.push_str(&super::status::disks(report));
     waiting(&mut out, report, component);
+    out.push_str(&super::probe::text(component.probe.as_ref()));
+    out.push_str(&super::mend::text(component.mending.as_ref(), report.enforcing, report.at));
     out.push_str(&super::forecast::lines(component));
+    out.push_str(&super::capacity::lines(component));
     ladder(&mut out, report, component);
     if component.homes.is_empty() {
         out.push_str("\nIt has no process and no unit now, so nothing is limited. Its limits take effect when it appears.\n");
@@ -203,8 +239,8 @@ fn text(report: &Report, component: &ComponentReport, concerning: &[Finding]) ->
     findings(&mut out, concerning);
     out.push_str(
         "\nWhat would change this: its keys in the configuration (\"provost config show --merged\" names the\n\
-         file), another component coming or going (weights), or another writer (its value then stands\n\
-         for a while).\n",
+         file), another component coming or going (weights), another forecast, or another writer (its\n\
+         value then stands for a while).\n",
     );
     out
 }
@@ -212,9 +248,9 @@ fn text(report: &Report, component: &ComponentReport, concerning: &[Finding]) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Hit, Rung};
+    use crate::model::{Hit, Knob, KnobReport, Reason, Rung};
     use crate::testing::sample_report;
-    use crate::units::CgroupPath;
+    use crate::units::{CgroupPath, CpuMax, CpuTime, Limit};
 
     #[test]
     fn an_explanation_reads_well() {
@@ -224,6 +260,34 @@ mod tests {
             text(&report, component, &concerning(&report, component))
         });
         insta::assert_snapshot!(explained.join("----\n"));
+    }
+
+    #[test]
+    fn why_it_gives_way_ahead_of_time_reads_well() {
+        let mut report = sample_report();
+        let batch = report.components.first_mut().unwrap();
+        let home = batch.homes.first_mut().unwrap();
+        let knob = |(wanted, resource, left)| {
+            let expected = crate::testing::expected(resource);
+            KnobReport {
+                at: home.path.clone(),
+                kind: Knob::kind(&wanted),
+                seen: Some(wanted.clone()),
+                original: Some(wanted.kind().kernel_default()),
+                wanted,
+                reason: Reason::YieldsAhead { expected, left }.to_string(),
+                standing: "provost".to_owned(),
+            }
+        };
+        let high = Limit::At(Bytes::mebi(390));
+        let quota = CpuMax { quota: Limit::At(CpuTime::millis(5)), period: CpuTime::millis(10) };
+        home.knobs = [
+            (Knob::CpuMax(quota), Resource::Cpu, 500),
+            (Knob::MemoryHigh(high), Resource::Memory, 390 << 20),
+        ]
+        .map(knob)
+        .into();
+        insta::assert_snapshot!(text(&report, &report.components[0], &[]));
     }
 
     #[test]

@@ -3,13 +3,13 @@
 use super::Printout;
 use super::args::Cli;
 use super::fail::{EXIT_NO_COMPONENT, Failure};
-use super::render::{COLUMNS, Column, Table, wrap};
+use super::render::{COLUMNS, Column, Table, paragraph};
 use super::status::fetch;
 use crate::model::{
     ComponentReport, Forecast, ForecastModel, ForecastStage, ForecastView, Report, Resource,
 };
-use crate::units::{Bytes, ComponentName, Millicpu, Ppm};
-use serde_json::json;
+use crate::units::{ComponentName, Ppm};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// From nothing to the most that was seen.
@@ -41,11 +41,15 @@ pub(super) fn named<'a>(
 fn document(components: &[&ComponentReport]) -> String {
     let all: BTreeMap<&str, &BTreeMap<Resource, ForecastView>> =
         components.iter().map(|one| (one.name.as_str(), &one.forecasts)).collect();
-    let units = json!({
-        "cpu": "thousandths of a core", "memory": "bytes", "io": "bytes per second", "pids": "tasks",
-    });
-    let document = json!({ "schema": "provost/forecast/v1", "units": units, "components": all });
+    let document = json!({ "schema": "provost/forecast/v1", "units": units(), "components": all });
     format!("{document:#}\n")
+}
+
+/// What the amounts of a document are in.
+pub(super) fn units() -> Value {
+    json!({
+        "cpu": "thousandths of a core", "memory": "bytes", "io": "bytes per second", "pids": "tasks",
+    })
 }
 
 fn text(components: &[&ComponentReport]) -> String {
@@ -79,6 +83,11 @@ fn text(components: &[&ComponentReport]) -> String {
         out.push('\n');
         out.push_str(&table.render(COLUMNS));
     }
+    for component in components {
+        for line in unusual(component) {
+            out.push_str(&paragraph(&format!("{}: {line}.", component.name)));
+        }
+    }
     if !without.is_empty() {
         let gap = if out.is_empty() { "" } else { "\n" };
         out.push_str(gap);
@@ -90,8 +99,12 @@ fn text(components: &[&ComponentReport]) -> String {
     out
 }
 
-fn paragraph(words: &str) -> String {
-    wrap(words, COLUMNS).join("\n") + "\n"
+/// What a component uses out of the ordinary.
+fn unusual(component: &ComponentReport) -> impl Iterator<Item = String> {
+    component.forecasts.iter().filter_map(|(resource, view)| {
+        let unusual = view.unusual?;
+        Some(format!("{resource} is {}", unusual.told(*resource, view.said.as_of)))
+    })
 }
 
 fn row(component: &ComponentReport, resource: Resource, view: &ForecastView) -> [String; 8] {
@@ -100,8 +113,8 @@ fn row(component: &ComponentReport, resource: Resource, view: &ForecastView) -> 
     [
         component.name.to_string(),
         resource.to_string(),
-        amount(resource, said.point),
-        amount(resource, said.upper),
+        resource.amount(said.point),
+        resource.amount(said.upper),
         confidence(said),
         format!("{held}/{}", percent(view.quantile)),
         said.model.map_or("-", ForecastModel::word).to_owned(),
@@ -123,21 +136,6 @@ fn percent(share: Ppm) -> String {
     format!("{}%", share.get() / 10_000)
 }
 
-/// In the resource's unit.
-fn amount(resource: Resource, amount: u64) -> String {
-    match resource {
-        Resource::Cpu => Millicpu(amount).to_string(),
-        Resource::Memory => bytes(amount),
-        Resource::Io => format!("{}/s", bytes(amount)),
-        Resource::Pids => amount.to_string(),
-    }
-}
-
-/// To a kibibyte where there are some: nobody reads more.
-fn bytes(amount: u64) -> String {
-    Bytes(if amount < 1024 { amount } else { amount / 1024 * 1024 }).to_string()
-}
-
 /// One bar for each number, as high as its part of the greatest.
 fn sparkline(numbers: &[u64]) -> String {
     let most = numbers.iter().copied().max().unwrap_or(0).max(1);
@@ -148,7 +146,7 @@ fn sparkline(numbers: &[u64]) -> String {
     numbers.iter().map(bar).collect()
 }
 
-/// What is expected of one component, for `provost explain`.
+/// What is expected of one component, and what it does unexpectedly, for `provost explain`.
 pub(super) fn lines(component: &ComponentReport) -> String {
     let line = |(resource, view): (&Resource, &ForecastView)| {
         let said = &view.said;
@@ -159,12 +157,13 @@ pub(super) fn lines(component: &ComponentReport) -> String {
         };
         format!(
             "  expects {resource} {} within {}, at most {} ({known})\n",
-            amount(*resource, said.point),
+            resource.amount(said.point),
             view.horizon,
-            amount(*resource, said.upper),
+            resource.amount(said.upper),
         )
     };
-    component.forecasts.iter().map(line).collect()
+    let expected: String = component.forecasts.iter().map(line).collect();
+    unusual(component).fold(expected, |lines, unusual| lines + &format!("  {unusual}\n"))
 }
 
 #[cfg(test)]

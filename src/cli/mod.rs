@@ -8,6 +8,7 @@ mod args;
 mod ask;
 mod backtest;
 mod calibrate;
+mod capacity;
 mod chart;
 pub mod check;
 pub mod config;
@@ -16,8 +17,11 @@ mod explain;
 mod fail;
 mod forecast;
 mod leak;
+mod mend;
 mod plan;
 mod printout;
+mod probe;
+mod realtime;
 pub mod render;
 mod restore;
 mod run;
@@ -77,6 +81,7 @@ fn verb(cli: &Cli) -> Result<Printout, Failure> {
         Verb::Restore(args) => restore::restore(cli, args),
         Verb::Explain { component } => explain::explain(cli, component),
         Verb::Forecast { component } => forecast::forecast(cli, component.as_ref()),
+        Verb::Capacity => capacity::capacity(cli),
         Verb::Reload => ask::reload(cli),
         Verb::Calibrate(args) => calibrate::calibrate(cli, args),
         Verb::Simulate(args) => simulate::simulate(cli, args),

@@ -8,7 +8,7 @@ use super::render::{COLUMNS, Column, Table};
 use super::status::{WHEN, findings};
 use crate::config::{Colour, Policy, Writes, render};
 use crate::cycle::{News, State, step};
-use crate::daemon::{adopted, capacity, load_policy, open_tree};
+use crate::daemon::{adopted, capacity, instance_findings, load_policy, open_tree};
 use crate::kernel::probe::Roots;
 use crate::kernel::{clock, host};
 use crate::model::Snapshot;
@@ -30,9 +30,10 @@ pub(super) fn plan(cli: &Cli, args: &PlanArgs) -> Result<Printout, Failure> {
     let mut collector = Collector::new(fs, &roots);
     let seen = collector.look(&policy, clock::now(), Happened::default());
     let news = step(&policy, state, seen).news;
-    let Some(news) = news else {
+    let Some(mut news) = news else {
         return Err(Failure::new(1, "a first look came to nothing; please report this".to_owned()));
     };
+    news.findings.extend(instance_findings(&policy, seen.host.systemd));
     let exit = if args.exit_code && !news.plan.is_empty() { EXIT_CHANGES } else { 0 };
     let shown = lines(&news.plan, seen.host.page);
     let stdout = if cli.json { document(&news, &shown) } else { when + &text(&news, &shown, seen) };

@@ -231,6 +231,12 @@ pub fn cut(text: &str, width: usize) -> String {
     kept
 }
 
+/// One paragraph of a page, with its line end.
+#[must_use]
+pub fn paragraph(words: &str) -> String {
+    wrap(words, COLUMNS).join("\n") + "\n"
+}
+
 /// The text in lines of at most `width` cells, broken between words where that is possible. Always at least one line.
 #[must_use]
 pub fn wrap(text: &str, width: usize) -> Vec<String> {

@@ -4,7 +4,7 @@ use super::Printout;
 use super::args::{Cli, RestoreArgs};
 use super::fail::{EXIT_PARTLY, Failure};
 use crate::daemon::{account_text, restorer};
-use crate::enforce::{Giving, Journal, JournalError, Ledger, Returned};
+use crate::enforce::{Giving, Journal, JournalError, Ledger, Raised, Returned};
 use crate::model::{Knob, KnobKind};
 use crate::units::{CgroupId, CgroupPath};
 use serde_json::json;
@@ -23,7 +23,7 @@ pub(super) fn restore(cli: &Cli, args: &RestoreArgs) -> Result<Printout, Failure
 fn give_back(cli: &Cli, args: &RestoreArgs) -> Result<Vec<Returned>, Failure> {
     let failed = |error: JournalError| Failure::new(1, error.to_string());
     // As a rule there is none when a daemon ends, and its successor waits for this.
-    if args.temporary && Journal::peek(&cli.state_dir).map_err(failed)?.passing.is_empty() {
+    if args.temporary && !Journal::peek(&cli.state_dir).map_err(failed)?.has_passing() {
         return Ok(Vec::new());
     }
     let (_instance, mut executor) = restorer(&cli.paths())?;
@@ -65,11 +65,19 @@ fn passing(ledger: &Ledger) -> Vec<String> {
     let line = |((path, kind), (_, value)): (&(CgroupPath, KnobKind), &(CgroupId, Knob))| {
         format!("{path} {kind}: {value} -> {}", ledger.beneath(path, *kind))
     };
-    ledger.passing.iter().map(line).collect()
+    threads(ledger).chain(ledger.passing.iter().map(line)).collect()
+}
+
+/// Threads in real time, which are lowered whatever stays.
+fn threads(ledger: &Ledger) -> impl Iterator<Item = String> {
+    ledger.raised.values().map(|raised| {
+        let Raised { thread, name, at, given, original, .. } = raised;
+        format!("{} thread {thread} ({name}): {given} -> {original}", at.path)
+    })
 }
 
 fn everything(ledger: &Ledger) -> Vec<String> {
-    let mut lines = Vec::new();
+    let mut lines: Vec<String> = threads(ledger).collect();
     for ((path, kind), original) in &ledger.originals {
         let written =
             ledger.written(path, *kind).map_or_else(|| "?".to_owned(), ToString::to_string);

@@ -2,7 +2,7 @@
 
 use super::args::{Cli, SimulateArgs, colour};
 use super::fail::Failure;
-use super::render::{COLUMNS, Column, Table, escape, wrap};
+use super::render::{COLUMNS, Column, Table, escape, paragraph};
 use super::{EXIT_BAD_CONFIG, Printout, chart};
 use crate::config::{Colour, ConfigIssue, Division, render};
 use crate::sim::{Arm, BUILT_IN, LONGEST, Played, Scenario, Score, Told};
@@ -39,7 +39,8 @@ pub(super) fn simulate(cli: &Cli, args: &SimulateArgs) -> Result<Printout, Failu
     let trials: Vec<Trial> = scenarios
         .into_iter()
         .map(|scenario| {
-            let runs = arms(args).into_iter().map(|arm| scenario.play(arm)).collect();
+            let arms = arms(args, &scenario);
+            let runs = arms.into_iter().map(|arm| scenario.play(arm)).collect();
             Trial { scenario, runs }
         })
         .collect();
@@ -52,15 +53,14 @@ pub(super) fn simulate(cli: &Cli, args: &SimulateArgs) -> Result<Printout, Failu
 }
 
 /// Who plays: the host without provost always, since kills are compared with it.
-fn arms(args: &SimulateArgs) -> Vec<Arm> {
-    if args.strategy.is_empty() {
-        return Arm::ALL.to_vec();
-    }
+fn arms(args: &SimulateArgs, scenario: &Scenario) -> Vec<Arm> {
     let wanted = |arm: &Arm| match arm {
         Arm::Absent | Arm::Static => true,
-        Arm::With(strategy) => args.strategy.iter().any(|word| *strategy == (*word).into()),
+        Arm::With(strategy) | Arm::Reactive(strategy) => {
+            args.strategy.is_empty() || args.strategy.iter().any(|word| *strategy == (*word).into())
+        }
     };
-    Arm::ALL.into_iter().filter(wanted).collect()
+    scenario.arms().into_iter().filter(wanted).collect()
 }
 
 /// What the command line names; a folder stands for the scenarios in it.
@@ -168,7 +168,7 @@ pub(super) fn text(trials: &[Trial]) -> String {
             "{}: {} ({}, seed {}{division})",
             scenario.name, scenario.about, scenario.duration, scenario.seed
         );
-        paragraph(&mut out, &escape(&title));
+        out.push_str(&paragraph(&escape(&title)));
         let mut table = Table::new([
             Column::left("STRATEGY"),
             Column::right("SERVED"),
@@ -190,7 +190,7 @@ pub(super) fn text(trials: &[Trial]) -> String {
         told(&mut out, trial);
         out.push('\n');
     }
-    paragraph(&mut out, LEGEND);
+    out.push_str(&paragraph(LEGEND));
     out
 }
 
@@ -200,14 +200,7 @@ fn told(out: &mut String, trial: &Trial) {
     for Told { at, finding } in &run.told {
         let after = Span::secs(at.0 / 1_000_000);
         let words = format!("told after {after}: {} {}", finding.severity, finding.text);
-        paragraph(out, &escape(&words));
-    }
-}
-
-fn paragraph(out: &mut String, words: &str) {
-    for line in wrap(words, COLUMNS) {
-        out.push_str(&line);
-        out.push('\n');
+        out.push_str(&paragraph(&escape(&words)));
     }
 }
 

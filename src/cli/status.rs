@@ -3,7 +3,7 @@
 use super::Printout;
 use super::args::Cli;
 use super::fail::Failure;
-use super::render::{COLUMNS, Column, Table, wrap};
+use super::render::{COLUMNS, Column, Table, escape, paragraph, wrap};
 use crate::model::{
     ComponentReport, Disk, EscapeTimes, Escaped, FileSystemView, Finding, HomeReport, Knob,
     KnobKind, Level, Report, Room, ScheduleView, Severity,
@@ -59,7 +59,14 @@ pub(super) fn text(report: &Report) -> String {
     }
     out.push_str(&schedules(report));
     out.push_str(&own_cpus(report));
+    out.push_str(
+        &super::realtime::line(report).map_or_else(String::new, |line| paragraph(&escape(&line))),
+    );
+    if let Some(line) = super::probe::line(&report.components) {
+        out.push_str(&paragraph(&escape(&line)));
+    }
     out.push_str(&pressure(report));
+    out.push_str(&ahead(report));
     out.push_str(&in_use(report));
     out.push('\n');
     out.push_str(&components(report).render(COLUMNS));
@@ -76,12 +83,7 @@ pub(super) fn disks(report: &Report) -> String {
         return String::new();
     }
     let line = format!("disks: {}", disks.join("; "));
-    paragraph(&line)
-}
-
-/// A line of text, wrapped.
-fn paragraph(line: &str) -> String {
-    wrap(&super::render::escape(line), COLUMNS).join("\n") + "\n"
+    paragraph(&escape(&line))
 }
 
 /// Which windows of time are open, and when the others are.
@@ -98,7 +100,7 @@ fn schedules(report: &Report) -> String {
     if windows.is_empty() {
         return String::new();
     }
-    paragraph(&format!("schedules: {}", windows.join("; ")))
+    paragraph(&escape(&format!("schedules: {}", windows.join("; "))))
 }
 
 /// Seconds since 1970 in the host's time.
@@ -117,7 +119,7 @@ fn own_cpus(report: &Report) -> String {
         return String::new();
     }
     let line = format!("CPUs of their own: {}", owned.join(", "));
-    paragraph(&line)
+    paragraph(&escape(&line))
 }
 
 /// The level of each resource; what raised one that is not normal has a line of its own.
@@ -132,11 +134,17 @@ fn pressure(report: &Report) -> String {
     for (resource, view) in levels.iter().filter(|(_, view)| view.level != Level::Normal) {
         let since = Span::secs(report.at.since(view.since).0 / 1_000_000);
         let line = format!("{resource} {} for {since}: {}", view.level, view.cause);
-        for line in wrap(&super::render::escape(&line), COLUMNS - 2) {
+        for line in wrap(&escape(&line), COLUMNS - 2) {
             let _ok = writeln!(out, "  {line}");
         }
     }
     out
+}
+
+/// For what others give way before anybody waits.
+fn ahead(report: &Report) -> String {
+    let line = |expected| paragraph(&escape(&format!("makes room ahead of time: {expected}")));
+    report.ahead.iter().map(line).collect()
 }
 
 /// So many file systems are shown, the fullest; the report has all.
@@ -168,7 +176,7 @@ fn in_use(report: &Report) -> String {
         return String::new();
     }
     let line = format!("in use: {}", parts.join(", "));
-    paragraph(&line)
+    paragraph(&escape(&line))
 }
 
 /// To a percent: nobody reads more.
@@ -292,7 +300,7 @@ pub(super) fn findings(out: &mut String, findings: &[Finding]) {
     out.push('\n');
     for finding in findings {
         let head = format!("{:<5} ", finding.severity);
-        let lines = wrap(&super::render::escape(&finding.text), COLUMNS - head.len());
+        let lines = wrap(&escape(&finding.text), COLUMNS - head.len());
         for (number, line) in lines.iter().enumerate() {
             let head = if number == 0 { head.as_str() } else { "      " };
             let _ok = writeln!(out, "{head}{line}");
@@ -301,11 +309,11 @@ pub(super) fn findings(out: &mut String, findings: &[Finding]) {
 }
 
 fn work(out: &mut String, report: &Report) {
-    let escape = &report.escape;
-    if escape.placed > 0 {
-        let _ok = write!(out, "\nplaced {} loose processes", escape.placed);
+    let times = &report.escape;
+    if times.placed > 0 {
+        let _ok = write!(out, "\nplaced {} loose processes", times.placed);
         if let (Some(median), Some(p99), Some(longest)) =
-            (escape.median.map(round), escape.p99.map(round), escape.longest.map(round))
+            (times.median.map(round), times.p99.map(round), times.longest.map(round))
         {
             let _ok = write!(
                 out,
@@ -329,7 +337,7 @@ fn work(out: &mut String, report: &Report) {
         let ago = Span::secs(report.at.since(action.at).0 / 1_000_000);
         let line =
             format!("last action {ago} ago: {} {}: {}", action.path, action.what, action.result);
-        let _ok = writeln!(out, "\n{}", wrap(&super::render::escape(&line), COLUMNS).join("\n"));
+        let _ok = write!(out, "\n{}", paragraph(&escape(&line)));
     }
 }
 
@@ -345,7 +353,7 @@ fn escaped(out: &mut String, report: &Report) {
         return;
     }
     let line = format!("{escaped} ended before they were placed, last {}", newest.join(", "));
-    let _ok = writeln!(out, "\n{}", wrap(&super::render::escape(&line), COLUMNS).join("\n"));
+    let _ok = write!(out, "\n{}", paragraph(&escape(&line)));
 }
 
 /// To a tenth of a millisecond: nobody reads more.
@@ -364,7 +372,16 @@ pub(super) fn limit<T: std::fmt::Display>(limit: Limit<T>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Resource;
     use crate::testing::sample_report;
+
+    #[test]
+    fn what_room_is_made_for_reads_well() {
+        let mut report = sample_report();
+        assert_eq!(ahead(&report), "");
+        report.ahead = [Resource::Cpu, Resource::Memory].map(crate::testing::expected).into();
+        insta::assert_snapshot!(ahead(&report));
+    }
 
     #[test]
     fn the_status_reads_well() {

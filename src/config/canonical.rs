@@ -4,8 +4,8 @@
 //! policy again, which a test proves; `diff.rs` and the summaries of the command line are made of it.
 
 use super::policy::{
-    Affinity, Backend, Catch, Component, IoDevice, IoPolicy, Mode, OnLeave, OomPolicy, Pattern,
-    Policy, Rule, Thresholds,
+    Affinity, Backend, Catch, Component, IoDevice, IoPolicy, Mode, OnLeak, OnLeave, OomPolicy,
+    Pattern, Policy, Probe, Rule, Scale, Thresholds,
 };
 use crate::model::Partition;
 use crate::units::{Bytes, Limit, Ppm};
@@ -58,6 +58,7 @@ pub fn entries(policy: &Policy) -> Vec<Entry> {
             list.raw(&key(name), value.to_string());
         }
     }
+    list.text("forecast.steer", policy.steer.word());
     list.raw("writes.rate", policy.writes.rate.to_string());
     list.raw("writes.burst", policy.writes.burst.to_string());
     for (name, component) in &policy.components {
@@ -103,6 +104,28 @@ impl List {
             self.text(key, value);
         }
     }
+
+    /// The same, where it may follow the need.
+    fn ceiling<T>(
+        &mut self,
+        key: &str,
+        most: Limit<T>,
+        scale: Option<Scale<T>>,
+        text: impl Fn(T) -> String,
+    ) {
+        let Limit::At(most) = most else { return };
+        let value = match scale {
+            None => text(most),
+            Some(Scale { least, cooldown }) => {
+                format!(
+                    "{{ min = {}, max = {}, cooldown = \"{cooldown}\" }}",
+                    text(least),
+                    text(most)
+                )
+            }
+        };
+        self.raw(key, value);
+    }
 }
 
 fn component_entries(list: &mut List, component: &Component) {
@@ -134,6 +157,22 @@ fn component_entries(list: &mut List, component: &Component) {
         list.text("hook.timeout", hook.timeout);
         list.text("hook.from", hook.from);
     }
+    if let Some(instances) = &component.instances {
+        list.text("instances.unit", &instances.template);
+        list.raw("instances.min", instances.least.to_string());
+        list.raw("instances.max", instances.most.to_string());
+        list.text("instances.up", instances.up);
+        list.text("instances.down", instances.down);
+        list.text("instances.cooldown", instances.cooldown);
+        if let Some(drain) = &instances.drain {
+            list.raw(
+                "instances.drain.command",
+                array(drain.command.iter().map(|word| quoted(word))),
+            );
+            list.text("instances.drain.user", &drain.user);
+            list.text("instances.drain.timeout", drain.timeout);
+        }
+    }
     if let Some(strategy) = component.strategy {
         list.text("strategy", strategy.word());
     }
@@ -149,7 +188,7 @@ fn limits(list: &mut List, component: &Component) {
         list.text("cpu.class", class);
     }
     list.text("cpu.guarantee", cpu.guarantee);
-    list.limit("cpu.ceiling", cpu.ceiling);
+    list.ceiling("cpu.ceiling", cpu.ceiling, cpu.scale, |amount| quoted(&amount.to_string()));
     list.text("cpu.period", cpu.period);
     if let Some(burst) = cpu.burst {
         list.text("cpu.burst", burst);
@@ -164,10 +203,15 @@ fn limits(list: &mut List, component: &Component) {
     if cpu.partition != Partition::Member {
         list.text("cpu.partition", cpu.partition);
     }
+    if let Some(realtime) = &cpu.realtime {
+        let names = realtime.threads.globs.iter().map(|glob| quoted(glob.text()));
+        list.raw("cpu.realtime.threads", array(names));
+        list.raw("cpu.realtime.priority", realtime.priority.to_string());
+    }
     let memory = &component.memory;
     list.text("memory.guarantee", exact(memory.guarantee));
     list.limit("memory.high", memory.high.map(exact));
-    list.limit("memory.ceiling", memory.ceiling.map(exact));
+    list.ceiling("memory.ceiling", memory.ceiling, memory.scale, |size| quoted(&exact(size)));
     if let Some(swap) = memory.swap {
         list.text("memory.swap", swap.map(exact));
     }
@@ -177,15 +221,22 @@ fn limits(list: &mut List, component: &Component) {
         OomPolicy::Group => list.text("memory.oom", "group"),
     }
     list.raw("memory.hard", memory.hard.to_string());
+    if memory.probe > Probe::Off {
+        list.text("memory.probe", memory.probe.word());
+    }
+    if memory.on_leak > OnLeak::Tell {
+        list.text("memory.on-leak", memory.on_leak.word());
+    }
+    if memory.on_leak == OnLeak::Restart {
+        list.text("memory.restart-every", memory.restart_every);
+    }
     if let Some(weight) = component.io_weight {
         list.raw("io.weight", weight.to_string());
     }
     if !component.io.is_empty() {
         list.raw("io.limits", array(component.io.iter().map(io)));
     }
-    if let Limit::At(pids) = component.pids {
-        list.raw("pids.ceiling", pids.to_string());
-    }
+    list.ceiling("pids.ceiling", component.pids, component.pids_scale, |count| count.to_string());
 }
 
 fn io(policy: &IoPolicy) -> String {

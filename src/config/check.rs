@@ -4,12 +4,16 @@
 //! compare two values run only when both could be read, so that one mistake is not told twice. This code knows the host only
 //! through [`Capacity`]; it reads no file.
 
+mod ceiling;
 mod class;
 mod component;
 mod hook;
+mod instances;
 mod io;
+mod leak;
 mod partition;
 mod quantity;
+mod realtime;
 mod rules;
 mod schedule;
 mod thresholds;
@@ -19,7 +23,9 @@ use super::accounts::Accounts;
 use super::defaults::{default_component, default_policy};
 use super::issue::{Code, ConfigIssue};
 use super::merged::{Content, Key, Merged};
-use super::policy::{Backend, Component, Division, Glob, Mode, OnLeave, Policy, Reserve, Strategy};
+use super::policy::{
+    Backend, Component, Division, Glob, Mode, OnLeave, Policy, Reserve, Steer, Strategy,
+};
 use super::raw;
 use super::suggest::shorten;
 use crate::model::Priority;
@@ -187,6 +193,7 @@ impl Check<'_> {
         self.protect(raw);
         policy.protect = self.protect.iter().map(|(glob, _)| glob.clone()).collect();
         policy.reserve = self.reserve(raw.reserve.as_ref(), policy.reserve);
+        policy.steer = raw.forecast.as_ref().and_then(|raw| raw.steer).map_or(policy.steer, steer);
         if let Some(raw) = &raw.writes {
             policy.writes.rate = raw.rate.unwrap_or(policy.writes.rate);
             policy.writes.burst = raw.burst.unwrap_or(policy.writes.burst);
@@ -308,6 +315,14 @@ fn division(raw: raw::Division) -> Division {
         raw::Division::Priority => Division::Priority,
         raw::Division::Fair => Division::Fair,
         raw::Division::Quota => Division::Quota,
+    }
+}
+
+fn steer(raw: raw::Steer) -> Steer {
+    match raw {
+        raw::Steer::Off => Steer::Off,
+        raw::Steer::Memory => Steer::Memory,
+        raw::Steer::All => Steer::All,
     }
 }
 

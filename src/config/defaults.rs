@@ -2,7 +2,7 @@
 
 use super::policy::{
     Affinity, Backend, Catch, Component, CpuPolicy, Division, LastResort, MemoryPolicy, Mode,
-    OnLeave, OomPolicy, Policy, Reserve, Strategy, Thresholds, Writes,
+    OnLeak, OnLeave, OomPolicy, Policy, Probe, Reserve, Steer, Strategy, Thresholds, Writes,
 };
 use crate::model::{Partition, Priority};
 use crate::units::{Bytes, ComponentName, CpuMax, Limit, Millicpu, Span};
@@ -15,6 +15,7 @@ pub fn default_policy(cpu: Millicpu, memory: Bytes) -> Policy {
         mode: Mode::Observe,
         strategy: Strategy::Balanced,
         division: Division::Weighted,
+        steer: Steer::Memory,
         interval: Span::secs(1),
         on_stop: OnLeave::Restore,
         override_for: Span::secs(600),
@@ -53,27 +54,35 @@ pub fn default_component(name: ComponentName, on_exit: OnLeave) -> Component {
             class: None,
             guarantee: Millicpu::ZERO,
             ceiling: Limit::Max,
+            scale: None,
             period: CpuMax::DEFAULT_PERIOD,
             burst: None,
             affinity: Affinity::Shared,
             partition: Partition::Member,
+            realtime: None,
         },
         memory: MemoryPolicy {
             guarantee: Bytes::ZERO,
             high: Limit::Max,
             ceiling: Limit::Max,
+            scale: None,
             swap: None,
             oom: OomPolicy::Unset,
             hard: false,
+            on_leak: OnLeak::Tell,
+            restart_every: MemoryPolicy::RESTART_EVERY,
+            probe: Probe::Off,
         },
         io: Vec::new(),
         io_weight: None,
         pids: Limit::Max,
+        pids_scale: None,
         on_exit,
         auto_scale: true,
         yields: false,
         last_resort: LastResort::Nothing,
         hook: None,
+        instances: None,
         strategy: None,
     }
 }

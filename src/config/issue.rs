@@ -124,6 +124,14 @@ codes! {
     HighAboveCeiling = "high-above-ceiling",
     /// `memory.high` so near to `memory.max` that the kernel kills before it has slowed down.
     HighNearCeiling = "high-near-ceiling",
+    /// A ceiling whose lower end is above the upper one.
+    RangeOrder = "range-order",
+    /// A ceiling that follows the need and has an end that is no limit.
+    RangeWithoutEnd = "range-without-end",
+    /// Instances of a unit that is no template, or protected.
+    InstancesUnit = "instances-unit",
+    /// Instances that no rule of their component matches.
+    InstancesUnmatched = "instances-unmatched",
     /// A ceiling above what the host has.
     CeilingAboveHost = "ceiling-above-host",
     /// A guarantee of more CPUs than the affinity leaves.
@@ -136,8 +144,8 @@ codes! {
     PartitionWithoutCpus = "partition-without-cpus",
     /// A CPU class that something else of the component contradicts.
     ClassContradicted = "class-contradicted",
-    /// A CPU class that provost does not carry out.
-    ClassRealtime = "class-realtime",
+    /// Real time for a component that cannot have it, or for no thread that could be meant.
+    Realtime = "realtime",
     /// A limit so low that programs misbehave.
     BelowFloor = "below-floor",
     /// A quota below what the kernel takes.
@@ -178,6 +186,8 @@ codes! {
     ProtectedYields = "protected-yields",
     /// Something would be done to a component that gives way to nobody.
     LastResort = "last-resort",
+    /// What would be done about a leak cannot be done to this component.
+    OnLeak = "on-leak",
     /// A hook's command that cannot be executed.
     HookCommand = "hook-command",
     /// A hook's program that is not there now, or is no program.

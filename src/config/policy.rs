@@ -4,12 +4,20 @@
 //! all guarantees fits. A reload replaces a `Policy` whole.
 
 mod glob;
+mod memory;
+mod realtime;
+mod scale;
+mod steer;
 
 pub use glob::{Glob, Pattern};
+pub use memory::{MemoryPolicy, OnLeak, OomPolicy, Probe};
+pub use realtime::{RealtimePolicy, THREAD_NAME_BYTES};
+pub use scale::Scale;
+pub use steer::Steer;
 
 use super::protected::is_sealed_unit;
 use super::schedule::Schedule;
-use crate::model::{CpuClass, Hook, IoRate, Partition, Priority};
+use crate::model::{CpuClass, Hook, Instances, IoRate, Partition, Priority};
 use crate::units::{Bytes, ComponentName, CpuSet, CpuTime, DeviceId, Limit, Millicpu, Ppm, Span};
 use regex::Regex;
 use std::collections::BTreeMap;
@@ -24,6 +32,8 @@ pub struct Policy {
     pub strategy: Strategy,
     /// How what is short is divided among components.
     pub division: Division,
+    /// What forecasts may decide.
+    pub steer: Steer,
     /// The time between two looks at the host.
     pub interval: Span,
     /// What happens to limits when the daemon stops.
@@ -90,6 +100,14 @@ pub enum Mode {
     Observe,
     /// Put limits on processes.
     Enforce,
+}
+
+impl Mode {
+    /// The mode in which something is written, or not.
+    #[must_use]
+    pub const fn of(enforcing: bool) -> Self {
+        if enforcing { Self::Enforce } else { Self::Observe }
+    }
 }
 
 /// How eagerly limits follow demand.
@@ -267,9 +285,11 @@ pub struct Component {
     pub io_weight: Option<u64>,
     /// The most tasks it may have.
     pub pids: Limit<u64>,
+    /// How far that may be lowered while it is not needed.
+    pub pids_scale: Option<Scale<u64>>,
     /// What happens to its limits when provost leaves.
     pub on_exit: OnLeave,
-    /// Whether its ceilings may be raised and lowered between their bounds.
+    /// Whether ceilings follow the need between their bounds.
     pub auto_scale: bool,
     /// Whether it gives way when a protected component waits.
     pub yields: bool,
@@ -277,6 +297,8 @@ pub struct Component {
     pub last_resort: LastResort,
     /// What is called when memory is short, so that it can let go of some itself.
     pub hook: Option<Hook>,
+    /// Over how many instances of a template unit it is spread.
+    pub instances: Option<Instances>,
     /// How eagerly others make room for it, where that is not as for everybody.
     pub strategy: Option<Strategy>,
 }
@@ -292,6 +314,12 @@ impl Component {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.cpu.class == Some(CpuClass::Idle)
+    }
+
+    /// Which of its threads run in real time; none for any class but `realtime`.
+    #[must_use]
+    pub const fn realtime(&self) -> Option<&RealtimePolicy> {
+        self.cpu.realtime.as_ref()
     }
 }
 
@@ -387,6 +415,8 @@ pub struct CpuPolicy {
     pub guarantee: Millicpu,
     /// The most it gets.
     pub ceiling: Limit<Millicpu>,
+    /// How far that may be lowered while it is not needed.
+    pub scale: Option<Scale<Millicpu>>,
     /// The period in which the ceiling is counted, 1 ms to 1 s.
     pub period: CpuTime,
     /// Unused quota that may be carried over; `None` leaves it to the priority.
@@ -395,6 +425,8 @@ pub struct CpuPolicy {
     pub affinity: Affinity,
     /// What CPUs of its own are to everybody else.
     pub partition: Partition,
+    /// Which threads run in real time; there with class `realtime` alone.
+    pub realtime: Option<RealtimePolicy>,
 }
 
 /// On which CPUs a component runs.
@@ -410,43 +442,6 @@ pub enum Affinity {
     Dedicated(u64),
     /// On so many of its own, spread over memory nodes and caches.
     Balanced(u64),
-}
-
-/// Memory guarantees and ceilings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MemoryPolicy {
-    /// Protected from reclaim.
-    pub guarantee: Bytes,
-    /// Where throttling and reclaim begin.
-    pub high: Limit<Bytes>,
-    /// Where killing begins.
-    pub ceiling: Limit<Bytes>,
-    /// Swap; `None` leaves it as it is.
-    pub swap: Option<Limit<Bytes>>,
-    /// What an out-of-memory kill takes.
-    pub oom: OomPolicy,
-    /// Whether a ceiling below the present usage is written at once, though that kills.
-    pub hard: bool,
-}
-
-impl MemoryPolicy {
-    /// The most that `memory.high` may be below `max`: tasks above it are slowed down fully at 1.18 times it (the kernel's
-    /// `calculate_high_delay`), and that must come before the kill.
-    #[must_use]
-    pub fn most_high(max: Bytes) -> Bytes {
-        max.minus(Bytes::mebi(32)).scaled(10, 12)
-    }
-}
-
-/// What an out-of-memory kill inside a component takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OomPolicy {
-    /// As it was before provost.
-    Unset,
-    /// One process.
-    Process,
-    /// The whole group.
-    Group,
 }
 
 /// Limits on one disk, or on all.

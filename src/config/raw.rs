@@ -3,11 +3,15 @@
 //! These types are the only list of keys. The JSON schema is derived from them, the check of a file's shape walks that schema,
 //! and the doc comments are the reference. Nothing is interpreted here: a quantity is still text.
 
+mod io;
+mod memory;
 mod values;
 
+pub(super) use io::{Disk, Io, IoLimit};
+pub(super) use memory::{Memory, OnLeak, Oom, Probe};
 pub(super) use values::{
-    Account, Affinity, CalendarText, Count, CpuAmount, Duration, Glob, OneOrMany, PathText,
-    Percent, Priority, RegexText, Size,
+    Account, Affinity, CalendarText, Ceiling, Count, CpuAmount, Duration, Glob, OneOrMany,
+    PathText, Percent, Priority, RegexText, Size,
 };
 
 use schemars::JsonSchema;
@@ -39,6 +43,8 @@ pub(super) struct Config {
     pub(super) reserve: Option<Reserve>,
     /// From which use of the host on an alert is raised.
     pub(super) thresholds: Option<Thresholds>,
+    /// Forecasts of what components will need.
+    pub(super) forecast: Option<Forecast>,
     /// How fast provost may write. What gives back is never slowed down.
     pub(super) writes: Option<Writes>,
     /// Windows of time in which something else holds, by name; at most 32. Where several are open, the later name wins. Default: none.
@@ -131,6 +137,26 @@ pub(super) struct Thresholds {
     pub(super) disk: Option<Steps>,
 }
 
+/// Forecasts of what components will need. They are made and shown in any case.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Forecast {
+    /// What forecasts may decide. Default: "memory".
+    pub(super) steer: Option<Steer>,
+}
+
+/// What forecasts may decide.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Steer {
+    /// Nothing: others give way when a critical or high component waits, not before.
+    Off,
+    /// That memory gives way before it is needed, how much of it is kept for whom, and the pace of the adaptive strategy.
+    Memory,
+    /// That, and that CPU gives way before it is needed.
+    All,
+}
+
 /// How fast provost may write, counted in files of cgroups. What gives back is never slowed down.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -195,7 +221,7 @@ pub(super) struct Component {
     pub(super) pids: Option<Pids>,
     /// What happens to its limits when provost leaves. Default: what `on-stop` says.
     pub(super) on_exit: Option<OnLeave>,
-    /// Whether its ceilings may be raised and lowered between their bounds. Default: true.
+    /// Whether ceilings with a least and a most follow the need between the two; false freezes them where they are. Default: true.
     pub(super) auto_scale: Option<bool>,
     /// Whether it gives way when a critical or high component waits for CPU, memory or a disk; for normal and low components.
     /// Default: true for low components, false for normal ones.
@@ -205,8 +231,45 @@ pub(super) struct Component {
     pub(super) last_resort: Option<LastResort>,
     /// A program that is called when memory is short, so that the component can let go of some itself before anybody stands still. Default: none.
     pub(super) hook: Option<Hook>,
+    /// Over how many instances of a template unit it is spread, as its CPU time asks for. Default: as systemd started them.
+    pub(super) instances: Option<Instances>,
     /// How eagerly others make room for it when it waits; for critical and high components. Default: what `strategy` says.
     pub(super) strategy: Option<Strategy>,
+}
+
+/// Instances of a template unit, which provost starts and stops through systemd.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Instances {
+    /// The template: "worker@.service", of which worker@1.service and so on are instances. A rule of the component must match them.
+    pub(super) unit: Glob,
+    /// So many run always, 1 to 256. Default: 1.
+    #[schemars(range(min = 1, max = 256))]
+    pub(super) min: Option<u64>,
+    /// So many run at most, 1 to 256.
+    #[schemars(range(min = 1, max = 256))]
+    pub(super) max: u64,
+    /// When instances use more CPU than this each, or are about to, another is started. Default: "0.8".
+    pub(super) up: Option<CpuAmount>,
+    /// When the others would use less than this each without it, one is stopped. Default: half of `up`.
+    pub(super) down: Option<CpuAmount>,
+    /// After any start or stop, and with so little to do, none is stopped for so long, "5s" to "1d". Default: "5m".
+    pub(super) cooldown: Option<Duration>,
+    /// A program that is called before an instance is stopped, with its unit in PROVOST_UNIT. Default: none.
+    pub(super) drain: Option<Drain>,
+}
+
+/// A program that is called before an instance is stopped, which waits for its end.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Drain {
+    /// The program's absolute path and its arguments, as a list; no shell reads them.
+    #[schemars(length(min = 1))]
+    pub(super) command: Vec<String>,
+    /// Whose rights it has: the name of an account in /etc/passwd, never one of root's.
+    pub(super) user: String,
+    /// After so long it is killed, and the instance is stopped, "1s" to "60s". Default: "10s".
+    pub(super) timeout: Option<Duration>,
 }
 
 /// Conditions that must all hold. Each takes one value, or a list of which one is enough. In a glob, `*` and `?` stay within one
@@ -291,8 +354,9 @@ pub(super) struct Cpu {
     pub(super) class: Option<CpuClass>,
     /// What it gets whenever it wants it. Default: "0".
     pub(super) guarantee: Option<CpuAmount>,
-    /// The most it gets, at least "10m"; "max" for no limit. Default: "max".
-    pub(super) ceiling: Option<CpuAmount>,
+    /// The most it gets, at least "10m"; "max" for no limit; or a table of two such amounts between which that follows the need.
+    /// Default: "max".
+    pub(super) ceiling: Option<Ceiling<CpuAmount>>,
     /// The period in which the ceiling is counted, "1ms" to "1s". Default: "100ms".
     pub(super) period: Option<Duration>,
     /// Unused quota that may be carried over to a later period, at most the quota. Default: by priority.
@@ -302,6 +366,19 @@ pub(super) struct Cpu {
     pub(super) affinity: Option<Affinity>,
     /// What CPUs of its own are to everybody else, where the kernel grants it and systemd does not write the group. Default: "member".
     pub(super) partition: Option<Partition>,
+    /// Which threads run in real time. Only with, and then needed by, class "realtime".
+    pub(super) realtime: Option<Realtime>,
+}
+
+/// Which threads of a component run in real time.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Realtime {
+    /// Globs on the names of threads, at most 15 bytes long, as in `/proc/PID/task/TID/comm`.
+    pub(super) threads: Vec<Glob>,
+    /// Their real-time priority, 1 to 10. Default: 1.
+    #[schemars(range(min = 1, max = 10))]
+    pub(super) priority: Option<u64>,
 }
 
 /// Whose share of CPU time and disks a component has.
@@ -316,7 +393,7 @@ pub(super) enum CpuClass {
     Normal,
     /// That of high components; for all but low ones.
     High,
-    /// Not carried out by provost: it is refused, with a word on what to do instead.
+    /// That of critical components, and named threads run in real time (`SCHED_RR`); for critical and high ones with CPUs of their own.
     Realtime,
 }
 
@@ -354,85 +431,11 @@ pub(super) enum OwnMode {
     Balanced,
 }
 
-/// Memory guarantees and ceilings.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Memory {
-    /// Protected from reclaim. Default: "0".
-    pub(super) guarantee: Option<Size>,
-    /// Where throttling and reclaim begin, at least "16M"; "max" for nowhere. Default: "max".
-    pub(super) high: Option<Size>,
-    /// Where killing begins, at least "16M"; "max" for nowhere. Default: "max".
-    pub(super) ceiling: Option<Size>,
-    /// The most swap it may use; "0" for none, "max" for any. Default: as it was.
-    pub(super) swap: Option<Size>,
-    /// What an out-of-memory kill inside the component takes. Default: as it was.
-    pub(super) oom: Option<Oom>,
-    /// Whether a ceiling below the present usage is written at once, though that kills. Default: false.
-    pub(super) hard: Option<bool>,
-}
-
-/// What an out-of-memory kill takes.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Oom {
-    /// One process.
-    Process,
-    /// The whole cgroup.
-    Group,
-}
-
-/// Limits on disks.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Io {
-    /// Its share of a busy disk, 1 to 10000. Default: by priority and share.
-    #[schemars(range(min = 1, max = 10000))]
-    pub(super) weight: Option<u64>,
-    /// Limits, one table for each disk. Default: none.
-    pub(super) limits: Option<Vec<IoLimit>>,
-}
-
-/// Limits on one disk, or on all. At least one of the four is set.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct IoLimit {
-    /// The absolute path of a device node, a mount point or any file on the disk; "all" for every disk.
-    pub(super) device: PathText,
-    /// Bytes read per second, such as "50M". Default: "max".
-    pub(super) read: Option<Size>,
-    /// Bytes written per second. Default: "max".
-    pub(super) write: Option<Size>,
-    /// Reads per second. Default: no limit.
-    #[schemars(range(min = 1))]
-    pub(super) read_iops: Option<u64>,
-    /// Writes per second. Default: no limit.
-    #[schemars(range(min = 1))]
-    pub(super) write_iops: Option<u64>,
-}
-
-/// What one disk can do. At least one of the four is set.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Disk {
-    /// The absolute path of a device node, a mount point or any file on the disk.
-    pub(super) device: PathText,
-    /// Bytes read per second, such as "400M". Default: learned.
-    pub(super) read: Option<Size>,
-    /// Bytes written per second. Default: learned.
-    pub(super) write: Option<Size>,
-    /// Reads per second. Default: learned.
-    #[schemars(range(min = 1))]
-    pub(super) read_iops: Option<u64>,
-    /// Writes per second. Default: learned.
-    #[schemars(range(min = 1))]
-    pub(super) write_iops: Option<u64>,
-}
-
 /// Limits on tasks.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Pids {
-    /// The most tasks it may have, 8 to 4194304; "max" for no limit. Default: "max".
-    pub(super) ceiling: Option<Count>,
+    /// The most tasks it may have, 8 to 4194304; "max" for no limit; or a table of two such numbers between which that follows the need.
+    /// Default: "max".
+    pub(super) ceiling: Option<Ceiling<Count>>,
 }

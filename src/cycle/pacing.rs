@@ -12,7 +12,7 @@
 //! **Algorithm.** What was written is counted from outcomes, so a plan that nobody carried out costs nothing. Of a plan, groups whose writes
 //! have waited longest go first, others in the order of the plan; of one group never a later write without the one before it. Urgent
 //! ones go before the others, but of [`TURNS`] writes one is not urgent if any such is wanted. What was chosen is done in the order of the
-//! plan. Free are: giving back, moving processes and making what they move to; of the gap also
+//! plan. Free are: giving back, moving processes and making what they move to, threads in real time; of the gap also
 //! raising what a protected component has, and writing once more what was lost.
 //!
 //! **Properties**, each a property test: in any time the writes that are not free are at most `burst` and `rate` times that time; a write that
@@ -180,7 +180,9 @@ fn keep(plan: &mut Plan, waiting: &BTreeMap<Place, Tick>) {
         | Action::MakeGroup { .. }
         | Action::Attach { .. }
         | Action::Enable { .. }
-        | Action::Relieve { .. } => true,
+        | Action::Relieve { .. }
+        | Action::Schedule { .. }
+        | Action::Job { .. } => true,
     });
 }
 

@@ -29,9 +29,12 @@ impl Refusals {
             let process = match outcome.of {
                 OutcomeOf::Group => None,
                 OutcomeOf::Process { process, .. } => Some(process),
-                OutcomeOf::Knob { .. } | OutcomeOf::Relief { .. } | OutcomeOf::Hook { .. } => {
-                    continue;
-                }
+                OutcomeOf::Knob { .. }
+                | OutcomeOf::Relief { .. }
+                | OutcomeOf::Thread { .. }
+                | OutcomeOf::Unit { .. }
+                | OutcomeOf::Hook { .. }
+                | OutcomeOf::Restart { .. } => continue,
             };
             let Some(component) = outcome.component.clone() else { continue };
             match &outcome.verdict {
@@ -66,7 +69,9 @@ impl Refusals {
                 Action::Enable { .. }
                 | Action::SetUnit { .. }
                 | Action::Write { .. }
-                | Action::Relieve { .. } => {
+                | Action::Relieve { .. }
+                | Action::Schedule { .. }
+                | Action::Job { .. } => {
                     return true;
                 }
             };

@@ -1,16 +1,18 @@
 //! The whole step: stories of drift, and the properties that no policy and no look may break.
 
+mod ahead;
 mod forking;
 mod giving_way;
 mod laws;
 mod play;
 mod prefixes;
+mod raising;
 mod squares;
 mod weather;
 mod yielding;
 
 use super::*;
-use crate::config::{Affinity, Component, MemoryPolicy, OomPolicy};
+use crate::config::{Affinity, MemoryPolicy, OomPolicy};
 use crate::model::{Action, Knob, Level, Priority};
 use crate::testing::{add_home, carry_out, component, host, policy, set, stray};
 use crate::units::{Bytes, CpuSet, Limit, Millicpu, Span};

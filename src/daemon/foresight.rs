@@ -1,12 +1,13 @@
 //! Feeds the forecasters of all components and keeps what they learnt over a restart: a file for each component in `forecasts/` of the state
-//! folder. Must not hold up the loop: one file a look is written.
+//! folder, and one for the host. Must not hold up the loop: one file a look is written.
 
+use super::growth;
 use super::instance::Paths;
 use super::kept::Kept;
 use crate::config::Policy;
 use crate::estimate::{Estimator, Foresight, MOST_COMPONENTS};
 use crate::kernel::clock;
-use crate::model::{Finding, FindingKind, Moment, Severity, Snapshot};
+use crate::model::{Finding, FindingKind, HostView, Moment, Severity, Snapshot};
 use crate::units::{ComponentName, Span, Tick};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ pub(super) struct Forecasts {
     folder: PathBuf,
     /// One of the files.
     kept: Kept,
+    host: Kept,
     boot: String,
     /// When the components were last begun to be kept, one by one.
     round_at: Option<Tick>,
@@ -43,8 +45,11 @@ impl Forecasts {
         // Where it cannot be made, the first write tells why.
         let _made = std::fs::create_dir_all(&folder);
         let kept = Kept::new(folder.clone(), LONGEST, "demand is learnt anew for forecasts");
+        let host = paths.state.join("growth.json");
+        let host = Kept::new(host, LONGEST, "the growth of the host's use is learnt anew");
         let foresight = Foresight::default();
-        let mut all = Self { foresight, folder, kept, boot, round_at: None, round: None };
+        let mut all = Self { foresight, folder, kept, host, boot, round_at: None, round: None };
+        let _taken_up = all.host.read(|bytes| all.foresight.take_up_host(bytes));
         all.sweep(policy);
         for name in policy.components.keys() {
             let (foresight, boot) = (&mut all.foresight, &all.boot);
@@ -81,6 +86,7 @@ impl Forecasts {
         self.foresight.look(policy, seen, estimator, Moment(clock::wall_secs()));
         if self.is_due(now) {
             self.sweep(policy);
+            self.host.write(self.foresight.host_text());
             self.round = Some(Round::default());
         }
         self.keep_next();
@@ -107,6 +113,7 @@ impl Forecasts {
     pub(super) fn keep_all(&mut self) {
         let names: Vec<ComponentName> = self.foresight.components().cloned().collect();
         names.iter().for_each(|name| self.keep(name));
+        self.host.write(self.foresight.host_text());
     }
 
     fn keep(&mut self, name: &ComponentName) {
@@ -115,8 +122,8 @@ impl Forecasts {
         }
     }
 
-    /// What forecasts cannot be trusted, and that some are not made.
-    pub(super) fn findings(&self) -> Vec<Finding> {
+    /// What forecasts cannot be trusted, that some are not made, what is out of the ordinary, and which ceilings come near.
+    pub(super) fn findings(&self, policy: &Policy, host: &HostView) -> Vec<Finding> {
         let mut doubtful: BTreeMap<&ComponentName, Vec<String>> = BTreeMap::new();
         for (name, resource, said) in self.foresight.unreliable() {
             let percent = said.confidence.get() / 10_000;
@@ -136,6 +143,8 @@ impl Forecasts {
         let mut findings: Vec<Finding> = doubtful.into_iter().map(finding).collect();
         let left_out = self.foresight.left_out();
         findings.extend((left_out > 0).then(|| too_many(left_out)));
+        let now = Moment(clock::wall_secs());
+        findings.extend(growth::findings(&self.foresight, policy, host, now));
         findings
     }
 }
@@ -273,7 +282,7 @@ mod tests {
         let scratch = Scratch::new("aside");
         let folder = scratch.paths.state.join("forecasts");
         std::fs::create_dir_all(&folder).unwrap();
-        for text in ["", "{\"version\":1,", "{\"version\":2}", "\u{0}", &"[".repeat(600 << 10)] {
+        for text in ["", "{\"version\":1}", "{\"version\":2,", "\u{0}", &"[".repeat(600 << 10)] {
             std::fs::write(folder.join("web.json"), text).unwrap();
             std::fs::write(folder.join("gone.json"), "{}").unwrap();
             let mut forecasts = scratch.begin();
@@ -293,7 +302,8 @@ mod tests {
         let mut scratch = Scratch::new("findings");
         let mut forecasts = scratch.begin();
         scratch.learn(&mut forecasts);
-        assert_eq!(forecasts.findings(), [], "nobody is told of while it learns");
+        let (policy, host) = (&scratch.policy.clone(), &scratch.seen.host.clone());
+        assert_eq!(forecasts.findings(policy, host), [], "nobody is told of while it learns");
         let mut random = 1_u64;
         for bucket in 0..=600 {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -304,7 +314,8 @@ mod tests {
             let at = Moment(clock::wall_secs() + 300 * bucket);
             forecasts.foresight.look(&scratch.policy, &scratch.seen, &scratch.estimator, at);
         }
-        let texts: Vec<String> = forecasts.findings().into_iter().map(|one| one.text).collect();
+        let texts: Vec<String> =
+            forecasts.findings(policy, host).into_iter().map(|one| one.text).collect();
         assert_eq!(texts.len(), 2, "{texts:?}");
         assert!(texts[0].starts_with("the forecast of pids ("), "{texts:?}");
         assert!(texts[0].contains(" of db cannot be trusted: "), "{texts:?}");

@@ -338,7 +338,10 @@ pub(super) fn done(outcomes: &[Outcome]) -> Vec<Moved> {
         OutcomeOf::Knob { .. }
         | OutcomeOf::Group
         | OutcomeOf::Relief { .. }
-        | OutcomeOf::Hook { .. } => None,
+        | OutcomeOf::Unit { .. }
+        | OutcomeOf::Thread { .. }
+        | OutcomeOf::Hook { .. }
+        | OutcomeOf::Restart { .. } => None,
     });
     moved.collect()
 }

@@ -36,6 +36,10 @@ impl History {
 
     /// Takes note of an outcome.
     pub fn happened(&mut self, outcome: &Outcome, reloaded_at: Option<Tick>) {
+        // Every few seconds one: nothing else would be seen among them.
+        if matches!(outcome.of, OutcomeOf::Relief { means: Means::Probe { .. } }) {
+            return;
+        }
         if let OutcomeOf::Process { exec_to_placed, .. } = &outcome.of {
             self.placed(outcome, *exec_to_placed);
         }
@@ -47,7 +51,8 @@ impl History {
         }
         let is_hook = matches!(
             outcome.of,
-            OutcomeOf::Hook { .. } | OutcomeOf::Relief { means: Means::Tell { .. } }
+            OutcomeOf::Hook { .. }
+                | OutcomeOf::Relief { means: Means::Tell { .. } | Means::TellOfLeak { .. } }
         );
         if let Some(component) = outcome.component.clone().filter(|_| is_hook) {
             self.hooks.insert(component, line(outcome));
@@ -162,14 +167,22 @@ fn line(outcome: &Outcome) -> ActionLine {
         OutcomeOf::Process { process, comm, from, .. } => {
             format!("move {comm} ({process}) from {from}")
         }
+        OutcomeOf::Thread { thread, name, asked, .. } => {
+            format!("thread {thread} ({name}) = {asked}")
+        }
         OutcomeOf::Group => "prepare the group".to_owned(),
         OutcomeOf::Relief { means } => means.to_string(),
         OutcomeOf::Hook { .. } => "hook".to_owned(),
+        OutcomeOf::Restart { unit } => format!("restart of {unit}"),
+        OutcomeOf::Unit { unit, job, .. } => format!("{job} {unit}"),
     };
-    let is_hook = matches!(outcome.of, OutcomeOf::Hook { .. });
+    let has_ended = matches!(outcome.of, OutcomeOf::Hook { .. } | OutcomeOf::Restart { .. });
     let result = match &outcome.verdict {
-        Verdict::Applied if is_hook => "done".to_owned(),
-        Verdict::Refused { advice, .. } if is_hook => advice.clone(),
+        Verdict::Applied if has_ended => "done".to_owned(),
+        Verdict::Applied if matches!(outcome.of, OutcomeOf::Unit { ended: false, .. }) => {
+            "begun".to_owned()
+        }
+        Verdict::Refused { advice, .. } if has_ended => advice.clone(),
         Verdict::Applied => "applied".to_owned(),
         Verdict::Clipped { effective } => format!("the kernel keeps {effective}"),
         Verdict::Refused { advice, .. } => format!("refused: {advice}"),

@@ -1,12 +1,13 @@
 //! Makes the status report from policy, state, snapshot and the cycle's news.
 
+use super::growth;
 use super::history::History;
 use crate::config::{Component, Policy, Strategy};
 use crate::cycle::{News, State};
 use crate::estimate::{Foresight, Standing, standing};
 use crate::model::{
-    ComponentReport, Decision, Finding, Home, HomeReport, HookReport, HostReport, Knob, KnobReport,
-    Reading, Reason, Report, ScheduleView, Snapshot, Target,
+    ComponentReport, Decision, Expected, Finding, Home, HomeReport, HookReport, HostReport, Knob,
+    KnobReport, Reading, Reason, Report, ScheduleView, Snapshot, Target,
 };
 use crate::plan::is_settled;
 use crate::units::{CgroupPath, CpuSet, Millicpu, Tick};
@@ -58,11 +59,12 @@ pub fn report(input: ReportInput<'_>) -> Report {
         strategy_configured: input.instead_of.map(|strategy| strategy.word().to_owned()),
         adaptive: input.state.steering.adaptive().word().to_owned(),
         division: input.policy.division.word().to_owned(),
-        host: host(input.policy, input.seen),
+        host: host(&input),
         components: components.map(|component| component_report(&input, component)).collect(),
         schedules: input.schedules.clone(),
         estimate: input.state.estimator.view(),
         ladder: input.news.decision.ladder.clone(),
+        ahead: ahead(&input.news.decision),
         findings,
         escape: input.history.escape().clone(),
         drift: input.history.drift().clone(),
@@ -70,7 +72,8 @@ pub fn report(input: ReportInput<'_>) -> Report {
     }
 }
 
-fn host(policy: &Policy, seen: &Snapshot) -> HostReport {
+fn host(input: &ReportInput<'_>) -> HostReport {
+    let (policy, seen) = (input.policy, input.seen);
     HostReport {
         cpu: Millicpu::cores(u64::try_from(seen.host.online.len()).unwrap_or(u64::MAX)),
         cpu_reserve: policy.reserve.cpu,
@@ -78,6 +81,7 @@ fn host(policy: &Policy, seen: &Snapshot) -> HostReport {
         memory_reserve: policy.reserve.memory,
         systemd: seen.host.systemd,
         disks: seen.host.disks.clone(),
+        growth: growth::of_host(input.foresight, policy, &seen.host),
     }
 }
 
@@ -95,12 +99,18 @@ fn component_report(input: &ReportInput<'_>, component: &Component) -> Component
         cpu_entitlement: input.news.decision.entitlement.get(&component.name).copied(),
         own_cpus: own_cpus(&input.news.decision, component),
         auto_affinity: input.state.steering.affinity(&component.name),
+        realtime: input.news.decision.realtime.get(&component.name).cloned(),
         memory_guarantee: component.memory.guarantee,
         memory_ceiling: component.memory.ceiling,
         pids_ceiling: component.pids,
+        ceilings: input.state.steering.scaling().views(component),
+        instances: input.state.steering.instances(component, input.seen),
         last_resort: component.last_resort.word().to_owned(),
         hook: hook_report(input, component),
+        probe: input.state.probed(input.policy, input.seen, component),
+        mending: input.state.mending(input.policy, input.seen, component),
         forecasts: input.foresight.views(&component.name),
+        growth: growth::of_component(input.foresight, component),
         loose: loose.map(|stray| format!("{} ({})", stray.process, stray.comm)).collect(),
     }
 }
@@ -108,6 +118,19 @@ fn component_report(input: &ReportInput<'_>, component: &Component) -> Component
 fn hook_report(input: &ReportInput<'_>, component: &Component) -> Option<HookReport> {
     let hook = component.hook.clone()?;
     Some(HookReport { hook, last: input.history.hooks().get(&component.name).cloned() })
+}
+
+/// Each thing that is expected once, for however many homes it is the reason.
+fn ahead(decision: &Decision) -> Vec<Expected> {
+    let mut found: Vec<Expected> = Vec::new();
+    for target in &decision.targets {
+        if let Reason::YieldsAhead { expected, .. } = &target.reason
+            && !found.contains(expected)
+        {
+            found.push(expected.clone());
+        }
+    }
+    found
 }
 
 /// All homes of a component have the same.

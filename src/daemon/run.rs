@@ -14,8 +14,10 @@ use super::gate::{self, ExecGate};
 use super::history::{History, lost};
 use super::hooks;
 use super::instance::{Instance, replace};
+use super::instances;
 use super::leaks::LeakFile;
 use super::learning::Learning;
+use super::mending::{self, Mending};
 use super::report::{ReportInput, report};
 use super::sentry::Sentry;
 use super::start::{Options, Setup, StartError};
@@ -26,16 +28,14 @@ use super::wait::{
     ALARM, CHANGED, Changed, EARLY, RELOAD, SENTRY, STARVED, STOP, Waiting, drain,
     listen_to_executions, what_changed,
 };
-use super::words::{log_outcome, stalled};
+use super::words::{log_lowered, log_outcome, panicked, stalled};
 use crate::config::{Mode, OnLeave, Policy};
 use crate::cycle::{News, State, Step, rest, step};
 use crate::enforce::{Order, Worker, WorkerResult};
 use crate::kernel::proc_events::{ProcEvent, ProcEvents};
 use crate::kernel::systemd::SystemdEvent;
 use crate::kernel::{clock, heap, host};
-use crate::model::{
-    CycleRecord, Decision, Finding, FindingKind, Outcome, Plan, Report, Resource, Severity,
-};
+use crate::model::{CycleRecord, Decision, Outcome, Plan, Report, Resource};
 use crate::observe::{Collector, Happened};
 use crate::publish::metrics_text;
 use crate::record::Recorder;
@@ -88,6 +88,7 @@ struct Daemon {
     happened: Happened,
     history: History,
     learning: Learning,
+    mending: Mending,
     recorder: Recorder,
     heard: Receiver<Heard>,
     sources: Waiting,
@@ -134,10 +135,12 @@ impl Daemon {
         worker.decided(policy.interval);
         let executions = listen_to_executions(&policy, &sources);
         let enforcing = options.paths.enforce_switch().unwrap_or(policy.mode == Mode::Enforce);
+        policy.mode = Mode::of(enforcing);
         let mut state = State::default();
         state.ownership = setup.ownership;
         let learning = Learning::begin(&options.paths, &setup.roots, &mut state);
         let boot = host::boot_id(&setup.roots.proc);
+        let mending = Mending::begin(&options.paths, boot.clone(), &mut state);
         let forecasts = Forecasts::begin(&options.paths, boot.clone(), &policy);
         let leaks = LeakFile::take_up(&options.paths, boot, &mut state.estimator);
         let nothing =
@@ -158,6 +161,7 @@ impl Daemon {
             happened: Happened::default(),
             history: History::default(),
             learning,
+            mending,
             heard,
             gate: ExecGate::new(sources.waker.clone()),
             sentry,
@@ -311,6 +315,9 @@ impl Daemon {
                 WorkerResult::Outcome(outcome) => {
                     self.history.happened(&outcome, self.happened.reloaded_at);
                     log_outcome(&outcome);
+                    if let Some(unit) = outcome.stopped() {
+                        self.worker.order(Order::Stopped(unit.to_owned()));
+                    }
                     self.happened.outcomes.push(*outcome);
                 }
                 WorkerResult::PlanDone => {
@@ -366,6 +373,7 @@ impl Daemon {
             self.sources.follow(fs.mount(), &self.collector.watched());
             self.sentry.guard(&self.policy, seen, fs, (&self.sources.poller, SENTRY, STARVED));
         }
+        self.forecasts.said().lend(&self.policy, &mut self.state.prospects);
         if rest(&self.policy, &mut self.state, seen) {
             self.worker.decided(self.policy.interval);
         } else {
@@ -392,6 +400,8 @@ impl Daemon {
         self.worker.decided(self.policy.interval);
         let lost = news.as_ref().map_or(0, |news| lost(&news.plan, &state.ownership, seen));
         self.state = state;
+        // Before anything is ordered: whatever happens to the daemon, no unit is restarted twice for one leak.
+        self.mending.keep(&self.state);
         if let Some(news) = news {
             self.news = news;
             self.order(lost, now);
@@ -417,6 +427,7 @@ impl Daemon {
             return;
         }
         self.history.planned(lost, now);
+        log_lowered(&self.news.decision, &self.news.plan);
         let plan = self.news.plan.clone();
         self.pending = Some(plan.clone());
         self.busy = true;
@@ -426,13 +437,7 @@ impl Daemon {
     fn panicked(&mut self) {
         self.panics += 1;
         tracing::error!(panics = self.panics, "a cycle panicked; limits stay as they are");
-        self.news.findings.push(Finding {
-            severity: Severity::Error,
-            kind: FindingKind::Bug,
-            component: None,
-            at: None,
-            text: "a cycle failed by a defect of provost; limits stay as they are. Please report what the journal says".to_owned(),
-        });
+        self.news.findings.push(panicked());
         if self.panics >= MOST_PANICS {
             // Not a stop: limits stay, and systemd starts a fresh daemon that adopts them.
             self.leaving = true;
@@ -443,7 +448,9 @@ impl Daemon {
     fn report(&self) -> Report {
         let mut beside = self.gate.findings();
         beside.extend(hooks::findings(&self.policy));
-        beside.extend(self.forecasts.findings());
+        beside.extend(instances::findings(&self.policy, self.collector.last().host.systemd));
+        beside.extend(self.forecasts.findings(&self.policy, &self.collector.last().host));
+        beside.extend(mending::findings(&self.policy, &self.state, self.collector.last()));
         beside.extend(self.outdated.then(asked::outdated));
         beside.extend_from_slice(self.timetable.findings());
         let recent = |at: &Tick| clock::now().since(*at) < TOLD_FOR;

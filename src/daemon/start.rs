@@ -6,8 +6,8 @@ use crate::config::{
     Backend, Capacity, Colour, Component, ConfigIssue, Loaded, OnLeave, Policy, Sources, Strategy,
     load, render,
 };
-use crate::enforce::{Executor, Journal, JournalError, Ledger};
-use crate::estimate::Ownership;
+use crate::enforce::{Executor, Journal, JournalError, Ledger, Raised};
+use crate::estimate::{Ownership, RaisedThread};
 use crate::kernel::probe::Roots;
 use crate::kernel::systemd::{BlockingSystemd, Deadlines, SystemdError};
 use crate::kernel::{CgroupFs, Hierarchy, ReadError, devices, hook, host};
@@ -182,6 +182,16 @@ pub fn adopted(paths: &Paths, roots: &Roots) -> Result<Ownership, StartError> {
     Ok(if this_boot { adopt(&ledger) } else { Ownership::default() })
 }
 
+fn raised_thread(raised: &Raised) -> RaisedThread {
+    RaisedThread {
+        component: raised.component.clone(),
+        at: raised.at.clone(),
+        name: raised.name.clone(),
+        given: raised.given,
+        original: raised.original,
+    }
+}
+
 fn adopt(ledger: &Ledger) -> Ownership {
     let mut ownership = Ownership::default();
     let original = |path: &CgroupPath, kind: KnobKind| {
@@ -192,6 +202,9 @@ fn adopt(ledger: &Ledger) -> Ownership {
     }
     for ((path, kind), (id, value)) in &ledger.passing {
         ownership.adopt(path, *id, original(path, *kind), (value, true));
+    }
+    for (thread, raised) in &ledger.raised {
+        ownership.threads.adopt(*thread, raised_thread(raised));
     }
     ownership
 }

@@ -13,9 +13,9 @@
 //! **Properties.** Entitlements sum to at most the allocatable amount, and change only with membership or configuration.
 
 use super::fair::{Claim, entitle};
-use super::{Case, Housed};
+use super::{Case, Housed, scale};
 use crate::config::{Affinity, Component};
-use crate::model::{Home, Knob, Reason, Target};
+use crate::model::{Home, Knob, Reason, Resource, Target};
 use crate::units::{ComponentName, CpuMax, CpuTime, Limit, Millicpu};
 use std::collections::BTreeMap;
 
@@ -100,18 +100,18 @@ fn cpus(case: &Case<'_>, housed: &Housed<'_>, home: &Home) -> Option<Target> {
 /// The configured ceiling, or less while the component yields.
 fn quota(case: &Case<'_>, housed: &Housed<'_>, home: &Home) -> Option<(CpuMax, Reason)> {
     let cpu = &housed.component.cpu;
-    let ceiling = cpu.ceiling.value().map(|ceiling| {
-        let rate = Millicpu((ceiling.0 / housed.parts() / STEP.0).max(1) * STEP.0);
+    let ceiling = cpu.ceiling.value().map(|most| {
+        let (ceiling, reason) = scale::ceiling(case, housed, home, (Resource::Cpu, most.0));
+        let rate = Millicpu((ceiling / housed.parts() / STEP.0).max(1) * STEP.0);
         let quota = rate.quota_in(cpu.period).max(LEAST_QUOTA);
-        (rate, CpuMax { quota: Limit::At(quota), period: cpu.period })
+        (rate, CpuMax { quota: Limit::At(quota), period: cpu.period }, reason)
     });
-    if let Some((part, measured)) = case.steering.cpu(home.path())
-        && ceiling.is_none_or(|(rate, _)| part < rate)
+    if let Some((part, reason)) = case.steering.cpu(home.path())
+        && ceiling.as_ref().is_none_or(|(rate, ..)| part < *rate)
     {
-        let reason = Reason::Yields { cap: measured.cap, others: measured.others };
         return Some((passing_quota(part), reason));
     }
-    ceiling.map(|(_, max)| (max, Reason::Configured { key: "cpu.ceiling".into() }))
+    ceiling.map(|(_, max, reason)| (max, reason))
 }
 
 /// The shortest of the usual periods that still gives a whole slice: with a long one all is used up at its beginning, and the rest of it

@@ -6,7 +6,8 @@
 //! memory that cannot be swapped out cannot be given back at all: then they sleep for minutes for nothing.
 //!
 //! **Approach.** While memory is pressed, hold each home at its part: from level warning on it does not grow beyond what it uses or
-//! its part, from critical on it comes down to its part, in steps that can be reclaimed. What cannot be swapped out is left, and a home
+//! its part, from critical on it comes down to its part, in steps that can be reclaimed; and so it does where what protected components are
+//! expected to need soon will not fit beside what is held, until it fits beside what was held before or is not expected any more. What cannot be swapped out is left, and a home
 //! that is full of it is let go after [`PATIENCE`]. When memory is pressed no more, the limits rise until they mean nothing.
 //!
 //! **Terms.** *used*: the working set. *peak*: the most a home used lately; an evicted component uses less than it wants. *part*: what a
@@ -14,8 +15,8 @@
 //! its limit, of which 1.05 parts are stuck. *let go*: not limited until it is stuck no more.
 //!
 //! **Algorithm.** Divided is the host's memory less the reserve and what no component holds and cannot be reclaimed, by
-//! [`fair::allocate`], strictly by priority in an emergency. Who does not yield wants its peak, protected ones with a buffer; who yields
-//! wants a quarter more than it uses, and what nobody wants goes to those who yield by weight. A limit is at least the part, the
+//! [`fair::allocate`], strictly by priority in an emergency. Who does not yield wants its peak, protected ones with a buffer, or what
+//! is expected of them; who yields wants a quarter more than it uses, and what nobody wants goes to those who yield by weight. A limit is at least the part, the
 //! guarantee, [`LEAST`], and 1.05 times what is stuck; it falls by [`STEP`] or a tenth of the usage a look, and only once the usage has
 //! followed. Where protected components wait as much as before [`HELPS_WITHIN`] after the last change, homes come down at level warning too, and at
 //! critical they get another tenth of their peak, as long as somebody uses nine tenths of a limit.
@@ -24,13 +25,17 @@
 //! guarantee nor below 1.05 times what is stuck, and stays a sixth and 32 MiB below its `memory.max`; a look that lacks what was known
 //! before changes nothing; constant use comes to rest; nobody who is stuck is held for longer than [`PATIENCE`].
 
-use super::fair::{Claim, allocate};
+mod user;
+
 use super::homes;
-use crate::config::{Component, Division, MemoryPolicy, Policy};
-use crate::estimate::Estimator;
-use crate::model::{GroupView, Home, Knob, KnobKind, Level, Snapshot};
+use super::pressed::Pressed;
+use super::strategy::Buffer;
+use crate::config::{MemoryPolicy, Policy};
+use crate::estimate::{Estimator, Prospects};
+use crate::model::{GroupView, Knob, KnobKind, Level, Snapshot};
 use crate::units::{Bytes, CgroupPath, Limit, Ppm, Span, Tick};
 use std::collections::BTreeMap;
+use user::{User, amount, divide, max_of, swap_room, used, users};
 
 /// No home is held at less: below it programs misbehave.
 const LEAST: Bytes = Bytes::mebi(64);
@@ -77,6 +82,12 @@ pub(super) struct High {
     more_percent: u64,
     /// Whether not to grow did not help, so that homes come down at level warning already.
     down: bool,
+    /// What is expected would not fit beside what is held, or would not have a while ago.
+    soon: Pressed,
+    /// What those who yield held together before that; fades as peaks do.
+    gave: Bytes,
+    /// Whether that alone is why there are limits.
+    ahead: bool,
 }
 
 /// The limit of one home.
@@ -106,29 +117,17 @@ pub(super) struct Holding {
 
 /// What moves the limits in one look.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Press {
+pub(super) struct Press<'a> {
     /// Whether memory is short, or was a while ago.
     pub(super) pressed: bool,
     /// How short it is now.
     pub(super) level: Level,
-    /// What protected components get beyond their peak, in percent.
-    pub(super) buffer_percent: u64,
-}
-
-/// A home with what it holds.
-struct User<'a> {
-    component: &'a Component,
-    home: &'a Home,
-    group: &'a GroupView,
-    /// In how many homes the component lives.
-    homes: u64,
-    usage: Bytes,
-    anon: Bytes,
-    peak: Bytes,
-    /// Whether its memory limit was reached lately.
-    slowed: bool,
-    /// What part of the time it waits for memory through no doing of its own; nothing unless it is protected.
-    waits: Ppm,
+    /// What protected components get beyond what they are likely to need.
+    pub(super) buffer: Buffer,
+    /// What they are expected to need soon beyond what they hold.
+    pub(super) more: Bytes,
+    /// What is expected of each.
+    pub(super) prospects: &'a Prospects,
 }
 
 impl High {
@@ -138,7 +137,7 @@ impl High {
         policy: &Policy,
         estimator: &Estimator,
         seen: &Snapshot,
-        press: Press,
+        press: Press<'_>,
     ) -> bool {
         let span = Span(seen.at.since(self.at).0.min(1_000_000));
         if span < SHORTEST {
@@ -149,15 +148,23 @@ impl High {
         let all_known = self.remember(policy, seen, span);
         if !press.pressed {
             (self.more_percent, self.down) = (0, false);
-            return self.release(seen, span);
+            if press.more == Bytes::ZERO && !self.soon.is_on() {
+                return self.end(seen, span);
+            }
         }
         let Some(available) = seen.load.memory_available.filter(|_| all_known) else {
             return false;
         };
-        let users: Vec<User<'_>> = self.users(policy, estimator, seen).collect();
-        let press = Press { buffer_percent: press.buffer_percent + self.more_percent, ..press };
-        let parts = divide(policy, seen, available, (&users, press));
-        let tighten = self.down || press.level >= Level::Critical;
+        let users: Vec<User<'_>> =
+            users(policy, estimator, (seen, press.prospects), &self.peaks).collect();
+        let room = amount(policy, seen, available, &users);
+        let parts = divide(policy, room, &users, (press, self.more_percent));
+        let soon = self.foresee((&users, &parts), press.more, span);
+        if !press.pressed && !soon {
+            return self.end(seen, span);
+        }
+        let was_ahead = std::mem::replace(&mut self.ahead, soon && !press.pressed);
+        let tighten = self.down || soon || press.level >= Level::Critical;
         let (limits, measured) = self.limits(seen, &users, &parts, tighten);
         let what_is_written =
             |(path, held): (&CgroupPath, &Held)| (path.clone(), held.at, held.let_go);
@@ -173,7 +180,46 @@ impl High {
             self.measured = measured;
         }
         self.judge((waited, can_give), press.level, changed);
-        changed
+        changed || was_ahead != self.ahead
+    }
+
+    /// Whether there are limits for the sake of what is expected alone.
+    #[must_use]
+    pub(super) fn is_ahead(&self) -> bool {
+        self.ahead && !self.limits.is_empty()
+    }
+
+    /// Whether what is expected collides with what those hold who yield, or did a while ago. That begins when more is expected to be needed
+    /// soon. It lasts while that is so, and then for as long as they would hold too much beside it if they took back what they gave.
+    fn foresee(
+        &mut self,
+        (users, parts): (&[User<'_>], &[Bytes]),
+        more: Bytes,
+        span: Span,
+    ) -> bool {
+        let yielding = || users.iter().zip(parts).filter(|(user, _)| user.component.yields);
+        let sum = |of: fn(&User<'_>, Bytes) -> Bytes| {
+            yielding().fold(Bytes::ZERO, |sum, (user, part)| sum.plus(of(user, *part)))
+        };
+        let (held, parts) = (sum(|user, _| user.usage), sum(|user, part| user.least(part)));
+        let is_full = |(user, _): (&User<'_>, &Bytes)| {
+            let limit = self.limits.get(user.home.path());
+            limit.is_some_and(|held| !held.let_go && user.usage >= held.at.scaled(90, 100))
+        };
+        let begins = more > Bytes::ZERO
+            && if self.limits.is_empty() { held > parts } else { yielding().any(is_full) };
+        let lasts = self.soon.is_on()
+            && users.iter().any(|user| user.forecast.is_some())
+            && self.gave > parts;
+        let before = if self.soon.is_on() { self.gave } else { Bytes::ZERO };
+        self.gave = before.minus(before.scaled(span.0, 1_000_000 * PEAK_FADES)).max(held);
+        self.soon.update(begins || lasts, self.at)
+    }
+
+    /// Nothing presses any more.
+    fn end(&mut self, seen: &Snapshot, span: Span) -> bool {
+        self.ahead = false;
+        self.release(seen, span)
     }
 
     /// Where protected components wait as much as before some time after the last change, and somebody is left who has what they need: not to
@@ -244,26 +290,6 @@ impl High {
             }
         }
         all_known
-    }
-
-    /// Every home of which it is known what it holds.
-    fn users<'a>(
-        &'a self,
-        policy: &'a Policy,
-        estimator: &'a Estimator,
-        seen: &'a Snapshot,
-    ) -> impl Iterator<Item = User<'a>> {
-        homes(policy, seen).filter_map(|(component, home, homes)| {
-            let group = seen.groups.get(home.path())?;
-            let (_, anon) = used(group)?;
-            let peak = self.peaks.get(home.path()).copied()?;
-            let usage = group.usage.memory?;
-            let need = estimator.group(home.path());
-            let slowed = need.is_some_and(|need| need.bound.memory);
-            let waits = need.and_then(|need| need.waits.memory).map(|wait| wait.p10);
-            let waits = waits.filter(|_| component.priority.is_protected()).unwrap_or_default();
-            Some(User { component, home, group, homes, usage, anon, peak, slowed, waits })
-        })
     }
 
     /// The home's limit after this look; none where its own limit holds it already, or cannot stay far enough above.
@@ -347,112 +373,12 @@ struct Goal {
     tighten: bool,
 }
 
-impl User<'_> {
-    fn guarantee(&self) -> Bytes {
-        self.component.memory.guarantee.scaled(1, self.homes)
-    }
-
-    /// The part, or what it has at least.
-    fn least(&self, part: Bytes) -> Bytes {
-        part.max(self.guarantee()).max(LEAST)
-    }
-
-    /// The home's `memory.max`, as configured or as it is.
-    fn own_max(&self) -> Option<Bytes> {
-        let configured = self.component.memory.ceiling.value();
-        let configured = configured.map(|ceiling| ceiling.scaled(1, self.homes));
-        configured.into_iter().chain(max_of(self.group)).min()
-    }
-
-    /// The most that `memory.high` may be.
-    fn most(&self) -> Limit<Bytes> {
-        self.own_max().map_or(Limit::Max, |max| Limit::At(MemoryPolicy::most_high(max)))
-    }
-
-    /// How much of it can be swapped out, of the room that each home has.
-    fn swap_room(&self, room: Bytes) -> Bytes {
-        match (self.group.knob(KnobKind::MemorySwapMax).value(), self.group.usage.swap) {
-            (Some(Knob::MemorySwapMax(Limit::At(max))), Some(swap)) => max.minus(swap).min(room),
-            (Some(Knob::MemorySwapMax(Limit::Max)), _) => room,
-            _ => Bytes::ZERO,
-        }
-    }
-
-    fn claim(&self, press: Press) -> Claim {
-        let component = self.component;
-        let floor = self.guarantee();
-        let buffer = if component.priority.is_protected() { press.buffer_percent } else { 0 };
-        let want = if component.yields {
-            self.usage.scaled(125, 100).max(LEAST)
-        } else {
-            self.peak.scaled(100 + buffer, 100)
-        };
-        Claim {
-            priority: component.priority,
-            share_percent: component.share_percent,
-            floor: floor.0,
-            want: want.max(floor).0,
-            max: self.own_max().map_or(u64::MAX, |max| max.0),
-        }
-    }
-}
-
-/// What each home may hold.
-fn divide(
-    policy: &Policy,
-    seen: &Snapshot,
-    available: Bytes,
-    (users, press): (&[User<'_>], Press),
-) -> Vec<Bytes> {
-    let anon = users.iter().fold(Bytes::ZERO, |sum, user| sum.plus(user.anon));
-    let unmanaged = seen.host.memory.minus(available).minus(anon);
-    let amount = seen.host.memory.minus(policy.reserve.memory).minus(unmanaged);
-    let emergency = press.level == Level::Emergency;
-    let division = if emergency { Division::Priority } else { policy.division };
-    let claims: Vec<Claim> = users.iter().map(|user| user.claim(press)).collect();
-    let mut given = allocate(amount.0, &claims, division);
-    let left = amount.0.saturating_sub(given.iter().sum());
-    let rest: Vec<Claim> = users
-        .iter()
-        .zip(claims.iter().zip(&given))
-        .map(|(user, (claim, had))| {
-            let room = if user.component.yields { claim.max.saturating_sub(*had) } else { 0 };
-            Claim { floor: 0, want: room, max: room, ..*claim }
-        })
-        .collect();
-    for (has, more) in given.iter_mut().zip(allocate(left, &rest, policy.division)) {
-        *has += more;
-    }
-    given.into_iter().map(Bytes).collect()
-}
-
-/// What each home that yields may swap out.
-fn swap_room(seen: &Snapshot, yielding: usize) -> Bytes {
-    let kept = seen.host.swap.scaled(SWAP_KEPT_PERCENT, 100);
-    let free = seen.load.swap_free.unwrap_or_default().minus(kept);
-    free.scaled(1, u64::try_from(yielding).unwrap_or(u64::MAX).max(1))
-}
-
-/// The group's `memory.max`, where it has one.
-fn max_of(group: &GroupView) -> Option<Bytes> {
-    match group.knob(KnobKind::MemoryMax).value() {
-        Some(Knob::MemoryMax(limit)) => limit.value(),
-        Some(_) | None => None,
-    }
-}
-
 /// The limit that the kernel holds, where that is known.
 fn written(group: &GroupView) -> Option<Limit<Bytes>> {
     match group.knob(KnobKind::MemoryHigh).value() {
         Some(Knob::MemoryHigh(limit)) => Some(*limit),
         Some(_) | None => None,
     }
-}
-
-/// The working set and the anonymous memory of a group, where both are known.
-fn used(group: &GroupView) -> Option<(Bytes, Bytes)> {
-    let stat = group.usage.memory_stat?;
-    Some((group.usage.memory?.minus(stat.inactive_file), stat.anon))
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ pub(super) fn weights(case: &Case<'_>, at: &CgroupPath, share: Share) -> Vec<Kno
     };
     let bfq = has(IoWeightBackend::Bfq);
     let own_file = bfq && !by_systemd;
-    let yields = case.policy.has_yielding() && !case.seen.host.disks.is_empty();
+    let yields = case.has_yielding && !case.seen.host.disks.is_empty();
     let common = has(IoWeightBackend::IoCost) || by_systemd && (bfq || yields);
     let common = common.then_some(Knob::IoWeight(share.common));
     common.into_iter().chain(own_file.then_some(Knob::IoBfqWeight(share.bfq))).collect()

@@ -33,6 +33,7 @@ use crate::units::{Bytes, CgroupPath, Span, Tick};
 use input::{Input, WAITS_MUCH, is_nothing_left};
 use std::collections::{BTreeMap, BTreeSet};
 use telling::Telling;
+pub(super) use telling::largest;
 
 /// What a rung has to help.
 const DWELL: Span = Span::secs(10);

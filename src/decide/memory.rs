@@ -14,10 +14,9 @@
 //! **Properties.** `memory.max` is never set below 1.02 times the usage without `hard`; never above the present limit while it
 //! follows; the sum of all `memory.min` is at most half of RAM.
 
-use super::high::Measured;
-use super::{Case, Housed};
-use crate::config::{OomPolicy, Policy};
-use crate::model::{Home, Knob, KnobKind, Priority, Reason, Target};
+use super::{Case, Housed, scale};
+use crate::config::{MemoryPolicy, OomPolicy, Policy};
+use crate::model::{Home, Knob, KnobKind, Priority, Reason, Resource, Target};
 use crate::units::{Bytes, Limit};
 
 /// Room above the usage while `memory.max` follows it down, beside 2 %.
@@ -30,7 +29,6 @@ const LEAST_PART: Bytes = Bytes::mebi(16);
 pub(super) fn targets(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
     let memory = &housed.component.memory;
     let part = |bytes: Bytes| bytes.scaled(1, housed.parts()).page_floor(case.seen.host.page);
-    let part_of = |limit: Limit<Bytes>| limit.map(|bytes| part(bytes).max(LEAST_PART));
     let mut targets = Vec::new();
     for home in housed.homes {
         if memory.guarantee > Bytes::ZERO {
@@ -41,11 +39,13 @@ pub(super) fn targets(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
                 targets.push(housed.configured(home, Knob::MemoryMin(least), "memory.guarantee"));
             }
         }
-        if let Some((high, reason)) = high(case, housed, home, part_of(memory.high)) {
+        if let Some((high, reason)) = high(case, housed, home, own_high(case, housed, home)) {
             targets.push(housed.target(home, Knob::MemoryHigh(high), reason));
         }
-        if let Limit::At(ceiling) = memory.ceiling {
-            targets.push(max_target(case, housed, home, part(ceiling).max(LEAST_PART)));
+        if let Limit::At(most) = memory.ceiling {
+            let (all, reason) = scale::ceiling(case, housed, home, (Resource::Memory, most.0));
+            let ceiling = part(Bytes(all)).max(LEAST_PART);
+            targets.push(max_target(case, housed, home, (ceiling, reason)));
         }
         if let Some(swap) = memory.swap {
             targets.push(housed.configured(
@@ -78,28 +78,49 @@ fn least_protection(case: &Case<'_>, guarantee: Bytes) -> Bytes {
     if sum <= half { guarantee } else { guarantee.scaled(half.0, sum.0) }
 }
 
-/// The configured limit, or less while the component yields.
+/// Where the home is slowed down by its own: the configured limit, or what goes with a lowered ceiling where that is less. While
+/// `memory.max` has yet to rise, that is what goes with the present one.
+fn own_high(case: &Case<'_>, housed: &Housed<'_>, home: &Home) -> Option<(Bytes, Reason)> {
+    let page = case.seen.host.page;
+    let part = |bytes: Bytes| bytes.scaled(1, housed.parts()).page_floor(page);
+    let by_key = |high| {
+        let key = "memory.high".into();
+        (part(high).max(LEAST_PART), Reason::Configured { key })
+    };
+    let configured = housed.component.memory.high.value().map(by_key);
+    let scaled = || {
+        let now = scale::of_home(case, housed, home, Resource::Memory)?;
+        let wanted = part(now.slows_below()?);
+        let group = case.seen.groups.get(home.path());
+        let present = group.and_then(|group| group.knob(KnobKind::MemoryMax).value());
+        let max = match present {
+            Some(Knob::MemoryMax(Limit::At(present))) => wanted.min(*present),
+            Some(_) | None => wanted,
+        };
+        let high = MemoryPolicy::most_high(max).page_floor(page);
+        (high >= LEAST_PART).then(|| (high, now.reason()))
+    };
+    configured.into_iter().chain(scaled()).min_by_key(|(high, _)| *high)
+}
+
+/// The home's own limit, or less while the component yields.
 fn high(
     case: &Case<'_>,
     housed: &Housed<'_>,
     home: &Home,
-    configured: Limit<Bytes>,
+    own: Option<(Bytes, Reason)>,
 ) -> Option<(Limit<Bytes>, Reason)> {
-    let by_key = |_| (configured, Reason::Configured { key: "memory.high".into() });
-    let configured_target = configured.value().map(by_key);
+    let own_limit = own.as_ref().map(|(high, _)| Limit::At(*high));
+    let configured_target = own.map(|(high, reason)| (Limit::At(high), reason));
     let holding = case.steering.memory(home.path()).filter(|_| housed.component.yields);
-    let Some((holding, because)) = holding else {
+    let Some((limit, reason)) = holding else {
         return configured_target;
     };
-    let own = if configured == Limit::Max { original_high(case, home) } else { configured };
-    match holding.limit {
-        Limit::At(_) if holding.limit < own => {
-            let because = because.to_owned();
-            let Measured { left, others } = holding.measured;
-            Some((holding.limit, Reason::YieldsMemory { because, left, others }))
-        }
+    let own = own_limit.unwrap_or_else(|| original_high(case, home));
+    match limit {
+        Limit::At(_) if limit < own => Some((limit, reason)),
         Limit::At(_) => configured_target,
-        Limit::Max => configured_target.or(Some((own, Reason::LetGo))),
+        Limit::Max => configured_target.or(Some((own, reason))),
     }
 }
 
@@ -111,9 +132,13 @@ fn original_high(case: &Case<'_>, home: &Home) -> Limit<Bytes> {
     }
 }
 
-fn max_target(case: &Case<'_>, housed: &Housed<'_>, home: &Home, ceiling: Bytes) -> Target {
-    let configured =
-        || housed.configured(home, Knob::MemoryMax(Limit::At(ceiling)), "memory.ceiling");
+fn max_target(
+    case: &Case<'_>,
+    housed: &Housed<'_>,
+    home: &Home,
+    (ceiling, reason): (Bytes, Reason),
+) -> Target {
+    let configured = || housed.target(home, Knob::MemoryMax(Limit::At(ceiling)), reason);
     let group = case.seen.groups.get(home.path());
     let Some(usage) = group.and_then(|group| group.usage.memory) else {
         return configured();

@@ -16,24 +16,33 @@
 //! ceilings among them, rounded down, so that together they never exceed them (unless a part would be so small that it were a freeze); no limit is ever put on an ancestor.
 
 mod affinity;
+mod ahead;
 mod auto_affinity;
 mod cap;
 mod cpu;
 mod disk;
 pub mod fair;
+mod guard;
 mod high;
+mod instances;
 mod io;
 mod ladder;
 mod memory;
+mod mend;
 mod partition;
 mod pids;
 mod place;
 mod pool;
+mod pressed;
+mod probe;
+mod realtime;
+mod scale;
 mod steer;
 mod strategy;
 mod tree;
 mod victim;
 
+pub use scale::{Look, Scaling};
 pub use steer::Steering;
 
 use crate::config::{Component, Policy};
@@ -50,6 +59,8 @@ struct Case<'a> {
     /// The guarantees of all critical components together.
     critical: Bytes,
     seats: affinity::Seats,
+    /// Whether any component gives way to others.
+    has_yielding: bool,
 }
 
 /// A component with its homes; a component without any is not among them.
@@ -85,7 +96,11 @@ pub fn decide(
     let critical = memory::critical(policy);
     let seats = affinity::seats(policy, ownership, steering, seen);
     let partitions = partition::partitions(policy, seen, &seats);
-    let case = Case { policy, seen, ownership, steering, critical, seats };
+    let guards = steering.guards();
+    let grounds = realtime::Grounds { policy, ownership, guards, seats: &seats, seen };
+    let realtime = realtime::realtime(grounds);
+    let has_yielding = policy.has_yielding();
+    let case = Case { policy, seen, ownership, steering, critical, seats, has_yielding };
     let housed = housed(policy, seen);
     let mut decision = Decision {
         placements: place::placements(&case),
@@ -93,7 +108,10 @@ pub fn decide(
         sharing: case.seats.sharing.clone(),
         unparted: partitions.refused.clone(),
         reliefs: steering.reliefs().cloned().collect(),
+        jobs: steering.jobs().cloned().collect(),
         ladder: steering.ladder().cloned(),
+        threads: realtime.threads,
+        realtime: realtime.told,
         ..Decision::default()
     };
     for component in &housed {

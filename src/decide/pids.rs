@@ -16,9 +16,9 @@
 //! **Properties**, each a test below or in `cycle/tests/weather.rs`: never above what is configured or was there before; never below
 //! [`LEAST`]; what cannot be read is not limited; a steady look allocates nothing; limits do not move while they are there.
 
-use super::{Case, Housed, yielding};
+use super::{Case, Housed, scale, yielding};
 use crate::config::Policy;
-use crate::model::{Home, Knob, KnobKind, Level, Reason, Snapshot, Target};
+use crate::model::{Home, Knob, KnobKind, Level, Reason, Resource, Snapshot, Target};
 use crate::units::{CgroupId, CgroupPath, Limit, Ppm, Span, Tick};
 use std::collections::BTreeMap;
 
@@ -169,24 +169,22 @@ impl Pids {
 
 /// The configured ceilings, or less while a component yields.
 pub(super) fn targets(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
-    let configured = housed.component.pids.map(|all| (all / housed.parts()).max(LEAST_PART));
-    housed.homes.iter().filter_map(|home| target(case, housed, home, configured)).collect()
+    housed.homes.iter().filter_map(|home| target(case, housed, home)).collect()
 }
 
-fn target(
-    case: &Case<'_>,
-    housed: &Housed<'_>,
-    home: &Home,
-    configured: Limit<u64>,
-) -> Option<Target> {
-    let own = if configured == Limit::Max { original(case, home) } else { configured };
+fn target(case: &Case<'_>, housed: &Housed<'_>, home: &Home) -> Option<Target> {
+    let ceiling = housed.component.pids.value().map(|most| {
+        let (all, reason) = scale::ceiling(case, housed, home, (Resource::Pids, most));
+        ((all / housed.parts()).max(LEAST_PART), reason)
+    });
+    let own = ceiling.as_ref().map_or_else(|| original(case, home), |(each, _)| Limit::At(*each));
     let held = case.steering.pids(home.path()).filter(|_| housed.component.yields);
     if let Some(held) = held.filter(|held| Limit::At(held.limit) < own) {
         let knob = Knob::PidsMax(Limit::At(held.limit));
         return Some(housed.target(home, knob, Reason::YieldsPids { usual: held.usual }));
     }
-    let each = configured.value()?;
-    Some(housed.configured(home, Knob::PidsMax(Limit::At(each)), "pids.ceiling"))
+    let (each, reason) = ceiling?;
+    Some(housed.target(home, Knob::PidsMax(Limit::At(each)), reason))
 }
 
 /// What the group's `pids.max` was before provost.

@@ -5,7 +5,8 @@
 //! waits for a turn. Only CPUs that nobody uses are there at once. A cap that is always there would waste them on a quiet host.
 //!
 //! **Approach.** While the CPU is pressed, cap what the pool uses at what is left after everybody else and the headroom; down at once, up
-//! slowly. When it is pressed no more, let the cap rise until it is none.
+//! slowly. When it is pressed no more, let the cap rise until it is none. The same where what protected components are expected to need soon
+//! will not fit beside what the members use now.
 //!
 //! **Terms.** *member*: a component that yields. *other use*: everything outside the pool, the larger of the last
 //! look and the mean of the last few. *headroom*: the part of the host that stays free. *part*: one home's portion of the cap.
@@ -23,6 +24,7 @@
 
 use super::cap::{Cap, Recent, percent, room};
 use super::fair::{Claim, divide_all};
+use super::pressed::Pressed;
 use super::yielding;
 use crate::config::{Component, Policy};
 use crate::estimate::Rates;
@@ -47,6 +49,10 @@ pub(super) struct Pool {
     /// What each member's home may use.
     parts: BTreeMap<CgroupPath, Part>,
     others: Recent,
+    /// What is expected would not fit beside what the members use, or would not have a while ago.
+    soon: Pressed,
+    /// Whether that alone is why there is a cap.
+    ahead: bool,
 }
 
 /// A home's portion of the cap.
@@ -74,6 +80,8 @@ pub(super) struct Press {
     pub(super) waits: bool,
     /// The part of the host that stays free, in percent.
     pub(super) headroom_percent: u64,
+    /// What protected components are expected to need soon beyond what they use, in thousandths of a core.
+    pub(super) more: u64,
 }
 
 /// A home of a member with what it uses.
@@ -97,10 +105,13 @@ impl Pool {
             return false;
         };
         self.others.add(others.0);
-        if self.cap.is_none() && !press.pressed {
+        self.capacity = capacity(seen);
+        let collides = self.collides(used.0, press);
+        let soon = self.soon.update(collides, seen.at);
+        if self.cap.is_none() && !press.pressed && !soon {
             return false;
         }
-        self.capacity = capacity(seen);
+        let was_ahead = std::mem::replace(&mut self.ahead, soon && !press.pressed);
         let capacity = self.capacity.0;
         let mut had = self.cap.unwrap_or(Cap::none(capacity, seen.at));
         let is_used = used.0 >= had.given / 2;
@@ -109,8 +120,8 @@ impl Pool {
         }
         let lowered_long_ago = had.is_lower(capacity) && had.since_lowered(seen.at) >= HELPS_WITHIN;
         let failed = press.waits && is_used && lowered_long_ago;
-        let room =
-            press.pressed.then(|| room(capacity, press.headroom_percent, self.others.worst()));
+        let others = self.others.worst().saturating_add(if soon { press.more } else { 0 });
+        let room = (press.pressed || soon).then(|| room(capacity, press.headroom_percent, others));
         let lower_to = failed.then(|| percent(capacity, LEAST_PERCENT));
         let cap = had.step(room, lower_to, capacity, seen.at);
         if cap.at >= capacity {
@@ -121,8 +132,25 @@ impl Pool {
         }
         let moved = cap.given != had.given || self.cap.is_none();
         self.cap = Some(cap);
-        (moved || self.is_unfair(policy, rates, seen))
-            && self.divide(policy, rates, seen, cap.given)
+        let divided = (moved || self.is_unfair(policy, rates, seen))
+            && self.divide(policy, rates, seen, cap.given);
+        divided || was_ahead != self.ahead
+    }
+
+    /// Whether what is expected will not fit beside what the members use, or would use without the cap.
+    fn collides(&self, used: u64, press: Press) -> bool {
+        let others = self.others.worst().saturating_add(press.more);
+        let wanted = match self.cap {
+            None => used > room(self.capacity.0, press.headroom_percent, others),
+            Some(cap) => used.saturating_mul(10) >= cap.given.saturating_mul(9),
+        };
+        press.more > 0 && wanted
+    }
+
+    /// Whether there is a cap for the sake of what is expected alone.
+    #[must_use]
+    pub(super) const fn is_ahead(&self) -> bool {
+        self.ahead && self.cap.is_some()
     }
 
     /// What the home may use; none while it is not capped.
@@ -202,7 +230,8 @@ impl Pool {
     }
 }
 
-fn capacity(seen: &Snapshot) -> Millicpu {
+/// The host's CPUs.
+pub(super) fn capacity(seen: &Snapshot) -> Millicpu {
     Millicpu::cores(u64::try_from(seen.host.online.len()).unwrap_or(u64::MAX))
 }
 

@@ -10,18 +10,22 @@
 //!
 //! **Algorithm.** Where nobody can be named, because the sentry was faster than the averages or the host does not tell, all protected
 //! components that are there ask. The adaptive strategy is one pace for the whole host: by the worst level up at once, and one step down
-//! when nothing higher was asked for in [`DOWN_AFTER`].
+//! when nothing higher was asked for in [`DOWN_AFTER`]. Conservative takes more than calm: the forecasts of CPU and memory of all protected
+//! components that are there have been trusted for [`TRUSTED_FOR`].
 //!
 //! **Properties.** The adaptive pace never falls by more than a step in [`DOWN_AFTER`]. Allocates only for who had not waited before.
 
 use crate::config::{Component, Policy, Strategy};
 use crate::estimate::Estimator;
 use crate::model::{Level, Levels};
-use crate::units::{ComponentName, Span, Tick};
+use crate::units::{ComponentName, Ppm, Span, Tick};
 use std::collections::BTreeMap;
 
 /// The adaptive strategy goes one step down after so long without need.
 const DOWN_AFTER: Span = Span::secs(300);
+/// With forecasts that can be trusted this far, for so long, a calm host needs less than the balanced strategy.
+const TRUSTED: Ppm = Ppm::percent(70);
+const TRUSTED_FOR: Span = Span::secs(600);
 /// Who waited is heard for so long.
 const HEARD_FOR: Span = Span::secs(60);
 /// Who waits this many times less than the one that waits most does not ask.
@@ -34,8 +38,17 @@ pub(super) struct Parameters {
     pub(super) cpu_headroom_percent: u64,
     /// The part of a disk that stays free while protected components wait for it, in percent.
     pub(super) disk_headroom_percent: u64,
-    /// What is kept for protected components while memory is short, beyond what they used at most lately, in percent of that.
-    pub(super) memory_buffer_percent: u64,
+    /// What is kept for protected components while memory is short, beyond what they are likely to need, in percent of that.
+    pub(super) memory_buffer: Buffer,
+}
+
+/// Memory that is kept for a protected component beyond its base, in percent of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Buffer {
+    /// At least so much; without a forecast just so much.
+    pub(super) least: u64,
+    /// At most so much, however far above its likely amount a forecast's bound is.
+    pub(super) most: u64,
 }
 
 /// From level warning on, so many points of headroom more.
@@ -56,17 +69,17 @@ impl Pace {
             Self::Conservative => Parameters {
                 cpu_headroom_percent: 15,
                 disk_headroom_percent: 20,
-                memory_buffer_percent: 20,
+                memory_buffer: Buffer { least: 20, most: 30 },
             },
             Self::Balanced => Parameters {
                 cpu_headroom_percent: 20,
                 disk_headroom_percent: 30,
-                memory_buffer_percent: 30,
+                memory_buffer: Buffer { least: 30, most: 40 },
             },
             Self::Aggressive => Parameters {
                 cpu_headroom_percent: 30,
                 disk_headroom_percent: 40,
-                memory_buffer_percent: 50,
+                memory_buffer: Buffer { least: 50, most: 60 },
             },
         }
     }
@@ -93,19 +106,24 @@ pub(super) struct Adaptive {
     pub(super) pace: Pace,
     /// When the pace, or a higher one, was asked for last.
     asked: Tick,
+    /// Since when forecasts have been trusted; none while they are not.
+    trusted: Option<Tick>,
 }
 
 impl Adaptive {
-    pub(super) fn update(&mut self, levels: Levels, now: Tick) {
-        // Less than balanced would need a forecast to trust.
+    /// Takes in one look: how scarce things are, and how far the worst forecast can be trusted.
+    pub(super) fn update(&mut self, levels: Levels, trust: Ppm, now: Tick) {
+        self.trusted = (trust >= TRUSTED).then(|| self.trusted.unwrap_or(now));
+        let for_long = self.trusted.is_some_and(|since| now.since(since) >= TRUSTED_FOR);
         let wanted = match levels.worst() {
+            Level::Normal if for_long => Pace::Conservative,
             Level::Normal | Level::Warning => Pace::Balanced,
             Level::Critical | Level::Emergency => Pace::Aggressive,
         };
         if wanted >= self.pace {
-            *self = Self { pace: wanted, asked: now };
+            (self.pace, self.asked) = (wanted, now);
         } else if now.since(self.asked) >= DOWN_AFTER {
-            *self = Self { pace: self.pace.below(), asked: now };
+            (self.pace, self.asked) = (self.pace.below(), now);
         }
     }
 

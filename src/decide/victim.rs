@@ -98,7 +98,12 @@ fn victim<'a>(
 }
 
 /// Whether neither a sealed unit nor another component lives at the place or below it.
-fn is_alone(policy: &Policy, seen: &Snapshot, component: &Component, home: &Home) -> bool {
+pub(super) fn is_alone(
+    policy: &Policy,
+    seen: &Snapshot,
+    component: &Component,
+    home: &Home,
+) -> bool {
     let path = home.path();
     let sealed = path.is_root() || path.components().any(|unit| policy.seals(unit));
     let mut others = seen.homes.iter().filter(|(name, _)| **name != component.name);

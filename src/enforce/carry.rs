@@ -13,8 +13,9 @@ use super::cpus;
 use super::failsafe::{Cap, Caps};
 use super::hooks::Hooks;
 use super::journal::Journal;
-use super::ledger::{Entry, Moved};
 use super::lifecycle;
+use super::threads;
+use super::units::{self, Jobs};
 use crate::kernel::process::ProcFs;
 use crate::kernel::systemd::{BlockingSystemd, ScopeSpec, SystemdError, knows_idle, names};
 use crate::kernel::write::{self, MoveError};
@@ -47,6 +48,7 @@ pub struct Executor {
     pub(super) keep: BTreeSet<ComponentName>,
     pub(super) caps: Arc<Caps>,
     pub(super) hooks: Hooks,
+    pub(super) jobs: Jobs,
 }
 
 impl Executor {
@@ -59,8 +61,8 @@ impl Executor {
         page: Bytes,
     ) -> Self {
         let (root, keep, caps) = (PathBuf::from("/"), BTreeSet::new(), Arc::new(Caps::new()));
-        let (proc, hooks) = (ProcFs::default(), Hooks::default());
-        Self { fs, proc, systemd, journal, page, root, keep, caps, hooks }
+        let (proc, hooks, jobs) = (ProcFs::default(), Hooks::default(), Jobs::default());
+        Self { fs, proc, systemd, journal, page, root, keep, caps, hooks, jobs }
     }
 
     /// The components whose limits stay when provost leaves, from the configuration.
@@ -73,14 +75,6 @@ impl Executor {
         self.hooks.known = hooks;
     }
 
-    /// Puts moves into the journal that are done already. Should the disk not take them, the next plan's sync tries again.
-    pub(super) fn moved(&mut self, moved: Vec<Moved>) {
-        moved.into_iter().for_each(|moved| self.journal.note(Entry::Moved(moved)));
-        if let Err(error) = self.journal.sync() {
-            tracing::warn!("{error}");
-        }
-    }
-
     /// What there is to give back.
     #[must_use]
     pub const fn journal(&self) -> &Journal {
@@ -91,7 +85,12 @@ impl Executor {
     pub fn carry_out(&mut self, plan: &Plan, tell: &mut dyn FnMut(Outcome)) {
         if let Err(error) = self.remember(plan) {
             for action in &plan.actions {
-                refuse(action, &error.to_string(), tell);
+                // What gives back needs no journal.
+                if let (Action::Schedule { target }, true) = (action, action.lowers()) {
+                    self.schedule(target, tell);
+                } else {
+                    refuse(action, &error.to_string(), tell);
+                }
             }
             return;
         }
@@ -111,6 +110,8 @@ impl Executor {
                 Action::SetUnit { unit, at, changes } => self.set_unit(unit, at, changes, tell),
                 Action::Write { at, change } => self.write(at, change, tell),
                 Action::Relieve { relief } => self.relieve(relief, tell),
+                Action::Schedule { target } => self.schedule(target, tell),
+                Action::Job { job } => self.begin_job(job, tell),
             }
         }
     }
@@ -165,6 +166,7 @@ impl Executor {
 
     /// Hands over what an earlier life of the daemon left.
     pub(super) fn hand_over_adopted(&self) {
+        self.journal.ledger().raised.values().for_each(|raised| self.caps.hold_thread(raised));
         for (path, kind) in self.journal.ledger().passing.keys() {
             self.hand_over(path, *kind);
         }
@@ -468,6 +470,8 @@ fn refuse(action: &Action, advice: &str, tell: &mut dyn FnMut(Outcome)) {
             tell(outcome(Some(&relief.component), &relief.at.path, of, verdict, started));
             return;
         }
+        Action::Schedule { target } => return threads::refuse(target, advice, tell),
+        Action::Job { job } => return units::refuse(job, advice, tell),
         Action::SetUnit { at, changes, .. } => return refuse_knobs(at, changes, advice, tell),
         Action::Write { at, change } => {
             return refuse_knobs(at, std::slice::from_ref(change), advice, tell);

@@ -7,12 +7,17 @@
 //! was under way when it lifted would otherwise stay. The loop hears of it as of any other outcome, and writes a cap again only after it
 //! has decided anew.
 //!
+//! The same is done with threads in real time, which are guarded by that loop.
+//!
 //! **Properties.** The loop tells its decisions by one atomic store and never waits. The thread needs neither journal, disk nor systemd. It
 //! sleeps while nothing is handed over. As everywhere, a knob is changed only while it holds what provost wrote.
 
+use super::ledger::Raised;
+use super::threads;
+use crate::kernel::process::ProcFs;
 use crate::kernel::{Group, clock, write};
 use crate::model::{Knob, KnobKind, Outcome, OutcomeOf, Reading, Verdict};
-use crate::units::{CgroupPath, ComponentName, Span, Tick};
+use crate::units::{CgroupPath, ComponentName, ProcId, Span, Tick};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -84,7 +89,19 @@ pub(super) struct Caps {
 #[derive(Debug, Default)]
 struct Held {
     caps: BTreeMap<(CgroupPath, KnobKind), Cap>,
+    threads: BTreeMap<ProcId, Raised>,
     over: bool,
+}
+
+impl Held {
+    /// Lowers the threads and lifts the caps; a thread is handed over anew when it is raised again.
+    fn lift(&mut self) -> Vec<Outcome> {
+        let threads = std::mem::take(&mut self.threads);
+        let proc = ProcFs::default();
+        let lowered =
+            threads.values().filter_map(|raised| threads::lower(&proc, raised).told(raised));
+        lowered.chain(self.caps.values().filter_map(Cap::lift)).collect()
+    }
 }
 
 impl Caps {
@@ -110,7 +127,20 @@ impl Caps {
 
     /// Everything was given back.
     pub(super) fn forget_all(&self) {
-        self.lock().caps.clear();
+        let mut held = self.lock();
+        held.caps.clear();
+        held.threads.clear();
+    }
+
+    /// Hands a thread over that is put into real time next.
+    pub(super) fn hold_thread(&self, raised: &Raised) {
+        self.lock().threads.insert(raised.thread, raised.clone());
+        self.changed.notify_one();
+    }
+
+    /// The thread is in real time no more.
+    pub(super) fn forget_thread(&self, thread: ProcId) {
+        self.lock().threads.remove(&thread);
     }
 
     /// The loop has decided; with this interval the next decision is expected.
@@ -138,7 +168,7 @@ impl Caps {
     fn watch(&self, tell: impl Fn(Vec<Outcome>)) {
         let mut held = self.lock();
         while !held.over {
-            if held.caps.is_empty() {
+            if held.caps.is_empty() && held.threads.is_empty() {
                 held = self.changed.wait(held).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
@@ -146,7 +176,7 @@ impl Caps {
                 held = self.wait(held, remaining);
                 continue;
             }
-            let lifted: Vec<Outcome> = held.caps.values().filter_map(Cap::lift).collect();
+            let lifted = held.lift();
             if !lifted.is_empty() {
                 drop(held);
                 tell(lifted);

@@ -10,16 +10,17 @@
 //! **Properties.** Nothing here waits but the hook's own thread. No rule of a component reaches into such a group: its name is among the
 //! protected ones. It chooses nobody.
 
+use super::aside::{self, refused};
 use super::carry::outcome;
 use super::worker::Result as WorkerResult;
 use crate::kernel::hook::{Called, End};
 use crate::kernel::process::ProcFs;
 use crate::kernel::systemd::{BlockingSystemd, Deadlines, ScopeSpec};
 use crate::kernel::{CgroupFs, Group, clock, relief, write};
-use crate::model::{Hook, Knob, Level, OutcomeOf, Relief, Verdict};
-use crate::units::{Bytes, CgroupPath, ComponentName, Limit, Ppm, ProcId, Span};
+use crate::model::{Hook, Knob, Means, OutcomeOf, Relief, UnitJob, Verdict};
+use crate::units::{Bytes, CgroupPath, ComponentName, Limit, ProcId, Span};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -46,23 +47,20 @@ pub(super) struct Hooks {
 
 /// What one call needs.
 #[derive(Debug)]
-struct Call {
+pub(super) struct Call {
     hook: Hook,
-    relief: Relief,
-    level: Level,
-    waits: Ppm,
+    component: ComponentName,
+    /// What its scope is called after.
+    name: String,
+    /// The variables that the program has, and no others.
+    variables: Vec<(&'static str, String)>,
     by_systemd: bool,
     mount: PathBuf,
 }
 
 impl Hooks {
     /// Starts a component's hook, or says why not. How it ends is told later.
-    pub(super) fn begin(
-        &self,
-        relief: &Relief,
-        (level, waits): (Level, Ppm),
-        (mount, by_systemd): (PathBuf, bool),
-    ) -> Verdict {
+    pub(super) fn begin(&self, relief: &Relief, (mount, by_systemd): (PathBuf, bool)) -> Verdict {
         let name = &relief.component;
         let (Some(hook), Some(tell)) = (self.known.get(name).cloned(), self.tell.clone()) else {
             return refused(format!("{name} has no hook now"));
@@ -77,22 +75,21 @@ impl Hooks {
                 return refused(format!("the hook of {name} still runs"));
             }
         }
-        let call = Call { hook, relief: relief.clone(), level, waits, by_systemd, mount };
+        let (component, at) = (name.clone(), relief.at.path.clone());
+        let (name, variables) = (component.to_string(), variables(relief));
+        let call = Call { hook, component, name, variables, by_systemd, mount };
         let run = move || {
             let started = clock::now();
             let (verdict, said) = call.run();
-            lock(&running).remove(&call.relief.component);
+            lock(&running).remove(&call.component);
             let of = OutcomeOf::Hook { said };
-            let Relief { component, at, .. } = &call.relief;
-            let ended = outcome(Some(component), &at.path, of, verdict, started);
-            // The loop hears of it at its next tick; nobody listens any more only while the daemon is leaving.
-            let _heard = tell.send(WorkerResult::Outcome(Box::new(ended)));
+            outcome(Some(&call.component), &at, of, verdict, started)
         };
-        match std::thread::Builder::new().name("hook".to_owned()).spawn(run) {
-            Ok(_) => Verdict::Applied,
+        match aside::begin("hook", tell, run) {
+            Ok(()) => Verdict::Applied,
             Err(error) => {
-                lock(&self.running).remove(name);
-                refused(format!("no thread for the hook of {name}: {error}"))
+                lock(&self.running).remove(&relief.component);
+                refused(format!("no thread for the hook of {}: {error}", relief.component))
             }
         }
     }
@@ -118,13 +115,47 @@ fn lock(running: &Mutex<BTreeSet<ComponentName>>) -> MutexGuard<'_, BTreeSet<Com
     running.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn refused(advice: String) -> Verdict {
-    Verdict::Refused { errno: 0, advice }
+/// The variables that a hook has, and no others.
+fn variables(relief: &Relief) -> Vec<(&'static str, String)> {
+    let why = match relief.means {
+        Means::Tell { level, waits } => vec![
+            ("PROVOST_LEVEL", level.to_string()),
+            ("PROVOST_PRESSURE", (waits.get() / 10_000).to_string()),
+        ],
+        Means::TellOfLeak { tier, per_hour, until_limit } => vec![
+            ("PROVOST_LEVEL", tier.alert().to_string()),
+            ("PROVOST_LEAK", tier.to_string()),
+            ("PROVOST_LEAK_BYTES_PER_HOUR", per_hour.0.to_string()),
+            ("PROVOST_LEAK_LIMIT_SECONDS", (until_limit.0 / 1_000_000).to_string()),
+        ],
+        Means::Reclaim { .. }
+        | Means::Probe { .. }
+        | Means::Kill { .. }
+        | Means::Restart { .. } => Vec::new(),
+    };
+    let whom = [
+        ("PROVOST_COMPONENT", relief.component.to_string()),
+        ("PROVOST_RESOURCE", "memory".to_owned()),
+        ("PROVOST_CGROUP", relief.at.path.as_str().to_owned()),
+    ];
+    whom.into_iter().chain(why).collect()
 }
 
 impl Call {
+    /// The call before an instance is stopped.
+    pub(super) fn drain(job: &UnitJob, hook: &Hook, mount: &Path) -> Self {
+        let variables = vec![
+            ("PROVOST_COMPONENT", job.component.to_string()),
+            ("PROVOST_UNIT", job.unit.clone()),
+            ("PROVOST_CGROUP", job.at.as_str().to_owned()),
+        ];
+        let (component, name) = (job.component.clone(), format!("{}.drain", job.component));
+        let (hook, mount) = (hook.clone(), mount.to_owned());
+        Self { hook, component, name, variables, by_systemd: true, mount }
+    }
+
     /// How it ended, and what it wrote.
-    fn run(&self) -> (Verdict, String) {
+    pub(super) fn run(&self) -> (Verdict, String) {
         match self.ended() {
             Ok((end, said)) => (self.judged(end), shown(&said)),
             Err(why) => (refused(format!("not started: {why}")), String::new()),
@@ -133,9 +164,8 @@ impl Call {
 
     fn ended(&self) -> Result<(End, Vec<u8>), String> {
         let fs = CgroupFs::open(&self.mount).map_err(|error| error.to_string())?;
-        let variables = self.variables();
         let mut called =
-            Called::prepare(&self.hook, &variables).map_err(|error| error.to_string())?;
+            Called::prepare(&self.hook, &self.variables).map_err(|error| error.to_string())?;
         let group = self.place(&fs, called.pid());
         let ended = group.as_ref().map_err(Clone::clone).and_then(|_| {
             called.go()?;
@@ -147,19 +177,8 @@ impl Call {
         ended
     }
 
-    /// The variables that a hook has, and no others.
-    fn variables(&self) -> [(&'static str, String); 5] {
-        [
-            ("PROVOST_COMPONENT", self.relief.component.to_string()),
-            ("PROVOST_RESOURCE", "memory".to_owned()),
-            ("PROVOST_LEVEL", self.level.to_string()),
-            ("PROVOST_CGROUP", self.relief.at.path.as_str().to_owned()),
-            ("PROVOST_PRESSURE", (self.waits.get() / 10_000).to_string()),
-        ]
-    }
-
     fn unit(&self) -> String {
-        format!("{PREFIX}{}{SUFFIX}", self.relief.component)
+        format!("{PREFIX}{}{SUFFIX}", self.name)
     }
 
     /// Puts the process into a group of its own.
@@ -184,7 +203,7 @@ impl Call {
         let spec = ScopeSpec {
             unit: self.unit(),
             slice: SLICE.to_owned(),
-            description: format!("Hook of {}, called by provost", self.relief.component),
+            description: format!("Hook of {}, called by provost", self.component),
             pids: vec![pid],
             knobs: knobs.to_vec(),
             lives_for: Some(Span(self.hook.timeout.0.saturating_add(GRACE.0))),

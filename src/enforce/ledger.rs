@@ -12,8 +12,8 @@
 //!
 //! **Properties.** `Ledger::read` is total: any bytes give a ledger. Reading what `Ledger::lines` wrote gives the same ledger.
 
-use crate::model::{Controller, HomeKind, Knob, KnobKind, Via};
-use crate::units::{CgroupId, CgroupPath, ComponentName, ProcId};
+use crate::model::{Controller, HomeKind, Knob, KnobKind, Sched, Via};
+use crate::units::{CgroupId, CgroupPath, CgroupRef, ComponentName, ProcId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,6 +55,13 @@ pub enum Entry {
     },
     /// A process that is about to be moved.
     Moved(Moved),
+    /// A thread that is about to be put into real time.
+    Raised(Raised),
+    /// A thread that has its policy of before again, or ended, or is somebody else's by now.
+    Lowered {
+        /// The thread.
+        thread: ProcId,
+    },
     /// A group or scope that is about to be made.
     Made(Made),
     /// Controllers that are about to be enabled for a group's children.
@@ -63,6 +70,13 @@ pub enum Entry {
         path: CgroupPath,
         /// Those that were not enabled before.
         controllers: BTreeSet<Controller>,
+    },
+    /// An instance that did not run and is about to be started.
+    Started(Started),
+    /// An instance was stopped.
+    Stopped {
+        /// Its unit.
+        unit: String,
     },
     /// A knob was given back; its original is forgotten.
     Restored {
@@ -103,6 +117,25 @@ pub struct Moved {
     pub to: CgroupPath,
 }
 
+/// A thread that was put into real time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Raised {
+    /// The thread: its own number and start time.
+    pub thread: ProcId,
+    /// Its name, for people.
+    pub name: String,
+    /// Whose it is.
+    pub component: ComponentName,
+    /// The home in which it lived.
+    pub at: CgroupRef,
+    /// What it was given.
+    pub given: Sched,
+    /// What it had before.
+    pub original: Sched,
+    /// Whether what it forked had the usual policy before, too.
+    pub reset_on_fork: bool,
+}
+
 /// A group or scope that was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Made {
@@ -112,6 +145,17 @@ pub struct Made {
     pub path: CgroupPath,
     /// Scope or group.
     pub kind: HomeKind,
+}
+
+/// An instance of a template that was started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// The component.
+    pub component: ComponentName,
+    /// Its unit.
+    pub unit: String,
+    /// Whether it is to run on when provost leaves.
+    pub keep: bool,
 }
 
 /// Everything that there is to give back.
@@ -127,8 +171,12 @@ pub struct Ledger {
     pub passing: BTreeMap<(CgroupPath, KnobKind), (CgroupId, Knob)>,
     /// Processes moved, oldest first.
     pub moved: Vec<Moved>,
+    /// Threads in real time.
+    pub raised: BTreeMap<ProcId, Raised>,
     /// Groups and scopes made.
     pub made: Vec<Made>,
+    /// Instances started, by unit.
+    pub started: BTreeMap<String, Started>,
     /// Controllers enabled.
     pub enabled: BTreeMap<CgroupPath, BTreeSet<Controller>>,
     /// Lines that could not be read.
@@ -173,12 +221,28 @@ impl Ledger {
                 self.moved.retain(|earlier| earlier.process != moved.process);
                 self.moved.push(moved);
             }
+            Entry::Raised(raised) => {
+                let original = self.raised.get(&raised.thread);
+                let before = original.map(|first| (first.original, first.reset_on_fork));
+                let (original, reset_on_fork) =
+                    before.unwrap_or((raised.original, raised.reset_on_fork));
+                self.raised.insert(raised.thread, Raised { original, reset_on_fork, ..raised });
+            }
+            Entry::Lowered { thread } => {
+                self.raised.remove(&thread);
+            }
             Entry::Made(made) => {
                 self.made.retain(|earlier| earlier.path != made.path);
                 self.made.push(made);
             }
             Entry::Enabled { path, controllers } => {
                 self.enabled.entry(path).or_default().extend(controllers);
+            }
+            Entry::Started(started) => {
+                self.started.insert(started.unit.clone(), started);
+            }
+            Entry::Stopped { unit } => {
+                self.started.remove(&unit);
             }
             Entry::Restored { path, kind } => {
                 self.originals.remove(&(path.clone(), kind));
@@ -208,13 +272,21 @@ impl Ledger {
         standing.or_else(before).unwrap_or_else(|| kind.kernel_default())
     }
 
+    /// Whether there is anything that nobody may leave behind without a daemon: passing values, and threads in real time.
+    #[must_use]
+    pub fn has_passing(&self) -> bool {
+        !self.passing.is_empty() || !self.raised.is_empty()
+    }
+
     /// Whether there is nothing to give back.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.originals.is_empty()
             && self.moved.is_empty()
+            && self.raised.is_empty()
             && self.made.is_empty()
             && self.enabled.is_empty()
+            && self.started.is_empty()
     }
 
     /// The shortest journal that reads as this ledger.
@@ -238,14 +310,18 @@ impl Ledger {
         });
         let last = last.chain(passing);
         let moved = self.moved.iter().cloned().map(Entry::Moved);
+        let raised = self.raised.values().cloned().map(Entry::Raised);
         let made = self.made.iter().cloned().map(Entry::Made);
         let enabled = self.enabled.iter().map(|(path, controllers)| Entry::Enabled {
             path: path.clone(),
             controllers: controllers.clone(),
         });
+        let started = self.started.values().cloned().map(Entry::Started);
         boot.chain(originals)
+            .chain(started)
             .chain(last)
             .chain(moved)
+            .chain(raised)
             .chain(made)
             .chain(enabled)
             .flat_map(|entry| encode(&entry))
@@ -272,150 +348,4 @@ fn decode(line: &[u8]) -> Option<Entry> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::units::{Bytes, Limit};
-    use proptest::prelude::*;
-
-    fn max(mebi: u64) -> Knob {
-        Knob::MemoryMax(Limit::At(Bytes::mebi(mebi)))
-    }
-
-    fn original(value: Option<Knob>) -> Original {
-        Original {
-            id: CgroupId(7),
-            via: Via::File,
-            value,
-            component: None,
-            keep: false,
-            dropins: Vec::new(),
-        }
-    }
-
-    fn entries() -> Vec<Entry> {
-        let path = CgroupPath::new("a/b");
-        let process = ProcId { pid: 10, start: 3 };
-        vec![
-            Entry::Boot { id: "boot".to_owned() },
-            Entry::Original {
-                path: path.clone(),
-                kind: KnobKind::MemoryMax,
-                original: original(Some(max(1))),
-            },
-            Entry::Wrote { path: path.clone(), id: CgroupId(7), value: max(2) },
-            Entry::Original {
-                path: path.clone(),
-                kind: KnobKind::MemoryMax,
-                original: original(Some(max(2))),
-            },
-            Entry::Wrote { path: path.clone(), id: CgroupId(7), value: max(3) },
-            Entry::Moved(Moved { process, from: CgroupPath::new("x"), to: path.clone() }),
-            Entry::Made(Made {
-                component: "web".parse().unwrap(),
-                path: path.clone(),
-                kind: HomeKind::OwnGroup,
-            }),
-            Entry::Enabled { path, controllers: [Controller::Cpu].into() },
-        ]
-    }
-
-    fn bytes(entries: &[Entry]) -> Vec<u8> {
-        entries.iter().flat_map(encode).collect()
-    }
-
-    #[test]
-    fn the_first_original_and_the_last_value_count() {
-        let ledger = Ledger::read(&bytes(&entries()));
-        let key = (CgroupPath::new("a/b"), KnobKind::MemoryMax);
-        assert_eq!(ledger.originals[&key].value, Some(max(1)));
-        assert_eq!(ledger.last[&key].1, max(3));
-        assert_eq!(ledger.boot.as_deref(), Some("boot"));
-        assert_eq!((ledger.moved.len(), ledger.made.len(), ledger.torn), (1, 1, 0));
-    }
-
-    #[test]
-    fn a_ledger_survives_its_own_writing() {
-        let ledger = Ledger::read(&bytes(&entries()));
-        assert_eq!(Ledger::read(&ledger.lines()), ledger);
-    }
-
-    fn passing(mebi: u64) -> Entry {
-        Entry::Passing { path: CgroupPath::new("a/b"), id: CgroupId(7), value: max(mebi) }
-    }
-
-    #[test]
-    fn beneath_a_passing_value_lies_the_one_that_is_to_stay() {
-        let mut ledger = Ledger::read(&bytes(&entries()));
-        ledger.take(passing(4));
-        ledger.take(passing(5));
-        let ledger = Ledger::read(&ledger.lines());
-        let path = CgroupPath::new("a/b");
-        assert_eq!(ledger.written(&path, KnobKind::MemoryMax), Some(&max(5)));
-        assert_eq!(ledger.beneath(&path, KnobKind::MemoryMax), max(3));
-    }
-
-    #[test]
-    fn beneath_passing_values_alone_lies_the_original() {
-        let mut ledger = Ledger::read(&bytes(&entries()[..2]));
-        ledger.take(passing(4));
-        // Shortened between two of them, as by a restart.
-        let mut ledger = Ledger::read(&ledger.lines());
-        ledger.take(passing(5));
-        let path = CgroupPath::new("a/b");
-        assert_eq!(ledger.beneath(&path, KnobKind::MemoryMax), max(1));
-        ledger.take(Entry::Wrote { path: path.clone(), id: CgroupId(7), value: max(6) });
-        assert_eq!(ledger.passing.len(), 0);
-        assert_eq!(ledger.beneath(&path, KnobKind::MemoryMax), max(6));
-    }
-
-    #[test]
-    fn another_boot_starts_anew() {
-        let mut all = entries();
-        all.push(Entry::Boot { id: "next".to_owned() });
-        let ledger = Ledger::read(&bytes(&all));
-        assert!(ledger.is_clean());
-        assert_eq!(ledger.boot.as_deref(), Some("next"));
-    }
-
-    #[test]
-    fn clean_forgets_everything_but_the_boot() {
-        let mut all = entries();
-        all.push(Entry::Clean);
-        let ledger = Ledger::read(&bytes(&all));
-        assert!(ledger.is_clean());
-        assert_eq!(ledger.boot.as_deref(), Some("boot"));
-    }
-
-    #[test]
-    fn a_torn_or_altered_line_hides_no_other() {
-        let whole = bytes(&entries());
-        let cut = &whole[..whole.len() - 9];
-        assert_eq!(Ledger::read(cut).torn, 1);
-        let mut altered = whole;
-        let position = altered.len() / 2;
-        altered[position] ^= 1;
-        let ledger = Ledger::read(&altered);
-        assert_eq!(ledger.torn, 1);
-        assert_eq!(ledger.boot.as_deref(), Some("boot"));
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_make_a_ledger(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-            let _ledger = Ledger::read(&bytes);
-        }
-
-        #[test]
-        fn a_journal_cut_anywhere_keeps_the_entries_before_the_cut(cut in 0usize..900) {
-            let whole = bytes(&entries());
-            let cut = cut.min(whole.len());
-            // A line that lacks only its newline is whole.
-            let end = (cut + 1).min(whole.len());
-            let complete = whole[..end].iter().filter(|byte| **byte == b'\n').count();
-            let expected = Ledger::read(&bytes(&entries()[..complete]));
-            let read = Ledger::read(&whole[..cut]);
-            prop_assert_eq!(read.originals, expected.originals);
-            prop_assert!(read.torn <= 1);
-        }
-    }
-}
+mod tests;

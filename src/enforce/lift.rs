@@ -6,6 +6,8 @@
 //! **Approach.** As everywhere: a knob is changed only while it holds what provost wrote, here the passing value itself. What was written
 //! to stay comes back, else the value before provost. Only the file is written: systemd was never told of a passing value.
 //!
+//! Threads in real time are passing too: they are raised only while somebody guards them.
+//!
 //! **Properties.** Values that are to stay, homes and processes are left alone. Running it twice changes nothing the second time.
 
 use super::carry::Executor;
@@ -21,8 +23,10 @@ impl Executor {
     /// # Errors
     /// [`JournalError`] when the journal cannot be read or written; what was lifted is lifted nevertheless.
     pub fn lift_passing(&mut self) -> Result<Vec<Returned>, JournalError> {
+        // Also where the journal cannot be kept.
+        let mut account = self.lower_all();
         self.journal.refresh()?;
-        let account = self.lift(|_| true);
+        account.extend(self.lift(|_| true));
         self.journal.sync()?;
         Ok(account)
     }

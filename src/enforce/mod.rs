@@ -8,6 +8,7 @@
     reason = "room enforce/ owns the journal and the worker that may wait"
 )]
 
+mod aside;
 mod carry;
 mod cpus;
 mod due;
@@ -19,13 +20,16 @@ mod lifecycle;
 mod lift;
 mod relieve;
 mod remember;
+mod restart;
+mod threads;
 mod undo;
+mod units;
 mod unrecorded;
 mod watchdog;
 mod worker;
 
 pub use carry::Executor;
 pub use journal::{Journal, JournalError};
-pub use ledger::{Entry, Ledger, Made, Moved, Original};
+pub use ledger::{Entry, Ledger, Made, Moved, Original, Raised};
 pub use undo::{Giving, Returned};
 pub use worker::{Order, Result as WorkerResult, Worker};

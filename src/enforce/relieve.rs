@@ -1,9 +1,9 @@
-//! Does once what is done for memory that is short: tells, reclaims, and kills.
+//! Does once what is done for memory that is short or grows without end: tells, reclaims, kills, and has a unit restarted.
 //!
 //! None leaves a value behind, so none is in the journal. It chooses nobody: a group that is another one by now is left alone.
 
 use super::carry::{Executor, outcome, verdict_of};
-use super::hooks;
+use super::{hooks, restart};
 use crate::kernel::{clock, relief};
 use crate::model::{Means, Outcome, OutcomeOf, Relief, Verdict};
 
@@ -20,11 +20,14 @@ impl Executor {
         let started = clock::now();
         let verdict = match (self.same_group(&relief.at), relief.means) {
             (None, _) => Verdict::Gone,
-            (Some(_), Means::Tell { level, waits }) => {
+            (Some(_), Means::Tell { .. } | Means::TellOfLeak { .. }) => {
                 let where_to = (self.fs.mount().to_owned(), self.systemd.is_some());
-                self.hooks.begin(relief, (level, waits), where_to)
+                self.hooks.begin(relief, where_to)
             }
-            (Some(group), Means::Reclaim { bytes }) => {
+            (Some(_), Means::Restart { .. }) => {
+                restart::begin(relief, self.systemd.is_some(), self.hooks.tell.clone())
+            }
+            (Some(group), Means::Reclaim { bytes } | Means::Probe { bytes }) => {
                 verdict_of(relief::reclaim(&group, bytes).err())
             }
             (Some(group), Means::Kill { .. }) => {

@@ -11,6 +11,14 @@ use crate::units::{CgroupId, CgroupPath, CgroupRef, ComponentName};
 use std::collections::BTreeSet;
 
 impl Executor {
+    /// Puts moves into the journal that are done already. Should the disk not take them, the next plan's sync tries again.
+    pub(super) fn moved(&mut self, moved: Vec<Moved>) {
+        moved.into_iter().for_each(|moved| self.journal.note(Entry::Moved(moved)));
+        if let Err(error) = self.journal.sync() {
+            tracing::warn!("{error}");
+        }
+    }
+
     /// Puts everything that the plan replaces into the journal.
     pub(super) fn remember(&mut self, plan: &Plan) -> Result<(), JournalError> {
         for action in &plan.actions {
@@ -34,6 +42,8 @@ impl Executor {
                         self.remember_enabling(&above, controllers);
                     }
                 }
+                Action::Schedule { target } => self.remember_thread(target),
+                Action::Job { job } => self.remember_job(job),
                 Action::Attach { .. } | Action::Relieve { .. } => {}
             }
             for stray in action.strays() {

@@ -3,7 +3,7 @@
 //! **Problem.** Between provost's last write and now somebody else may have changed a value, restarted a unit, or rebooted; undoing
 //! blindly would undo their work.
 //!
-//! **Approach.** A knob is given back only while it holds what provost last wrote. Limits first, then weights, then protection; units
+//! **Approach.** A knob is given back only while it holds what provost last wrote. Threads in real time first, then limits, then weights, then protection; units
 //! through systemd, whose runtime drop-in files are removed and whose configuration is then read again once, so that the unit file's own
 //! values rule as before. Processes go back to where they came from, as far as that place still exists.
 //!
@@ -70,9 +70,12 @@ impl Executor {
     /// # Errors
     /// [`JournalError`] when the journal cannot be written in the end; what was given back is given back nevertheless.
     pub fn give_back(&mut self, all: bool) -> Result<Vec<Returned>, JournalError> {
+        // Also where the journal cannot be kept.
+        let mut account = self.lower_all();
         self.journal.refresh()?;
         // Limits that stay, stay without what was written over them for a while.
-        let mut account = self.lift(|original| original.keep && !all);
+        account.extend(self.lift(|original| original.keep && !all));
+        self.stop_started(all, &mut account);
         let ledger = self.journal.ledger().clone();
         let due: Vec<Due<'_>> = due(&ledger, all, &mut account);
         let reload = self.return_units(&due, &mut account);

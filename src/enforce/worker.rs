@@ -30,6 +30,8 @@ pub enum Order {
     Keep(BTreeSet<ComponentName>),
     /// What components want to be called when memory is short.
     Hooks(BTreeMap<ComponentName, Hook>),
+    /// Take note that an instance was stopped.
+    Stopped(String),
     /// Give everything back.
     GiveBack,
     /// Give back what is passing.
@@ -70,6 +72,7 @@ impl Worker {
         let (orders, received) = channel::<Order>();
         let (tell, results) = channel::<Result>();
         executor.hooks.tell = Some(tell.clone());
+        executor.jobs.tell = Some(tell.clone());
         executor.end_hooks();
         executor.hand_over_adopted();
         let failsafe = Failsafe::start(Arc::clone(&executor.caps), {
@@ -101,6 +104,7 @@ impl Worker {
                     Order::Moved(moved) => executor.moved(moved),
                     Order::Keep(components) => executor.keep(components),
                     Order::Hooks(hooks) => executor.hooks(hooks),
+                    Order::Stopped(unit) => executor.stopped(unit),
                     Order::GiveBack => {
                         executor.end_hooks();
                         send(Result::GivenBack(executor.give_back(false)));

@@ -178,6 +178,12 @@ impl Estimator {
         self.leaks.all()
     }
 
+    /// What is said of one component's memory.
+    #[must_use]
+    pub fn leak(&self, name: &ComponentName) -> Option<Leak> {
+        self.leaks.of(name)
+    }
+
     /// What is to be kept of leaks while no daemon runs.
     #[must_use]
     pub fn leak_memories(&self) -> LeakMemories {

@@ -4,7 +4,7 @@
 //! the trend or from the same hour of yesterday, but never surely and never for every program in the same way. Whoever acts on it must
 //! know how much room to leave, and when not to believe it.
 //!
-//! **Approach.** Time is cut into buckets of five minutes. After each, eight simple models say what the most in the next few buckets will be.
+//! **Approach.** Time is cut into buckets of five minutes. After each, nine simple models say what the most in the next few buckets will be.
 //! Nothing is assumed about errors: how far each model was off during the last day is the distribution of how far it will be off now
 //! (conformal prediction). Models whose bounds cost less lately are heard more, and where the common bound holds too seldom or too
 //! often, it moves (adaptive conformal inference: Gibbs and Candès, 2021).
@@ -33,7 +33,7 @@
 //! **Properties**, each a test: on a stationary series the bound holds as often as promised, within a percent or two; it costs less than the
 //! last value does, on every kind of series in the tests; a constant is forecast exactly, zero included; one enormous bucket is out of the
 //! bound after two hours, and out of the losses too; neither point nor bound is ever below zero, no number, or the one above the
-//! other; the state is below 32 KiB in memory and as text, does not grow, asks for no memory after two days (`tests/steady`), and comes back to the bit.
+//! other; the state is below 32 KiB in memory and as text, does not grow, asks for no memory after two days but once after two weeks (`tests/steady`), and comes back to the bit.
 
 mod blend;
 mod bucket;
@@ -45,12 +45,14 @@ mod whole;
 mod window;
 
 pub use crate::model::{Forecast, ForecastModel as Model, ForecastStage as Stage, Moment};
+pub(super) use bucket::Filling;
 pub use bucket::{Fold, buckets};
 pub use settings::{Settings, SettingsError};
 pub use whole::whole;
+pub(super) use window::Window;
 
 use blend::{Blend, Said};
-use bucket::{DAY, Filling, Number};
+use bucket::{DAY, Number};
 use models::Models;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -69,7 +71,18 @@ const ROUNDING: u32 = 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the forecaster's state is damaged: {what}; remove it, and learning starts over")]
 pub struct Damaged {
-    what: &'static str,
+    pub(super) what: &'static str,
+}
+
+/// A bucket that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Bucket {
+    /// When it began.
+    pub(super) at: Moment,
+    /// What it came to.
+    pub(super) value: u64,
+    /// What was expected of it, by the same hour of the day or of the week; none after an interruption.
+    pub(super) expected: Option<u64>,
 }
 
 /// Learns one series, such as the CPU that a component uses, and forecasts it.
@@ -136,6 +149,11 @@ impl Forecaster {
     /// next to nothing but for the first sample after a bucket's end, which closes it. Whether a bucket was closed: then there is
     /// another forecast, and the state is worth keeping.
     pub fn observe(&mut self, at: Moment, sample: Option<u64>) -> bool {
+        self.take(at, sample).is_some()
+    }
+
+    /// The same, and the bucket that was closed.
+    pub(super) fn take(&mut self, at: Moment, sample: Option<u64>) -> Option<Bucket> {
         let number = Number::of(at);
         let filling = *self.filling.get_or_insert(Filling::new(number));
         let went_back = filling.number.0.saturating_sub(number.0);
@@ -148,7 +166,7 @@ impl Forecaster {
                 self.last = None;
                 self.restarted();
             }
-            false
+            None
         };
         if let (Some(filling), Some(sample)) = (&mut self.filling, sample) {
             filling.add(sample);
@@ -175,6 +193,7 @@ impl Forecaster {
             as_of: self.as_of,
             point: whole(f64::from(point).round()).min(upper),
             upper,
+            lately: self.recent(self.settings.horizon()).max(),
             confidence: self.trust.confidence(quantile),
             is_unreliable: self.trust.is_unreliable(),
             model: self.blend.leading(),
@@ -188,10 +207,10 @@ impl Forecaster {
         self.models.recent().last(count).map(|value| whole(f64::from(value).round()))
     }
 
-    /// Takes in a bucket that is over. Whether it held anything.
-    fn close(&mut self, filling: &Filling) -> bool {
-        let Some(value) = filling.value(self.settings.fold()) else { return false };
-        let (number, value) = (filling.number, value as f32);
+    /// Takes in a bucket that is over; none where it held nothing.
+    fn close(&mut self, filling: &Filling) -> Option<Bucket> {
+        let whole_value = filling.value(self.settings.fold())?;
+        let (number, value) = (filling.number, whole_value as f32);
         if let Some((before, from)) = self.last {
             let missing = number.0.saturating_sub(before.0).saturating_sub(1);
             if missing > SHORT_GAP {
@@ -206,8 +225,10 @@ impl Forecaster {
                 }
             }
         }
+        let expected = self.models.expected(number, value);
         self.push(number, value);
-        true
+        let expected = expected.map(|expected| whole(f64::from(expected).round()));
+        Some(Bucket { at: number.start(), value: whole_value, expected })
     }
 
     fn push(&mut self, number: Number, value: f32) {

@@ -3,8 +3,9 @@
 //! **Problem.** A forecaster takes up to 24 KB and learns for a day, while [`crate::cycle::State`] is copied and compared each step. What
 //! learns has to live beside it, and may neither grow with the configuration nor be lost with the daemon.
 //!
-//! **Approach.** One owner of four forecasters for each component: CPU and disk traffic as means, memory and tasks as the most of each five
-//! minutes, all of what would be used if nothing held the component back. At most 200 components have them.
+//! **Approach.** One owner of four series for each component: CPU and disk traffic as means, memory and tasks as the most of each five
+//! minutes, all of what would be used if nothing held the component back. Each has a forecaster, what is usual in it, and its busiest hours. At
+//! most 200 components have them.
 //!
 //! **Terms.** *lent*: a forecast is a small copy, and only one whose time is not over is given away. *text*: what is kept of one component.
 //!
@@ -12,24 +13,28 @@
 //! no longer registered. When none of its cgroups is left and there are others, it has begun anew: its levels are forgotten.
 //!
 //! **Properties**, each a test below: nothing known is no sample; what was kept comes back to the bit; any other text is refused; a look
-//! asks for no memory but when a bucket of the first two days is over (`tests/steady`).
+//! asks for no memory but at the end of a bucket of the first two days, and once after two weeks (`tests/steady`).
 
-use super::Estimator;
 use super::forecast::{Damaged, Fold, Forecaster, Settings};
-use crate::config::Policy;
-use crate::model::{Amounts, Each, Forecast, ForecastView, Moment, Resource, Snapshot};
+use super::growth::Days;
+use super::usual::Usual;
+use super::{Estimator, Prospects};
+use crate::config::{Component, Policy};
+use crate::model::{
+    Amounts, Each, Forecast, ForecastView, Growth, Moment, Resource, Snapshot, Unusual,
+};
 use crate::units::{CgroupId, ComponentName, Span};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use thiserror::Error;
 
-/// So many components have forecasts: 14 MB of them.
+/// So many components have forecasts: 17 MB of them.
 pub const MOST_COMPONENTS: usize = 200;
 /// So many of the last buckets are shown: an hour.
 const SHOWN: usize = 12;
 /// What is written now, and the only version that is read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Why a text is not the state of a component's forecasts.
 #[derive(Debug, Error)]
@@ -51,12 +56,54 @@ pub enum Unusable {
     Damaged(#[from] Damaged),
 }
 
-/// The forecasters of one component.
+/// What is learnt of one resource of a component.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Series {
+    forecaster: Forecaster,
+    usual: Usual,
+    days: Days,
+}
+
+impl Series {
+    fn new(resource: Resource) -> Self {
+        let forecaster = Forecaster::new(&settings(resource));
+        Self { forecaster, usual: Usual::default(), days: Days::default() }
+    }
+
+    /// Under the present settings.
+    fn resumed(self, resource: Resource) -> Result<Self, Damaged> {
+        if !self.days.is_whole() {
+            return Err(Damaged { what: "it holds more days than it can" });
+        }
+        Ok(Self { forecaster: self.forecaster.resume(&settings(resource))?, ..self })
+    }
+
+    fn restarted(&mut self) {
+        self.forecaster.restarted();
+        self.usual.interrupted();
+    }
+
+    /// Whether a bucket ended.
+    fn observe(&mut self, at: Moment, sample: Option<u64>, resource: Resource) -> bool {
+        let Some(bucket) = self.forecaster.take(at, sample) else { return false };
+        self.usual.push(&bucket, step(resource));
+        self.days.push(bucket.at, bucket.value);
+        true
+    }
+
+    /// Bytes, on the heap and off it.
+    #[cfg(test)]
+    fn bytes(&self) -> usize {
+        self.forecaster.bytes() + self.usual.bytes() + self.days.bytes()
+    }
+}
+
+/// The series of one component.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Foreseen {
     /// Where it lived when it was last seen.
     homes: Vec<CgroupId>,
-    series: Each<Forecaster>,
+    series: Each<Series>,
     /// Whether a bucket ended since it was last kept.
     #[serde(skip)]
     changed: bool,
@@ -70,10 +117,19 @@ struct Page<T> {
     component: T,
 }
 
+/// What is kept of the host.
+#[derive(Serialize, Deserialize)]
+struct HostPage<T> {
+    version: u32,
+    host: T,
+}
+
 /// The forecasters of all components.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Foresight {
     components: BTreeMap<ComponentName, Foreseen>,
+    /// The busiest hours of the whole host.
+    host: Each<Days>,
     /// The second of the last look.
     at: Option<Moment>,
     left_out: usize,
@@ -97,14 +153,23 @@ fn amount(amounts: &Amounts, resource: Resource) -> Option<u64> {
     }
 }
 
+/// What nobody calls a change: 20 thousandths of a core, 16 MiB, 1 MiB/s, 16 tasks.
+const fn step(resource: Resource) -> u64 {
+    match resource {
+        Resource::Cpu => 20,
+        Resource::Memory => 16 << 20,
+        Resource::Io => 1 << 20,
+        Resource::Pids => 16,
+    }
+}
+
 impl Foreseen {
     fn new() -> Self {
-        let one = |resource| Forecaster::new(&settings(resource));
         let series = Each {
-            cpu: one(Resource::Cpu),
-            memory: one(Resource::Memory),
-            io: one(Resource::Io),
-            pids: one(Resource::Pids),
+            cpu: Series::new(Resource::Cpu),
+            memory: Series::new(Resource::Memory),
+            io: Series::new(Resource::Io),
+            pids: Series::new(Resource::Pids),
         };
         Self { homes: Vec::new(), series, changed: false }
     }
@@ -113,10 +178,10 @@ impl Foreseen {
     fn resumed(self) -> Result<Self, Damaged> {
         let Each { cpu, memory, io, pids } = self.series;
         let series = Each {
-            cpu: cpu.resume(&settings(Resource::Cpu))?,
-            memory: memory.resume(&settings(Resource::Memory))?,
-            io: io.resume(&settings(Resource::Io))?,
-            pids: pids.resume(&settings(Resource::Pids))?,
+            cpu: cpu.resumed(Resource::Cpu)?,
+            memory: memory.resumed(Resource::Memory)?,
+            io: io.resumed(Resource::Io)?,
+            pids: pids.resumed(Resource::Pids)?,
         };
         Ok(Self { series, ..self })
     }
@@ -143,7 +208,7 @@ impl Foreseen {
     fn observe(&mut self, at: Moment, amounts: &Amounts) {
         for resource in Resource::ALL {
             let sample = amount(amounts, resource);
-            self.changed |= self.series.of_mut(resource).observe(at, sample);
+            self.changed |= self.series.of_mut(resource).observe(at, sample, resource);
         }
     }
 }
@@ -153,6 +218,15 @@ impl Foresight {
     pub fn look(&mut self, policy: &Policy, seen: &Snapshot, estimator: &Estimator, at: Moment) {
         if self.at.replace(at) == Some(at) {
             return;
+        }
+        let all = estimator.host();
+        let used = [
+            (Resource::Cpu, all.cpu.map(|cpu| cpu.0)),
+            (Resource::Memory, all.memory.map(|memory| memory.0)),
+            (Resource::Pids, all.pids),
+        ];
+        for (resource, used) in used {
+            used.into_iter().for_each(|used| self.host.of_mut(resource).push(at, used));
         }
         self.components.retain(|name, _| policy.components.contains_key(name));
         self.left_out = 0;
@@ -183,9 +257,26 @@ impl Foresight {
     }
 
     fn lent(&self, foreseen: &Foreseen, resource: Resource) -> Option<Forecast> {
-        let said = foreseen.series.of(resource).forecast()?;
+        let said = foreseen.series.of(resource).forecaster.forecast()?;
         let away = Span::secs(self.at?.0.abs_diff(said.as_of.0));
         (away <= settings(resource).ahead()).then_some(said)
+    }
+
+    /// Brings up to date what decisions may rest on: of the components that some decision asks for.
+    pub fn lend(&self, policy: &Policy, prospects: &mut Prospects) {
+        prospects.look_ahead(settings(Resource::Cpu).ahead());
+        prospects.retain(|name| policy.components.get(name).is_some_and(is_asked_for));
+        for component in policy.components.values().filter(|component| is_asked_for(component)) {
+            let foreseen = self.components.get(&component.name);
+            let said = |resource| self.lent(foreseen?, resource);
+            let said = Each {
+                cpu: said(Resource::Cpu),
+                memory: said(Resource::Memory),
+                io: said(Resource::Io),
+                pids: said(Resource::Pids),
+            };
+            prospects.lend(&component.name, said);
+        }
     }
 
     /// All that is to be expected of a component, with what it rests on.
@@ -198,11 +289,38 @@ impl Foresight {
                 horizon: settings.ahead(),
                 quantile: settings.quantile(),
                 said: self.lent(foreseen, resource)?,
-                recent: foreseen.series.of(resource).recent(SHOWN).collect(),
+                recent: foreseen.series.of(resource).forecaster.recent(SHOWN).collect(),
+                unusual: foreseen.series.of(resource).usual.unusual(),
             };
             Some((resource, view))
         };
         Resource::ALL.into_iter().filter_map(view).collect()
+    }
+
+    /// Where the busiest hours of a component go, over weeks.
+    #[must_use]
+    pub fn growth(&self, name: &ComponentName) -> BTreeMap<Resource, Growth> {
+        let Some(foreseen) = self.components.get(name) else { return BTreeMap::new() };
+        let growth = |resource| Some((resource, foreseen.series.of(resource).days.growth()?));
+        Resource::ALL.into_iter().filter_map(growth).collect()
+    }
+
+    /// Where the busiest hours of the host go. Disks do not say what their whole is.
+    #[must_use]
+    pub fn host_growth(&self) -> BTreeMap<Resource, Growth> {
+        let growth = |resource| Some((resource, self.host.of(resource).growth()?));
+        Resource::ALL.into_iter().filter_map(growth).collect()
+    }
+
+    /// What is out of the ordinary.
+    pub fn unusual(&self) -> impl Iterator<Item = (&ComponentName, Resource, Unusual)> {
+        self.components.iter().flat_map(move |(name, foreseen)| {
+            let unusual = |resource| foreseen.series.of(resource).usual.unusual();
+            let said = move |resource| Some((name, resource, unusual(resource)?));
+            // What is too old for a forecast is not news either.
+            let all = Resource::ALL.into_iter().filter_map(said);
+            all.filter(move |(_, resource, _)| self.lent(foreseen, *resource).is_some())
+        })
     }
 
     /// The forecasts that cannot be trusted.
@@ -245,6 +363,29 @@ impl Foresight {
         Some(serde_json::to_string(&page).map(|text| text + "\n"))
     }
 
+    /// What is to be kept of the host.
+    ///
+    /// # Errors
+    /// Never but for want of memory: it is plain data.
+    pub fn host_text(&self) -> Result<String, serde_json::Error> {
+        let page = HostPage { version: VERSION, host: &self.host };
+        serde_json::to_string(&page).map(|text| text + "\n")
+    }
+
+    /// Goes on with what was kept of the host.
+    ///
+    /// # Errors
+    /// [`Unusable`] where the text is not one that was kept; then nothing is changed.
+    pub fn take_up_host(&mut self, text: &[u8]) -> Result<(), Unusable> {
+        check_version(text)?;
+        let page: HostPage<Each<Days>> = serde_json::from_slice(text).map_err(told)?;
+        if !Resource::ALL.into_iter().all(|resource| page.host.of(resource).is_whole()) {
+            return Err(Damaged { what: "it holds more days than it can" }.into());
+        }
+        self.host = page.host;
+        Ok(())
+    }
+
     /// Goes on with what was kept of a component. In another boot it has begun anew.
     ///
     /// # Errors
@@ -255,16 +396,7 @@ impl Foresight {
         text: &[u8],
         boot: &str,
     ) -> Result<(), Unusable> {
-        let told = |error: serde_json::Error| Unusable::Text { why: error.to_string() };
-        /// What every version has.
-        #[derive(Deserialize)]
-        struct Head {
-            version: u32,
-        }
-        let Head { version } = serde_json::from_slice(text).map_err(told)?;
-        if version != VERSION {
-            return Err(Unusable::Version { version });
-        }
+        check_version(text)?;
         let page: Page<Foreseen> = serde_json::from_slice(text).map_err(told)?;
         let mut foreseen = page.component.resumed()?;
         if page.boot != boot {
@@ -276,6 +408,26 @@ impl Foresight {
         }
         Ok(())
     }
+}
+
+/// Whether decisions may rest on what is said of it: others give way to who is protected, and a ceiling or instances may follow its need.
+fn is_asked_for(component: &Component) -> bool {
+    component.priority.is_protected() || component.is_scaled() || component.instances.is_some()
+}
+
+fn told(error: serde_json::Error) -> Unusable {
+    Unusable::Text { why: error.to_string() }
+}
+
+/// Whether this version can read the text.
+fn check_version(text: &[u8]) -> Result<(), Unusable> {
+    /// What every version has.
+    #[derive(Deserialize)]
+    struct Head {
+        version: u32,
+    }
+    let Head { version } = serde_json::from_slice(text).map_err(told)?;
+    if version == VERSION { Ok(()) } else { Err(Unusable::Version { version }) }
 }
 
 #[cfg(test)]

@@ -19,16 +19,15 @@
 //! what is kept and read back goes on as if nothing had happened.
 
 mod held;
-mod statistics;
 mod window;
 
 pub(super) use held::{Around, held};
 
+use super::statistics::{Series, curvature, slope, trend, whole, without_load};
 use crate::model::{
     Leak, LeakEvidence, LeakLimit, LeakMemories, LeakMemory, LeakTier, LeakTierMemory,
 };
 use crate::units::{Bytes, CgroupId, ComponentName, Millicpu, Ppm, Span, Tick};
-use statistics::{Series, curvature, slope, trend, whole, without_load};
 use std::collections::BTreeMap;
 use window::{Turn, Window};
 

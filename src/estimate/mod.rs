@@ -8,16 +8,25 @@ mod disks;
 mod estimator;
 pub mod forecast;
 mod foresight;
+mod growth;
 mod host;
 mod leak;
+#[cfg(test)]
+mod noise;
 mod ownership;
 mod pressure;
+mod prospects;
 mod rates;
 mod signals;
 mod smooth;
 mod space;
+mod statistics;
+mod threads;
+mod usual;
 
 pub use estimator::Estimator;
 pub use foresight::{Foresight, MOST_COMPONENTS, Unusable};
 pub use ownership::{Ownership, Record, Standing, standing};
+pub use prospects::Prospects;
 pub use rates::Rates;
+pub use threads::{RaisedThread, RaisedThreads, RefusedThread};

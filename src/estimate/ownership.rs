@@ -19,6 +19,7 @@
 //! **Properties.** Never fights: at most three writes a minute and knob against a resetter, at most two against a writer. Never
 //! forgets an original. A value that could not be read changes nothing.
 
+use super::threads::RaisedThreads;
 use crate::model::{Knob, KnobKind, OutcomeOf, Snapshot, Verdict};
 use crate::units::{CgroupId, CgroupPath, Span, Tick};
 use std::collections::BTreeMap;
@@ -33,6 +34,8 @@ const RETRY_REFUSED: Span = Span::secs(60);
 /// What is remembered of every knob that provost wrote.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ownership {
+    /// Threads that provost raised.
+    pub threads: RaisedThreads,
     records: BTreeMap<(CgroupPath, KnobKind), Record>,
 }
 
@@ -134,6 +137,7 @@ impl Ownership {
     /// Forgets overrides, contests and refusals: the configuration was reloaded or enforcement switched on, which is an
     /// administrator's word. What another writer set is then written over like any value that provost finds.
     pub fn forgive(&mut self) {
+        self.threads.forgive();
         for record in self.records.values_mut() {
             if record.overridden.is_some() || record.is_contested() {
                 record.effective = None;
@@ -149,6 +153,7 @@ impl Ownership {
     /// Forgets everything: all was given back.
     pub fn clear(&mut self) {
         self.records.clear();
+        self.threads = RaisedThreads::default();
     }
 
     /// The record of one knob.
@@ -178,6 +183,7 @@ impl Ownership {
 
     /// Takes in the outcomes of earlier writes and compares every record with what was read.
     pub fn update(&mut self, seen: &Snapshot, override_for: Span) {
+        self.threads.update(seen);
         self.absorb(seen);
         self.records.retain(|(path, _), _| seen.groups.contains_key(path));
         for ((path, kind), record) in &mut self.records {

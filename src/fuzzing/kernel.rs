@@ -2,7 +2,7 @@
 
 use crate::kernel::parse::{
     ProcStat, controllers, effective_id, flat_keyed, io_devices, last_pid, meminfo, number,
-    pid_file, pids, proc_cgroup, proc_stat, psi,
+    pid_file, pids, proc_cgroup, proc_stat, psi, thread_stat,
 };
 use crate::kernel::{gate, probe, proc_events};
 use crate::model::PsiLine;
@@ -32,6 +32,10 @@ pub fn kernel(data: &[u8]) {
     }
     if let Some(stat) = proc_stat(data) {
         process(&stat);
+    }
+    if let Some(stat) = thread_stat(data) {
+        let whole = proc_stat(data);
+        assert!(whole.is_none_or(|whole| whole.start == stat.start), "{stat:?}");
     }
     if let Some(path) = proc_cgroup(data) {
         assert!(!path.contains('\n'));

@@ -7,7 +7,7 @@
 use super::error::{ErrnoClass, ReadError};
 use super::parse;
 use crate::model::{Controller, Knob, KnobKind, ReadFault, Reading};
-use crate::units::{CgroupId, CgroupPath, CgroupRef, DeviceId, Weight};
+use crate::units::{CgroupId, CgroupPath, CgroupRef, CpuSet, DeviceId, Weight};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
@@ -60,7 +60,7 @@ impl Group {
         let mut content = Vec::new();
         let mut chunk = [0u8; 4096];
         // Whatever lists processes is handed out in pieces; all else comes whole, so that a short piece is the last.
-        let in_pieces = file == "cgroup.procs";
+        let in_pieces = matches!(file, "cgroup.procs" | "cgroup.threads");
         loop {
             match read(&opened, &mut chunk) {
                 Ok(0) => return Ok(content),
@@ -208,6 +208,21 @@ impl Group {
     /// [`ReadError`] as the kernel answered; EOPNOTSUPP for a threaded group.
     pub fn procs(&self) -> Result<Vec<i32>, ReadError> {
         Ok(parse::pids(&self.read("cgroup.procs")?).collect())
+    }
+
+    /// The threads that live in it, not below.
+    ///
+    /// # Errors
+    /// [`ReadError`] as the kernel answered.
+    pub fn threads(&self) -> Result<Vec<i32>, ReadError> {
+        Ok(parse::pids(&self.read("cgroup.threads")?).collect())
+    }
+
+    /// `cpuset.cpus.effective`, since Linux 5.0: where its tasks may really run; none without the controller.
+    #[must_use]
+    pub fn effective_cpus(&self) -> Option<CpuSet> {
+        let text = self.read("cpuset.cpus.effective").ok()?;
+        String::from_utf8_lossy(&text).parse().ok()
     }
 
     /// `cpu.weight`, for groups that are only counted.

@@ -1,6 +1,6 @@
 //! The host's size and identity.
 
-use super::probe::Roots;
+use super::probe::{KernelVersion, Roots};
 use super::{devices, parse, topology};
 use crate::model::{HostView, Topology};
 use crate::units::{Bytes, CpuSet};
@@ -42,7 +42,21 @@ fn with_topology(roots: &Roots, online: CpuSet, topology: Topology) -> HostView 
         // Its group is there while it runs, and goes with its last process.
         oomd: roots.cgroup.join("system.slice/systemd-oomd.service").is_dir(),
         reclaim: roots.cgroup.join("memory.reclaim").exists(),
+        rt_bounded: realtime_bound(&roots.proc).is_some_and(RealtimeBound::holds),
+        swap_rotates: swap_rotates(roots),
     }
+}
+
+/// Whether a rotating disk holds swap, by `/proc/swaps` and `queue/rotational` (`Documentation/ABI/stable/sysfs-block`).
+fn swap_rotates(roots: &Roots) -> bool {
+    let swaps = std::fs::read_to_string(roots.proc.join("swaps")).unwrap_or_default();
+    let places = swaps.lines().skip(1).filter_map(|line| line.split_whitespace().next());
+    let disks =
+        places.flat_map(|place| devices::behind(&roots.sys, Path::new(place)).unwrap_or_default());
+    disks.into_iter().any(|disk| {
+        let file = roots.sys.join(format!("dev/block/{disk}/queue/rotational"));
+        number(&file) == Some(1)
+    })
 }
 
 /// The kernel refuses a fork that would pass either limit (`kernel/fork.c`); of a small host `threads-max` is the lesser by far.
@@ -84,6 +98,43 @@ pub fn boot_id(proc: &Path) -> String {
     id.trim().to_owned()
 }
 
+/// How much of a CPU's time threads in real time may have (`Documentation/scheduler/sched-rt-group.rst`), in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RealtimeBound {
+    /// `kernel.sched_rt_runtime_us`; none for -1: all of it.
+    pub runtime_usec: Option<u64>,
+    /// `kernel.sched_rt_period_us`.
+    pub period_usec: u64,
+    /// Whether all others have a server of their own on each CPU, 50 ms of a second, whatever real time wants (Linux 6.12). Newer kernels
+    /// leave the runtime at the whole period for that.
+    pub fair_server: bool,
+}
+
+impl RealtimeBound {
+    /// Whether something is left to all others.
+    #[must_use]
+    pub fn holds(self) -> bool {
+        let runtime = self.runtime_usec;
+        runtime.is_some_and(|runtime| runtime < self.period_usec || self.fair_server)
+    }
+}
+
+/// The bound of this host; none where it cannot be read.
+#[must_use]
+pub fn realtime_bound(proc: &Path) -> Option<RealtimeBound> {
+    let folder = proc.join("sys/kernel");
+    let runtime = std::fs::read_to_string(folder.join("sched_rt_runtime_us")).ok()?;
+    let runtime_usec = match runtime.trim() {
+        "-1" => None,
+        digits => Some(digits.parse().ok()?),
+    };
+    let release = std::fs::read_to_string(folder.join("osrelease")).unwrap_or_default();
+    let since = KernelVersion { major: 6, minor: 12 };
+    let fair_server = KernelVersion::parse(&release).is_some_and(|version| version >= since);
+    let period_usec = number(&folder.join("sched_rt_period_us"))?;
+    Some(RealtimeBound { runtime_usec, period_usec, fair_server })
+}
+
 fn number(path: &Path) -> Option<u64> {
     parse::number(&std::fs::read(path).ok()?)
 }
@@ -91,6 +142,24 @@ fn number(path: &Path) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_bound_on_real_time_is_read_and_judged() {
+        let proc = std::env::temp_dir().join(format!("provost-rt-bound-{}", std::process::id()));
+        let folder = proc.join("sys/kernel");
+        std::fs::create_dir_all(&folder).unwrap();
+        assert_eq!(realtime_bound(&proc), None);
+        std::fs::write(folder.join("sched_rt_period_us"), "1000000\n").unwrap();
+        for (release, whole_period) in [("6.1.0-56-amd64\n", false), ("7.2.13+deb14\n", true)] {
+            std::fs::write(folder.join("osrelease"), release).unwrap();
+            let runtimes = [("950000\n", true), ("1000000\n", whole_period), ("-1\n", false)];
+            for (runtime, holds) in runtimes {
+                std::fs::write(folder.join("sched_rt_runtime_us"), runtime).unwrap();
+                assert_eq!(realtime_bound(&proc).map(RealtimeBound::holds), Some(holds));
+            }
+        }
+        std::fs::remove_dir_all(&proc).unwrap();
+    }
 
     #[test]
     fn a_loaded_scheduler_is_named() {

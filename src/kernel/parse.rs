@@ -1,7 +1,9 @@
 //! Byte parsers for kernel files. They allocate nothing but what they return, skip unknown keys, and take missing lines and half lines as
 //! normal input: a cgroup may be removed in the middle of a read.
 
-use crate::model::{Controller, IoCount, MemoryEvents, MemoryStat, Psi, PsiLine};
+use crate::model::{
+    Controller, IoCount, MemoryEvents, MemoryStat, Psi, PsiLine, Sched, SchedPolicy,
+};
 use crate::units::Bytes;
 use std::collections::BTreeSet;
 
@@ -232,8 +234,44 @@ pub fn proc_stat(text: &[u8]) -> Option<ProcStat> {
     let session = signed(fields.nth(1)?)?;
     let flags = number(fields.nth(2)?)?;
     let start = number(fields.nth(12)?)?;
-    let comm = comm.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    let comm = printable(&comm);
     Some(ProcStat { comm, state, parent, session, kernel_thread: flags & PF_KTHREAD != 0, start })
+}
+
+/// A name as people may see it.
+#[must_use]
+pub fn printable(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+/// What provost needs of `/proc/PID/task/TID/stat`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ThreadStat<'a> {
+    /// The thread's name as the kernel has it, at most 15 bytes.
+    pub name: &'a [u8],
+    /// Start time in clock ticks since boot (field 22).
+    pub start: u64,
+    /// CPU time that it used, in clock ticks (fields 14 and 15).
+    pub ticks: u64,
+    /// Real-time priority and policy (fields 40 and 41).
+    pub sched: Sched,
+}
+
+/// `/proc/PID/task/TID/stat`, by the rules of [`proc_stat`].
+#[must_use]
+pub fn thread_stat(text: &[u8]) -> Option<ThreadStat<'_>> {
+    let open = text.iter().position(|byte| *byte == b'(')?;
+    let close = text.iter().rposition(|byte| *byte == b')')?;
+    let name = text.get(open + 1..close)?;
+    let mut fields =
+        text.get(close + 1..)?.split(u8::is_ascii_whitespace).filter(|f| !f.is_empty());
+    let user = number(fields.nth(11)?)?;
+    let system = number(fields.next()?)?;
+    let start = number(fields.nth(6)?)?;
+    let priority = u8::try_from(number(fields.nth(17)?)?).ok()?;
+    let policy = SchedPolicy::of_number(number(fields.next()?)?);
+    let ticks = user.saturating_add(system);
+    Some(ThreadStat { name, start, ticks, sched: Sched { policy, priority } })
 }
 
 fn signed(text: &[u8]) -> Option<i32> {
@@ -366,6 +404,15 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_tells_its_policy_and_its_time() {
+        let text = include_bytes!("../../fuzz/seeds/kernel/thread-stat");
+        let stat = thread_stat(text).unwrap();
+        assert_eq!((stat.name, stat.start, stat.ticks), (&b"engine-1"[..], 98765, 200));
+        assert_eq!(stat.sched, Sched::rr(2));
+        assert_eq!(thread_stat(b"812 (a) S 1 812 700 0 -1"), None);
+    }
+
+    #[test]
     fn paths_ids_and_lists() {
         assert_eq!(proc_cgroup(b"1:name=systemd:/x\n0::/a/b (deleted)\n").as_deref(), Some("/a/b"));
         assert_eq!(
@@ -386,6 +433,7 @@ mod tests {
             let _read = (proc_cgroup(&text), meminfo(&text, "A"), last_pid(&text), controllers(&text));
             let mut counts = Vec::new();
             io_stat(&text, &mut counts);
+            let _thread = thread_stat(&text);
             let _read = (memory_stat(&text), memory_events(&text), tasks(&text), busy_ticks(&text));
             let _read = (effective_id(&text, "Uid:"), pids(&text).count(), io_devices(&text).count());
         }

@@ -19,7 +19,7 @@ pub use host::{BusSocket, KernelVersion, PsiState, SwapArea, Systemd};
 pub use mounts::{Hierarchy, HierarchyKind, V2Mount};
 pub use process::{Capability, Competitor, Namespaces, OpenFiles, ProcessProbe};
 
-use super::host::online;
+use super::host::{RealtimeBound, online, realtime_bound};
 use super::topology;
 use crate::model::{ReadFault, Topology};
 use read::Reader;
@@ -85,6 +85,8 @@ pub struct Probe {
     pub sched_ext: Option<String>,
     /// Whether the kernel was built with `CONFIG_RT_GROUP_SCHED`; none when its configuration is not readable.
     pub rt_group_sched: Option<bool>,
+    /// How much of a CPU threads in real time may have.
+    pub realtime: Option<RealtimeBound>,
     /// The clock source in use, such as `tsc`.
     pub clock_source: Option<String>,
     /// The kernel command line's words.
@@ -118,6 +120,7 @@ impl Probe {
             rt_group_sched: config
                 .as_deref()
                 .map(|config| host::is_built_in(config, "CONFIG_RT_GROUP_SCHED")),
+            realtime: realtime_bound(&roots.proc),
             clock_source: host::clock_source(&mut reader),
             release,
             topology: topology::read(&roots.sys, &online(&roots.sys)),

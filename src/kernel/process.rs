@@ -2,6 +2,8 @@
 //! number and its start time.
 
 pub mod affinity;
+pub mod scheduler;
+pub mod thread;
 
 use super::parse::{self, ProcStat};
 use crate::units::{CgroupPath, ProcId};

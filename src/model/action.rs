@@ -1,6 +1,8 @@
 //! What to do, in order, each step with what is needed to undo it. The executor has no choices left.
 
-use super::{Controller, Home, Knob, KnobKind, Reading, Reason, Relief, Stray};
+use super::{
+    Controller, Home, Knob, KnobKind, Reading, Reason, Relief, Sched, Stray, ThreadTarget, UnitJob,
+};
 use crate::units::{CgroupPath, CgroupRef, ComponentName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -98,6 +100,16 @@ pub enum Action {
         /// What, where and why.
         relief: Relief,
     },
+    /// Change a thread's scheduling policy.
+    Schedule {
+        /// Which thread, from what to what, and why.
+        target: ThreadTarget,
+    },
+    /// Start or stop an instance of a component's template, through systemd.
+    Job {
+        /// Which, and why.
+        job: UnitJob,
+    },
 }
 
 impl Action {
@@ -109,7 +121,11 @@ impl Action {
             | Self::MakeGroup { changes, .. }
             | Self::SetUnit { changes, .. } => changes,
             Self::Write { change, .. } => std::slice::from_ref(change),
-            Self::Attach { .. } | Self::Enable { .. } | Self::Relieve { .. } => &[],
+            Self::Attach { .. }
+            | Self::Enable { .. }
+            | Self::Relieve { .. }
+            | Self::Schedule { .. }
+            | Self::Job { .. } => &[],
         }
     }
 
@@ -123,7 +139,25 @@ impl Action {
             Self::SetUnit { .. }
             | Self::Write { .. }
             | Self::Enable { .. }
-            | Self::Relieve { .. } => &[],
+            | Self::Relieve { .. }
+            | Self::Schedule { .. }
+            | Self::Job { .. } => &[],
+        }
+    }
+
+    /// Whether it takes real time from a thread. Nothing ever holds that up.
+    #[must_use]
+    pub fn lowers(&self) -> bool {
+        match self {
+            Self::Schedule { target } => target.wanted == Sched::OTHER,
+            Self::MakeScope { .. }
+            | Self::MakeGroup { .. }
+            | Self::Attach { .. }
+            | Self::Enable { .. }
+            | Self::SetUnit { .. }
+            | Self::Write { .. }
+            | Self::Relieve { .. }
+            | Self::Job { .. } => false,
         }
     }
 
@@ -136,7 +170,9 @@ impl Action {
             Self::Enable { at, .. }
             | Self::SetUnit { at, .. }
             | Self::Write { at, .. }
-            | Self::Relieve { relief: Relief { at, .. } } => &at.path,
+            | Self::Relieve { relief: Relief { at, .. } }
+            | Self::Schedule { target: ThreadTarget { at, .. } } => &at.path,
+            Self::Job { job } => &job.at,
         }
     }
 }

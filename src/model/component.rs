@@ -69,6 +69,8 @@ pub enum CpuClass {
     Normal,
     /// The share of high components.
     High,
+    /// The share of critical components, and named threads under `SCHED_RR` while it has CPUs of its own.
+    Realtime,
 }
 
 impl CpuClass {
@@ -80,6 +82,7 @@ impl CpuClass {
             Self::Low => "low",
             Self::Normal => "normal",
             Self::High => "high",
+            Self::Realtime => "realtime",
         }
     }
 
@@ -90,6 +93,7 @@ impl CpuClass {
             Self::Idle | Self::Low => Priority::Low,
             Self::Normal => Priority::Normal,
             Self::High => Priority::High,
+            Self::Realtime => Priority::Critical,
         }
     }
 }

@@ -1,6 +1,9 @@
 //! What is wanted, and why.
 
-use super::{HomeKind, Knob, KnobKind, LadderView, Relief, Stray};
+use super::{
+    Expected, HomeKind, Knob, KnobKind, LadderView, RealtimeView, Relief, Resource, Stray,
+    ThreadTarget, UnitJob,
+};
 use crate::units::{Bytes, CgroupPath, ComponentName, CpuSet, Millicpu, Span};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -15,6 +18,17 @@ pub enum Reason {
     Configured {
         /// The key below the component, such as `memory.ceiling`.
         key: Cow<'static, str>,
+    },
+    /// The ceiling follows the need between its ends.
+    Scaled {
+        /// The key below the component.
+        key: String,
+        /// Its lower end.
+        least: String,
+        /// Its upper end.
+        most: String,
+        /// Why it is where it is, as a clause.
+        why: String,
     },
     /// The component's share of the host's CPUs by guarantee and priority.
     Entitlement {
@@ -56,6 +70,13 @@ pub enum Reason {
         left: Bytes,
         /// What is kept for everybody else.
         others: Bytes,
+    },
+    /// It gives way before anybody waits: somebody protected is expected to need more soon.
+    YieldsAhead {
+        /// Who, how much and when.
+        expected: Expected,
+        /// What all that yield may have together until then, in the resource's unit.
+        left: u64,
     },
     /// It gives way: process numbers are short, so it has at most a multiple of what it usually has.
     YieldsPids {
@@ -110,7 +131,9 @@ impl Reason {
             Self::Yields { .. }
                 | Self::YieldsDisk
                 | Self::YieldsMemory { .. }
+                | Self::YieldsAhead { .. }
                 | Self::YieldsPids { .. }
+                | Self::Scaled { .. }
                 | Self::LetGo
                 | Self::Frozen { .. }
                 | Self::Thawed
@@ -129,6 +152,9 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Configured { key } => write!(f, "{key}"),
+            Self::Scaled { key, least, most, why } => {
+                write!(f, "{key}, {least} to {most}: {why}")
+            }
             Self::Entitlement { share, of } => {
                 write!(f, "entitled to {share} of {of} cores by guarantee and priority")
             }
@@ -150,6 +176,7 @@ impl fmt::Display for Reason {
                 f,
                 "gives way: {because}; all that yield may hold {left}, {others} are kept for others, until memory is at level normal for a minute"
             ),
+            Self::YieldsAhead { expected, left } => f.write_str(&ahead(expected, *left)),
             Self::YieldsPids { usual: Some(usual) } => write!(
                 f,
                 "gives way: process numbers are short; it had at most {usual} tasks in the hour before, and may have four times as many or 64"
@@ -191,6 +218,18 @@ impl fmt::Display for Reason {
             Self::NoLongerConfigured => f.write_str("no longer configured: back to the original"),
         }
     }
+}
+
+/// For whom, how much is left, and what would change that.
+fn ahead(expected: &Expected, left: u64) -> String {
+    let until = match expected.resource {
+        Resource::Memory => "what they gave back fits beside what is expected",
+        Resource::Cpu | Resource::Io | Resource::Pids => "that is needed or no longer expected",
+    };
+    let left = expected.resource.amount(left);
+    format!(
+        "gives way ahead of time: {expected}; all that yield may have {left} together, until {until} for a minute"
+    )
 }
 
 fn counted(count: usize, what: &str) -> String {
@@ -255,10 +294,16 @@ pub struct Decision {
     pub entitlement: BTreeMap<ComponentName, Millicpu>,
     /// What is done once for memory that is short.
     pub reliefs: Vec<Relief>,
+    /// Instances that are to be started or stopped.
+    pub jobs: Vec<UnitJob>,
     /// How far provost has gone for memory; none while it is not short.
     pub ladder: Option<LadderView>,
     /// Who shares CPUs though it is to have some of its own, and why.
     pub sharing: BTreeMap<ComponentName, String>,
     /// Who has CPUs of its own and is no partition though it is to be one, and why.
     pub unparted: BTreeMap<ComponentName, String>,
+    /// Threads that are to be raised, kept or lowered.
+    pub threads: Vec<ThreadTarget>,
+    /// What there is to tell of each component of class `realtime`.
+    pub realtime: BTreeMap<ComponentName, RealtimeView>,
 }

@@ -52,6 +52,8 @@ pub enum FindingKind {
     SharesCpus,
     /// A component's own CPUs are no partition though they are to be one: what provost does not manage may run there.
     NoPartition,
+    /// No thread of a component is put into real time though some are to be.
+    NoRealtime,
     /// A sched_ext scheduler divides CPU time.
     OtherScheduler,
     /// Something could not be read.
@@ -60,8 +62,14 @@ pub enum FindingKind {
     DiskSpace,
     /// Memory grows without end.
     Leak,
+    /// A unit is to be restarted because its memory grows without end.
+    Restart,
     /// Forecasts cannot be trusted, or are not made.
     Forecast,
+    /// The busiest hours grow towards a ceiling.
+    Capacity,
+    /// Use is out of the ordinary.
+    Unusual,
     /// The control loop stood still.
     Stalled,
     /// Writes wait for their turn.

@@ -1,7 +1,9 @@
 //! What is to be expected of a component in the next minutes, as it is lent to decisions and shown.
 
-use crate::units::{Ppm, Span};
+use super::{Resource, Unusual};
+use crate::units::{ComponentName, Ppm, Span};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// A moment on the wall clock, in seconds since 1970.
 ///
@@ -30,11 +32,13 @@ pub enum ForecastModel {
     MostOfHour,
     /// The 95th percentile of the last hours.
     Percentile,
+    /// Level and the same hour of the week, after two weeks.
+    Week,
 }
 
 impl ForecastModel {
     /// All, in the order in which their opinions stand.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Last,
         Self::Smoothed,
         Self::Trend,
@@ -43,6 +47,7 @@ impl ForecastModel {
         Self::LastOrYesterday,
         Self::MostOfHour,
         Self::Percentile,
+        Self::Week,
     ];
 
     /// The model's name, as it is shown.
@@ -57,6 +62,7 @@ impl ForecastModel {
             Self::LastOrYesterday => "last-or-yesterday",
             Self::MostOfHour => "most-of-hour",
             Self::Percentile => "percentile",
+            Self::Week => "week",
         }
     }
 }
@@ -92,6 +98,9 @@ pub struct Forecast {
     pub point: u64,
     /// With the promised probability it will not be more; never below the point.
     pub upper: u64,
+    /// The most that was needed in as long a time before; none where nothing is known of that.
+    #[serde(default)]
+    pub lately: Option<u64>,
     /// How far both can be trusted; nothing while nothing is known of how bounds held.
     pub confidence: Ppm,
     /// The confidence was low for ten minutes, after the time for learning, and has not been high for ten minutes since.
@@ -112,6 +121,57 @@ impl Forecast {
         let upper = if self.upper > capacity { capacity } else { self.upper };
         Self { point, upper, ..self }
     }
+
+    /// By how much more is likely to be needed than lately; nothing where lately is not known.
+    #[must_use]
+    pub const fn rise(&self) -> u64 {
+        match self.lately {
+            Some(lately) => self.point.saturating_sub(lately),
+            None => 0,
+        }
+    }
+}
+
+/// What somebody protected is expected to need soon, for which others give way before it is needed. Amounts are in the resource's unit, as in
+/// [`Forecast`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expected {
+    /// Who.
+    pub component: ComponentName,
+    /// Of what.
+    pub resource: Resource,
+    /// What it needed at most lately.
+    pub lately: u64,
+    /// The most likely.
+    pub likely: u64,
+    /// The bound.
+    pub at_most: u64,
+    /// In how much time.
+    pub within: Span,
+    /// How far that can be trusted.
+    pub confidence: Ppm,
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let amount = |amount| self.resource.amount(amount);
+        let of = match self.resource {
+            Resource::Cpu => "cores",
+            Resource::Memory => "of memory",
+            Resource::Io => "over disks",
+            Resource::Pids => "tasks",
+        };
+        write!(
+            f,
+            "{} is expected to need {} {of} within {}, at most {}, after {} lately (confidence {}%)",
+            self.component,
+            amount(self.likely),
+            self.within,
+            amount(self.at_most),
+            amount(self.lately),
+            self.confidence.get() / 10_000
+        )
+    }
 }
 
 /// A forecast with what it promises and what it was made of, as it is shown.
@@ -126,4 +186,7 @@ pub struct ForecastView {
     pub said: Forecast,
     /// The last buckets of five minutes, oldest first, in the unit of the forecast: an hour at most.
     pub recent: Vec<u64>,
+    /// What in them is out of the ordinary, where anything is.
+    #[serde(default)]
+    pub unusual: Option<Unusual>,
 }

@@ -1,7 +1,7 @@
 //! The rungs beyond limits: what is done when memory stays short, to whom, and what comes next.
 
-use super::Level;
-use crate::units::{Bytes, CgroupPath, CgroupRef, ComponentName, Ppm, Tick};
+use super::{LeakTier, Level};
+use crate::units::{Bytes, CgroupPath, CgroupRef, ComponentName, Ppm, Span, Tick};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -52,13 +52,34 @@ pub enum Means {
         /// How much of the last ten seconds protected components waited for memory.
         waits: Ppm,
     },
+    /// The component's hook is started, because of a leak.
+    TellOfLeak {
+        /// How certain it is, and how near the end.
+        tier: LeakTier,
+        /// By how much it grows in an hour.
+        per_hour: Bytes,
+        /// How long it takes from now to the limit at that slope.
+        until_limit: Span,
+    },
     /// `memory.reclaim`, since Linux 5.19.
     Reclaim {
         /// How much is asked for.
         bytes: Bytes,
     },
+    /// The same, to see how much memory a group needs.
+    Probe {
+        /// How much is asked for.
+        bytes: Bytes,
+    },
     /// `cgroup.kill`, since Linux 5.14; before, SIGKILL to every process.
     Kill {
+        /// Tasks that were in it at the last look, where that is known.
+        tasks: Option<u64>,
+        /// What it held then.
+        held: Bytes,
+    },
+    /// systemd restarts the unit whose group it is, because of a leak.
+    Restart {
         /// Tasks that were in it at the last look, where that is known.
         tasks: Option<u64>,
         /// What it held then.
@@ -70,15 +91,20 @@ impl fmt::Display for Means {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tell { level, .. } => write!(f, "tell it by its hook (level {level})"),
+            Self::TellOfLeak { tier, .. } => write!(f, "tell it by its hook (leak {tier})"),
             Self::Reclaim { bytes } => write!(f, "reclaim {bytes}"),
+            Self::Probe { bytes } => write!(f, "probe by {bytes}"),
             Self::Kill { tasks, held } => {
                 write!(f, "kill {}", Radius { tasks: *tasks, held: *held })
+            }
+            Self::Restart { tasks, held } => {
+                write!(f, "restart its unit, {}", Radius { tasks: *tasks, held: *held })
             }
         }
     }
 }
 
-/// Something that is done once for memory that is short.
+/// Something that is done once, for memory that is short or grows without end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Relief {
     /// Whose group it is.

@@ -9,13 +9,18 @@ mod decision;
 mod filesystem;
 mod finding;
 mod forecast;
+mod growth;
 mod hook;
+mod instances;
 mod knob;
 mod ladder;
 mod leak;
 mod learnt;
+mod mend;
 mod outcome;
 mod pressure;
+mod probe;
+mod realtime;
 mod record;
 mod report;
 mod snapshot;
@@ -26,8 +31,10 @@ pub use component::{CpuClass, Home, HomeKind, Priority};
 pub use decision::{Decision, Held, Placement, Reason, Target};
 pub use filesystem::{FileSystem, FileSystemView, Room};
 pub use finding::{Finding, FindingKind, Severity};
-pub use forecast::{Forecast, ForecastModel, ForecastStage, ForecastView, Moment};
+pub use forecast::{Expected, Forecast, ForecastModel, ForecastStage, ForecastView, Moment};
+pub use growth::{Growth, GrowthView, Reached, Unusual};
 pub use hook::Hook;
+pub use instances::{Instances, JobKind, Template, UnitJob};
 pub use knob::{Controller, IoMax, Knob, KnobKind, KnobParseError, Partition, Validity};
 pub use ladder::{Hit, LadderView, Means, Radius, Relief, Rung};
 pub use leak::{
@@ -35,15 +42,21 @@ pub use leak::{
     LeakTierMemory,
 };
 pub use learnt::{Learnt, LearntChoice, LearntDemand, LearntError, LearntMinute};
+pub use mend::{MendBook, MendMemory, MendView, RestartEnd, RestartPlan, Restarted};
 pub use outcome::{Outcome, OutcomeOf, Verdict};
 pub use pressure::{
     Amounts, Bottleneck, Bound, Cause, ComponentEstimate, DiskRate, Each, Estimate, HostUse,
     IoRate, Level, LevelView, Levels, Need, Resource, Wait, Waits,
 };
+pub use probe::ProbeView;
+pub use realtime::{
+    RealtimeSeen, RealtimeView, Sched, SchedPolicy, ThreadLine, ThreadOwner, ThreadTarget,
+    ThreadView,
+};
 pub use record::CycleRecord;
 pub use report::{
-    ActionLine, ComponentReport, Drift, EscapeTimes, Escaped, HomeReport, HookReport, HostReport,
-    KnobReport, Report, ScheduleView,
+    ActionLine, CeilingView, ComponentReport, Drift, EscapeTimes, Escaped, HomeReport, HookReport,
+    HostReport, InstancesView, KnobReport, Report, ScheduleView,
 };
 pub use snapshot::{
     Disk, GroupView, HostLoad, HostView, IoCount, IoWeightBackend, MemoryEvents, MemoryStat, Psi,

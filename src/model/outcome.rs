@@ -1,6 +1,6 @@
 //! What came of an action, read back from the kernel.
 
-use super::{Knob, KnobKind, Means};
+use super::{JobKind, Knob, KnobKind, Means, Sched};
 use crate::units::{CgroupId, CgroupPath, ComponentName, ProcId, Span, Tick};
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,7 @@ pub enum Verdict {
         /// What happened and what to do about it.
         advice: String,
     },
-    /// The group or process was gone.
+    /// The group or process was gone; of a thread also that its policy is not the one any more that was to be changed.
     Gone,
 }
 
@@ -56,15 +56,42 @@ pub enum OutcomeOf {
     },
     /// A group or scope that was made, or controllers that were enabled.
     Group,
-    /// Something that was done once for memory that is short.
+    /// Something that was done once, for memory that is short or grows without end.
     Relief {
         /// What.
         means: Means,
+    },
+    /// A thread's scheduling policy.
+    Thread {
+        /// The thread.
+        thread: ProcId,
+        /// Its name, for people.
+        name: String,
+        /// The home in which it lived when it was raised.
+        id: CgroupId,
+        /// What was asked for.
+        asked: Sched,
+        /// What the journal holds as the policy before provost.
+        original: Sched,
+    },
+    /// An instance is being started or stopped, or was.
+    Unit {
+        /// Its unit.
+        unit: String,
+        /// What is done.
+        job: JobKind,
+        /// Whether it is over.
+        ended: bool,
     },
     /// A component's hook ended, or could not be started.
     Hook {
         /// The beginning of what it wrote, one line after the other without control characters.
         said: String,
+    },
+    /// A unit's restart ended, or could not be begun.
+    Restart {
+        /// The unit.
+        unit: String,
     },
 }
 
@@ -83,4 +110,15 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// How long the kernel or systemd took.
     pub took: Span,
+}
+
+impl Outcome {
+    /// The instance that was stopped, where this tells of one.
+    #[must_use]
+    pub fn stopped(&self) -> Option<&str> {
+        let OutcomeOf::Unit { unit, job: JobKind::Stop, ended: true } = &self.of else {
+            return None;
+        };
+        (self.verdict == Verdict::Applied).then_some(unit)
+    }
 }

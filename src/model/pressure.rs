@@ -37,6 +37,18 @@ impl Resource {
             Self::Pids => "pids",
         }
     }
+
+    /// An amount of it for people: thousandths of a core as cores, bytes to a kibibyte where there are some, since nobody reads more.
+    #[must_use]
+    pub fn amount(self, amount: u64) -> String {
+        let bytes = Bytes(if amount < 1024 { amount } else { amount / 1024 * 1024 });
+        match self {
+            Self::Cpu => Millicpu(amount).to_string(),
+            Self::Memory => bytes.to_string(),
+            Self::Io => format!("{bytes}/s"),
+            Self::Pids => amount.to_string(),
+        }
+    }
 }
 
 impl fmt::Display for Resource {

@@ -1,8 +1,8 @@
 //! The status report: one document behind `provost status`, `provost explain` and the metrics.
 
 use super::{
-    CpuClass, Disk, Estimate, Finding, ForecastView, HomeKind, Hook, Knob, KnobKind, LadderView,
-    Priority, Resource, Usage,
+    CpuClass, Disk, Estimate, Expected, Finding, ForecastView, GrowthView, HomeKind, Hook, Knob,
+    KnobKind, LadderView, MendView, Priority, ProbeView, RealtimeView, Resource, Usage,
 };
 use crate::units::{Bytes, CgroupPath, ComponentName, CpuSet, Limit, Millicpu, ProcId, Span, Tick};
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,9 @@ pub struct Report {
     /// How far provost has gone for memory; none while it is not short.
     #[serde(default)]
     pub ladder: Option<LadderView>,
+    /// For what others give way before anybody waits.
+    #[serde(default)]
+    pub ahead: Vec<Expected>,
     /// What a person should know, gravest first.
     pub findings: Vec<Finding>,
     /// How fast loose processes were placed.
@@ -80,6 +83,9 @@ pub struct HostReport {
     /// Whole disks, with what makes weights work on each.
     #[serde(default)]
     pub disks: Vec<Disk>,
+    /// Where its busiest hours go, once two weeks were seen.
+    #[serde(default)]
+    pub growth: BTreeMap<Resource, GrowthView>,
 }
 
 /// One component.
@@ -105,23 +111,73 @@ pub struct ComponentReport {
     pub own_cpus: Option<CpuSet>,
     /// What `affinity = "auto"` chose and why, where the component has that.
     pub auto_affinity: Option<String>,
+    /// Its threads in real time, where it has class `realtime`.
+    #[serde(default)]
+    pub realtime: Option<RealtimeView>,
     /// Memory guarantee.
     pub memory_guarantee: Bytes,
     /// Memory ceiling.
     pub memory_ceiling: Limit<Bytes>,
     /// The most tasks.
     pub pids_ceiling: Limit<u64>,
+    /// The ceilings that follow the need, as they are now.
+    #[serde(default)]
+    pub ceilings: BTreeMap<Resource, CeilingView>,
+    /// Over how many instances of a template it is spread, where it is.
+    #[serde(default)]
+    pub instances: Option<InstancesView>,
     /// What may be done to it when memory stays short whatever the limits: `none`, `freeze` or `kill`.
     #[serde(default)]
     pub last_resort: String,
     /// The hook that is called when memory is short, where it has one.
     #[serde(default)]
     pub hook: Option<HookReport>,
+    /// What is done when its memory grows without end, where anything may be.
+    #[serde(default)]
+    pub mending: Option<MendView>,
+    /// How much memory it needs, where that is probed.
+    #[serde(default)]
+    pub probe: Option<ProbeView>,
     /// What it is expected to need in the next minutes, where anything is known of that.
     #[serde(default)]
     pub forecasts: BTreeMap<Resource, ForecastView>,
+    /// Where its busiest hours go, once two weeks were seen.
+    #[serde(default)]
+    pub growth: BTreeMap<Resource, GrowthView>,
     /// Loose processes that are not in place yet.
     pub loose: Vec<String>,
+}
+
+/// A ceiling that follows the need, in the resource's unit: thousandths of a core, bytes, tasks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CeilingView {
+    /// Its lower end.
+    pub least: u64,
+    /// Its upper end.
+    pub most: u64,
+    /// What it is now.
+    pub now: u64,
+    /// When it was moved last.
+    pub changed: Option<Tick>,
+    /// Why it is what it is, as a clause.
+    pub why: String,
+}
+
+/// The instances of a component.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstancesView {
+    /// The template unit.
+    pub template: String,
+    /// So many run always.
+    pub least: u64,
+    /// So many run at most.
+    pub most: u64,
+    /// So many run now.
+    pub run: u64,
+    /// What is being done, where something is.
+    pub job: Option<String>,
+    /// What was done last, and why; empty where nothing was.
+    pub because: String,
 }
 
 /// A component's hook, and what came of it.

@@ -1,6 +1,8 @@
 //! What one look at the host found: values and the errors of reading them, nothing interpreted.
 
-use super::{Controller, FileSystem, Home, Knob, KnobKind, Outcome, Resource, Topology, Via};
+use super::{
+    Controller, FileSystem, Home, Knob, KnobKind, Outcome, RealtimeSeen, Resource, Topology, Via,
+};
 use crate::units::{
     Bytes, CgroupId, CgroupPath, ComponentName, CpuSet, CpuTime, DeviceId, ProcId, Tick,
 };
@@ -232,6 +234,13 @@ pub struct HostView {
     pub oomd: bool,
     /// Whether there is `memory.reclaim`, since Linux 5.19.
     pub reclaim: bool,
+    /// Whether the kernel keeps some of each CPU from real-time threads: `kernel.sched_rt_runtime_us` is not -1, and
+    /// before Linux 6.12 not the whole period either.
+    #[serde(default)]
+    pub rt_bounded: bool,
+    /// Whether a rotating disk holds swap.
+    #[serde(default)]
+    pub swap_rotates: bool,
 }
 
 /// How busy the whole host is, as counters and levels of one moment.
@@ -306,6 +315,9 @@ pub struct Snapshot {
     pub strays: Vec<Stray>,
     /// Matches that are left alone.
     pub refused: Vec<Refusal>,
+    /// The named threads of components of class `realtime`.
+    #[serde(default)]
+    pub realtime: BTreeMap<ComponentName, RealtimeSeen>,
     /// What came of earlier actions since the last look.
     pub outcomes: Vec<Outcome>,
     /// Knobs whose write has not returned yet.
@@ -330,6 +342,7 @@ impl Snapshot {
             homes: BTreeMap::new(),
             strays: Vec::new(),
             refused: Vec::new(),
+            realtime: BTreeMap::new(),
             outcomes: Vec::new(),
             pending: BTreeSet::new(),
             reloaded_at: None,

@@ -13,6 +13,7 @@
 
 use super::bind::{GroupFacts, World, bind};
 use super::processes::Processes;
+use super::threads::{Around, Threads};
 use super::tree::{Tree, managed, via, view};
 use crate::config::{IoDevice, Policy};
 use crate::kernel::anchor::COMM as ANCHOR;
@@ -85,6 +86,7 @@ pub struct Collector {
     roots: Roots,
     tree: Tree,
     processes: Processes,
+    threads: Threads,
     samplers: BTreeMap<CgroupPath, Sampler>,
     /// Homes of protected components, and all above them.
     urgent: BTreeSet<CgroupPath>,
@@ -112,6 +114,7 @@ impl Collector {
             fs,
             roots: roots.clone(),
             tree: Tree::default(),
+            threads: Threads::new(proc.clone()),
             processes: Processes::new(proc),
             samplers: BTreeMap::new(),
             urgent: BTreeSet::new(),
@@ -174,6 +177,8 @@ impl Collector {
         }
         if !brief || self.regrouped {
             changed |= self.sample(now, reconcile);
+            let anew = self.regrouped || changed || !written.is_empty();
+            changed |= self.look_at_threads(policy, now, anew);
             self.snapshot.at = now;
         }
         let snapshot = &mut self.snapshot;
@@ -189,6 +194,11 @@ impl Collector {
         }
         snapshot.generation += u64::from(changed);
         snapshot
+    }
+
+    fn look_at_threads(&mut self, policy: &Policy, now: Tick, anew: bool) -> bool {
+        let around = Around { policy, fs: &self.fs, tree: &self.tree, now, anew };
+        self.threads.look(&around, &mut self.snapshot, &mut self.buffer)
     }
 
     /// Whether the last look may have changed [`Collector::watched`]; certainly so at each reconciliation.
@@ -243,7 +253,12 @@ impl Collector {
             match outcome.of {
                 OutcomeOf::Process { process, .. } => changed |= self.processes.moved(process),
                 OutcomeOf::Group => changed = true,
-                OutcomeOf::Knob { .. } | OutcomeOf::Relief { .. } | OutcomeOf::Hook { .. } => {}
+                OutcomeOf::Knob { .. }
+                | OutcomeOf::Relief { .. }
+                | OutcomeOf::Thread { .. }
+                | OutcomeOf::Unit { .. }
+                | OutcomeOf::Hook { .. }
+                | OutcomeOf::Restart { .. } => {}
             }
         }
         changed

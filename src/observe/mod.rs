@@ -5,6 +5,7 @@
 mod bind;
 mod collect;
 mod processes;
+mod threads;
 mod tree;
 
 pub use bind::{Bindings, GroupFacts, ProcessFacts, World, belongs, bind};

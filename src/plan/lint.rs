@@ -14,16 +14,21 @@
 //! - **L8** nobody is moved out of a service, nor process 1.
 //! - **L9** no knob of one group is set to two values.
 //! - **L10** nobody is frozen in whose group, or below it, somebody else's component lives.
-//! - **L11** memory is reclaimed only from homes of components that yield, and nobody is killed unless the component allows it, the group is
-//!   a home of it, and nobody protected and nobody else's component lives there.
+//! - **L11** memory is reclaimed only from homes of components that yield, or allow it for leaks and probing, nobody is killed and no unit restarted unless
+//!   the component allows it, the group is a home of it, and nobody protected and nobody else's component lives there.
 //! - **L12** a `memory.high` that follows the load is so far below `memory.max` that it slows down before that kills; a configured one is
 //!   the operator's, who is warned.
 //! - **L13** a partition has a CPU list, and all partitions together leave the reserve, and one CPU at least, to the root.
+//! - **L14** a thread is put into real time only from `SCHED_OTHER`, with the priority that its component's class names, in a home of its
+//!   component, where the kernel shows CPUs that no other home has, and keeps some of them for everybody else.
+//! - **L15** an instance is started or stopped only for a component that has instances of that template, within its least and its most.
+//!
+//! What takes real time from a thread again is never left out.
 
-use crate::config::{LastResort, MemoryPolicy, Policy};
+use crate::config::{LastResort, MemoryPolicy, OnLeak, Policy, Probe};
 use crate::model::{
-    Action, Change, Finding, FindingKind, Home, Knob, KnobKind, Means, Partition, Plan, Severity,
-    Snapshot,
+    Action, Change, Finding, FindingKind, Home, Instances, JobKind, Knob, KnobKind, Means,
+    Partition, Plan, Sched, Severity, Snapshot, ThreadTarget,
 };
 use crate::units::{Bytes, CgroupPath, ComponentName, CpuTime, Limit, Millicpu};
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,11 +51,11 @@ pub fn sound(policy: &Policy, seen: &Snapshot, mut plan: Plan) -> (Plan, Vec<Fin
         let count = plan.actions.len();
         let offends = |path: &CgroupPath| broken.iter().any(|rule| rule.at.as_ref() == Some(path));
         if offends(&CgroupPath::root()) {
-            plan.actions.clear();
+            plan.actions.retain(Action::lowers);
         }
-        plan.actions.retain(|action| !offends(action.path()));
+        plan.actions.retain(|action| action.lowers() || !offends(action.path()));
         if plan.actions.len() == count {
-            plan.actions.clear();
+            plan.actions.retain(Action::lowers);
         }
         findings.extend(broken);
     }
@@ -63,10 +68,12 @@ pub fn lint(policy: &Policy, seen: &Snapshot, plan: &Plan) -> Vec<Finding> {
     if plan.is_empty() {
         return linter.findings;
     }
-    for action in &plan.actions {
+    for action in plan.actions.iter().filter(|action| !action.lowers()) {
         linter.protected(action);
         linter.moves(action);
         linter.relieving(action);
+        linter.raising(action);
+        linter.jobs(action);
         for change in action.changes() {
             linter.limits(action.path(), change);
             linter.floors(action.path(), change);
@@ -208,16 +215,84 @@ impl Linter<'_> {
         let Some(component) = component.filter(|_| lives) else {
             return self.broken("L11", path, &format!("to {} is not allowed there", relief.means));
         };
+        let (on_leak, has_hook) = (component.memory.on_leak, component.hook.is_some());
         let allowed = match relief.means {
-            Means::Tell { .. } if component.hook.is_some() => return, // nothing is done to the group
-            Means::Tell { .. } => false,
-            Means::Reclaim { .. } => component.yields,
+            Means::Tell { .. } if has_hook => return, // nothing is done to the group
+            Means::TellOfLeak { .. } if has_hook && on_leak >= OnLeak::Hook => return,
+            Means::Tell { .. } | Means::TellOfLeak { .. } => false,
+            Means::Reclaim { .. } => component.yields || on_leak >= OnLeak::Reclaim,
+            Means::Probe { .. } => component.memory.probe > Probe::Off,
+            Means::Restart { .. } => {
+                on_leak == OnLeak::Restart && path.name().ends_with(".service")
+            }
             Means::Kill { .. } => component.yields && component.last_resort == LastResort::Kill,
         };
         let protected = self.seen.groups.get(path).is_none_or(|group| group.holds_protected);
         if !allowed || protected || self.other_home(path, Some(&relief.component)).is_some() {
             self.broken("L11", path, &format!("to {} is not allowed there", relief.means));
         }
+    }
+
+    fn jobs(&mut self, action: &Action) {
+        let Action::Job { job } = action else { return };
+        let component = self.policy.components.get(&job.component);
+        let instances = component.and_then(|component| component.instances.as_ref());
+        let homes = self.seen.homes.get(&job.component).map(Vec::as_slice).unwrap_or_default();
+        let runs = |instances: &Instances| {
+            let is_one = |home: &&Home| instances.template.number(home.path().name()).is_some();
+            u64::try_from(homes.iter().filter(is_one).count()).unwrap_or(u64::MAX)
+        };
+        let is_within = |instances: &Instances| match job.kind {
+            JobKind::Start => true,
+            JobKind::Stop => runs(instances) > instances.least,
+        };
+        let is_its = |instances: &&Instances| {
+            instances
+                .template
+                .number(&job.unit)
+                .is_some_and(|number| job.kind == JobKind::Stop || number <= instances.most)
+        };
+        let is_allowed = instances.filter(is_its).is_some_and(is_within);
+        if self.policy.seals(&job.unit) || !is_allowed {
+            self.broken("L15", &job.at, &format!("to {} {} is not allowed", job.kind, job.unit));
+        }
+    }
+
+    fn raising(&mut self, action: &Action) {
+        let Action::Schedule { target } = action else { return };
+        let component = self.policy.components.get(&target.component);
+        let wish = component.and_then(|component| component.realtime());
+        let allowed = wish.is_some_and(|wish| target.wanted == Sched::rr(wish.priority))
+            && target.held == Sched::OTHER
+            && self.seen.host.rt_bounded;
+        if !allowed || !self.has_its_cpus(target) {
+            let text =
+                format!("thread {} ({}) may not be put into real time", target.thread, target.name);
+            self.broken("L14", &target.at.path, &text);
+        }
+    }
+
+    /// Whether the thread's home is one of its component, and runs on CPUs that are on no other component's list.
+    fn has_its_cpus(&self, target: &ThreadTarget) -> bool {
+        let seen = self.seen.realtime.get(&target.component);
+        let Some(own) = seen.and_then(|seen| seen.cpus.get(&target.at.path)) else { return false };
+        let is_apart = |(name, homes): (&ComponentName, &Vec<Home>)| {
+            if *name == target.component {
+                return homes.iter().any(|home| home.at == target.at);
+            }
+            homes.iter().all(|home| {
+                let group = self.seen.groups.get(home.path());
+                match group.and_then(|group| group.knob(KnobKind::CpusetCpus).value()) {
+                    Some(Knob::CpusetCpus(cpus)) => {
+                        !cpus.is_empty() && cpus.intersection(own).is_empty()
+                    }
+                    Some(_) | None => false,
+                }
+            })
+        };
+        !own.is_empty()
+            && self.seen.homes.contains_key(&target.component)
+            && self.seen.homes.iter().all(is_apart)
     }
 
     /// A home of another component at the place or below it.

@@ -12,17 +12,21 @@ pub use diff::{Drafted, Skipped, is_settled};
 pub use lint::{lint, sound};
 
 use crate::estimate::Ownership;
-use crate::model::{Decision, Plan, Snapshot};
+use crate::model::{Action, Decision, Plan, Snapshot};
 
 /// The plan, and what was wanted and is not done.
 #[must_use]
 pub fn plan(ownership: &Ownership, seen: &Snapshot, decision: &Decision) -> (Plan, Vec<Skipped>) {
     let Drafted { changes, skipped } = diff::changes(ownership, seen, decision);
-    let (mut actions, reclaims) = order::reliefs(decision);
+    let (mut actions, raised) = order::threads(decision);
+    let (reliefs, reclaims) = order::reliefs(decision);
+    actions.extend(reliefs);
     actions.extend(order::placements(seen, decision));
     actions.extend(order::enablings(seen, &changes));
     actions.extend(order::ordered(seen, decision, changes));
     actions.extend(reclaims);
+    actions.extend(raised);
+    actions.extend(decision.jobs.iter().cloned().map(|job| Action::Job { job }));
     (Plan { actions }, skipped)
 }
 

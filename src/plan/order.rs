@@ -68,15 +68,24 @@ fn action(seen: &Snapshot, placement: &Placement) -> Option<Action> {
     }
 }
 
-/// What is done once for memory that is short: telling and killing before all else, reclaim after what gives more.
+/// What is done once for memory: telling and killing before all else, reclaim and restarts after what gives more.
 pub(super) fn reliefs(decision: &Decision) -> (Vec<Action>, Vec<Action>) {
-    let at_once =
-        |relief: &&Relief| matches!(relief.means, Means::Tell { .. } | Means::Kill { .. });
+    let at_once = |relief: &&Relief| match relief.means {
+        Means::Tell { .. } | Means::TellOfLeak { .. } | Means::Kill { .. } => true,
+        Means::Reclaim { .. } | Means::Probe { .. } | Means::Restart { .. } => false,
+    };
     let (first, last): (Vec<&Relief>, Vec<&Relief>) = decision.reliefs.iter().partition(at_once);
     let actions = |reliefs: Vec<&Relief>| {
         reliefs.into_iter().map(|relief| Action::Relieve { relief: relief.clone() }).collect()
     };
     (actions(first), actions(last))
+}
+
+/// Threads that are lowered, before all else and so before their CPUs are given up, and threads that are raised, after all else.
+pub(super) fn threads(decision: &Decision) -> (Vec<Action>, Vec<Action>) {
+    let differs = decision.threads.iter().filter(|target| target.held != target.wanted);
+    let actions = differs.map(|target| Action::Schedule { target: target.clone() });
+    actions.partition(Action::lowers)
 }
 
 /// Controllers that the parents of own groups must enable before a changed knob's file appears.
@@ -156,6 +165,8 @@ fn push(actions: &mut Vec<Action>, at: CgroupRef, via: &Via, change: Change, sam
                 | Action::Enable { .. }
                 | Action::SetUnit { .. }
                 | Action::Relieve { .. }
+                | Action::Schedule { .. }
+                | Action::Job { .. }
                 | Action::Write { .. } => break,
             }
         }

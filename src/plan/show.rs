@@ -1,6 +1,8 @@
 //! A plan as people read it: one line per knob, `old -> new (reason)`.
 
-use crate::model::{Action, Change, Knob, Plan, Reading, Relief, Stray, Via};
+use crate::model::{
+    Action, Change, Knob, Plan, Reading, Relief, Stray, ThreadTarget, UnitJob, Via,
+};
 use crate::units::Bytes;
 
 /// One line of a shown plan.
@@ -45,6 +47,8 @@ fn via(action: &Action) -> Via {
         | Action::Attach { .. }
         | Action::Enable { .. }
         | Action::Relieve { .. }
+        | Action::Schedule { .. }
+        | Action::Job { .. }
         | Action::Write { .. } => Via::File,
     }
 }
@@ -92,6 +96,33 @@ fn relieve(relief: &Relief) -> Line {
     }
 }
 
+fn schedule(target: &ThreadTarget) -> Line {
+    Line {
+        component: target.component.to_string(),
+        at: target.at.path.to_string(),
+        what: format!("thread {} ({})", target.thread, target.name),
+        old: target.held.to_string(),
+        new: target.wanted.to_string(),
+        effective: target.wanted.to_string(),
+        via: "thread".to_owned(),
+        reason: target.because.clone(),
+    }
+}
+
+fn run(job: &UnitJob) -> Line {
+    let dash = || "-".to_owned();
+    Line {
+        component: job.component.to_string(),
+        at: job.at.to_string(),
+        what: format!("{} {}", job.kind, job.unit),
+        old: dash(),
+        new: dash(),
+        effective: dash(),
+        via: "systemd".to_owned(),
+        reason: job.because.clone(),
+    }
+}
+
 fn structure(action: &Action) -> Vec<Line> {
     let (name, what, via) = match action {
         Action::MakeScope { component, unit, .. } => {
@@ -104,6 +135,8 @@ fn structure(action: &Action) -> Vec<Line> {
             (None, format!("enable {}", words.join(" ")), "file")
         }
         Action::Relieve { relief } => return vec![relieve(relief)],
+        Action::Schedule { target } => return vec![schedule(target)],
+        Action::Job { job } => return vec![run(job)],
         Action::SetUnit { .. } | Action::Write { .. } => return Vec::new(),
     };
     let line = |what: String, old: String, new: String, reason: &str| Line {

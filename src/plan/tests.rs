@@ -1,5 +1,6 @@
 //! Differences, their order, and the rules a plan must keep.
 
+mod mending;
 mod partitions;
 
 use super::*;

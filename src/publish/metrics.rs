@@ -2,10 +2,10 @@
 
 use super::names::MetricName;
 use crate::model::{
-    ComponentEstimate, ComponentReport, FileSystemView, ForecastView, HomeReport, Knob, KnobKind,
-    KnobReport, Leak, Level, Report, Resource, Room, Severity,
+    ComponentEstimate, ComponentReport, FileSystemView, ForecastView, GrowthView, HomeReport, Knob,
+    KnobKind, KnobReport, Leak, Level, ProbeView, Report, Resource, Room, Severity, ThreadOwner,
 };
-use crate::units::{CgroupPath, ComponentName, Limit, Millicpu, Ppm, Span};
+use crate::units::{Bytes, CgroupPath, ComponentName, Limit, Millicpu, Ppm, Span};
 use std::fmt::Write as _;
 
 /// The metrics text of one report.
@@ -48,9 +48,17 @@ fn samples(name: MetricName, report: &Report) -> Vec<Sample> {
         MetricName::LeakAlertLevel => leak_alerts(report),
         MetricName::LeakGrowth => leaking(report, |leak| (leak.per_hour.0 / 3600).to_string()),
         MetricName::LeakLimitSeconds => leaking(report, |leak| span_seconds(leak.until_limit)),
+        MetricName::WorkingSetBytes => probed(report, |view| view.working_set),
+        MetricName::ProbedBytes => probed(report, |view| Some(view.given)),
         MetricName::Forecast(resource) => expected(report, resource),
-        MetricName::ForecastConfidence => confidence(report),
+        MetricName::ForecastConfidence => of_forecasts(report, |view| ratio(view.said.confidence)),
+        MetricName::Unusual => {
+            of_forecasts(report, |view| u8::from(view.unusual.is_some()).to_string())
+        }
+        MetricName::CeilingDays => ceiling_days(report),
+        MetricName::HostCeilingDays => host_ceiling_days(report),
         MetricName::Findings => findings(report),
+        MetricName::RealtimeThreads => realtime_threads(report),
         MetricName::ComponentInfo
         | MetricName::CpuUsageSeconds
         | MetricName::CpuThrottledSeconds
@@ -110,8 +118,14 @@ fn home_samples(name: MetricName, component: &ComponentReport, home: &HomeReport
         | MetricName::LeakAlertLevel
         | MetricName::LeakGrowth
         | MetricName::LeakLimitSeconds
+        | MetricName::WorkingSetBytes
+        | MetricName::ProbedBytes
         | MetricName::Forecast(_)
         | MetricName::ForecastConfidence
+        | MetricName::Unusual
+        | MetricName::CeilingDays
+        | MetricName::HostCeilingDays
+        | MetricName::RealtimeThreads
         | MetricName::Findings => None,
     };
     value.into_iter().map(|value| (who.clone(), value)).collect()
@@ -164,6 +178,16 @@ fn placement(report: &Report) -> Vec<Sample> {
     .collect()
 }
 
+/// Of every component of class `realtime`, so that an end is seen as well.
+fn realtime_threads(report: &Report) -> Vec<Sample> {
+    let sample = |component: &ComponentReport| {
+        let threads = &component.realtime.as_ref()?.threads;
+        let raised = threads.iter().filter(|thread| thread.whose == ThreadOwner::Provost).count();
+        Some((labels(&[("component", component.name.as_str())]), raised.to_string()))
+    };
+    report.components.iter().filter_map(sample).collect()
+}
+
 /// Without those that do not answer: a missing sample is better than an old one.
 fn filesystems_used(report: &Report) -> Vec<Sample> {
     let mut samples = Vec::new();
@@ -210,6 +234,14 @@ fn leaking(report: &Report, value: impl Fn(&Leak) -> String) -> Vec<Sample> {
     report.estimate.components.iter().filter_map(sample).collect()
 }
 
+fn probed(report: &Report, value: impl Fn(&ProbeView) -> Option<Bytes>) -> Vec<Sample> {
+    let sample = |component: &ComponentReport| {
+        let bytes = value(component.probe.as_ref()?)?;
+        Some((labels(&[("component", component.name.as_str())]), bytes.0.to_string()))
+    };
+    report.components.iter().filter_map(sample).collect()
+}
+
 /// What is expected of every component that has a forecast: the likely amount, and its upper bound.
 fn expected(report: &Report, resource: Resource) -> Vec<Sample> {
     let mut samples = Vec::new();
@@ -227,15 +259,34 @@ fn expected(report: &Report, resource: Resource) -> Vec<Sample> {
     samples
 }
 
-fn confidence(report: &Report) -> Vec<Sample> {
+/// One sample for each forecast.
+fn of_forecasts(report: &Report, value: impl Fn(&ForecastView) -> String) -> Vec<Sample> {
     let of = |component: &ComponentReport| {
         let sample = |(resource, view): (&Resource, &ForecastView)| {
             let who = [("component", component.name.as_str()), ("resource", resource.word())];
-            (labels(&who), ratio(view.said.confidence))
+            (labels(&who), value(view))
         };
         component.forecasts.iter().map(sample).collect::<Vec<_>>()
     };
     report.components.iter().flat_map(of).collect()
+}
+
+fn ceiling_days(report: &Report) -> Vec<Sample> {
+    let of = |component: &ComponentReport| {
+        let sample = |(resource, view): (&Resource, &GrowthView)| {
+            let who = [("component", component.name.as_str()), ("resource", resource.word())];
+            Some((labels(&who), view.reached?.days.to_string()))
+        };
+        component.growth.iter().filter_map(sample).collect::<Vec<_>>()
+    };
+    report.components.iter().flat_map(of).collect()
+}
+
+fn host_ceiling_days(report: &Report) -> Vec<Sample> {
+    let sample = |(resource, view): (&Resource, &GrowthView)| {
+        Some((labels(&[("resource", resource.word())]), view.reached?.days.to_string()))
+    };
+    report.host.growth.iter().filter_map(sample).collect()
 }
 
 fn ratio(share: Ppm) -> String {

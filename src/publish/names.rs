@@ -30,6 +30,8 @@ pub enum MetricName {
     Pids,
     /// `oom_kill` in `memory.events`.
     OomKills,
+    /// Threads that provost put into real time.
+    RealtimeThreads,
     /// Loose processes placed.
     PlacedProcesses,
     /// Loose processes that ended before they were placed.
@@ -50,17 +52,27 @@ pub enum MetricName {
     LeakGrowth,
     /// When it reaches its limit.
     LeakLimitSeconds,
+    /// What a component needs, as probing found.
+    WorkingSetBytes,
+    /// What probing took back.
+    ProbedBytes,
     /// What is expected to be needed in the next minutes.
     Forecast(Resource),
     /// How far a forecast can be trusted.
     ForecastConfidence,
+    /// Whether use is out of the ordinary.
+    Unusual,
+    /// When a component's busiest hour needs all of its ceiling.
+    CeilingDays,
+    /// When the host's needs all it has for components.
+    HostCeilingDays,
     /// Findings by severity.
     Findings,
 }
 
 impl MetricName {
     /// All of them, in the order in which they are exposed.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 33] = [
         Self::BuildInfo,
         Self::Enforcing,
         Self::ComponentInfo,
@@ -72,6 +84,7 @@ impl MetricName {
         Self::MemoryLimitBytes,
         Self::Pids,
         Self::OomKills,
+        Self::RealtimeThreads,
         Self::PlacedProcesses,
         Self::EscapedProcesses,
         Self::PlacementSeconds,
@@ -82,11 +95,16 @@ impl MetricName {
         Self::LeakAlertLevel,
         Self::LeakGrowth,
         Self::LeakLimitSeconds,
+        Self::WorkingSetBytes,
+        Self::ProbedBytes,
         Self::Forecast(Resource::Cpu),
         Self::Forecast(Resource::Memory),
         Self::Forecast(Resource::Io),
         Self::Forecast(Resource::Pids),
         Self::ForecastConfidence,
+        Self::Unusual,
+        Self::CeilingDays,
+        Self::HostCeilingDays,
         Self::Findings,
     ];
 
@@ -119,6 +137,7 @@ impl MetricName {
             Self::OomKills => {
                 ("provost_oom_kills_total", "counter", "Processes killed for want of memory.")
             }
+            Self::RealtimeThreads => REALTIME_THREADS,
             Self::PlacedProcesses => {
                 ("provost_placed_processes_total", "counter", "Loose processes placed.")
             }
@@ -127,9 +146,7 @@ impl MetricName {
                 "counter",
                 "Loose processes that ended before they were placed.",
             ),
-            Self::PlacementSeconds => {
-                ("provost_placement_seconds", "gauge", "Time from exec to placement.")
-            }
+            Self::PlacementSeconds => PLACEMENT_SECONDS,
             Self::Drift => (
                 "provost_drift_total",
                 "counter",
@@ -152,17 +169,21 @@ impl MetricName {
             Self::LeakGrowth => {
                 ("provost_leak_growth_bytes_per_second", "gauge", "How fast memory grows.")
             }
-            Self::LeakLimitSeconds => {
-                ("provost_leak_limit_seconds", "gauge", "Time until memory is at its limit.")
-            }
+            Self::LeakLimitSeconds => LEAK_LIMIT,
+            Self::WorkingSetBytes => WORKING_SET,
+            Self::ProbedBytes => PROBED,
             Self::Forecast(resource) => forecast(resource),
             Self::ForecastConfidence => FORECAST_CONFIDENCE,
-            Self::Findings => {
-                ("provost_findings", "gauge", "What a person should know, by severity.")
-            }
+            Self::Unusual => UNUSUAL,
+            Self::CeilingDays => CEILING_DAYS,
+            Self::HostCeilingDays => HOST_CEILING_DAYS,
+            Self::Findings => FINDINGS,
         }
     }
 }
+
+const REALTIME_THREADS: Described =
+    ("provost_realtime_threads", "gauge", "Threads under SCHED_RR by provost.");
 
 const FILESYSTEM_ALERT: Described = (
     "provost_filesystem_alert_level",
@@ -170,8 +191,37 @@ const FILESYSTEM_ALERT: Described = (
     "What the thresholds say of a file system: 0 normal, 1 warning, 2 critical, 3 emergency.",
 );
 
+const PLACEMENT_SECONDS: Described =
+    ("provost_placement_seconds", "gauge", "Time from exec to placement.");
+
+const WORKING_SET: Described =
+    ("provost_working_set_bytes", "gauge", "How much memory is needed, as probing found.");
+
+const PROBED: Described =
+    ("provost_probed_bytes_total", "counter", "Memory that probing took back.");
+
 const FORECAST_CONFIDENCE: Described =
     ("provost_forecast_confidence_ratio", "gauge", "How far a forecast can be trusted, 0 to 1.");
+
+const LEAK_LIMIT: Described =
+    ("provost_leak_limit_seconds", "gauge", "Time until memory is at its limit.");
+const FINDINGS: Described =
+    ("provost_findings", "gauge", "What a person should know, by severity.");
+const UNUSUAL: Described = (
+    "provost_component_unusual",
+    "gauge",
+    "1 while three times five minutes in a row were out of the ordinary.",
+);
+const CEILING_DAYS: Described = (
+    "provost_component_ceiling_days",
+    "gauge",
+    "Days until the busiest hour of a component needs all of its ceiling; only while that can be told.",
+);
+const HOST_CEILING_DAYS: Described = (
+    "provost_host_ceiling_days",
+    "gauge",
+    "Days until the busiest hour of the host needs all that it has for components; only while that can be told.",
+);
 
 const fn forecast(resource: Resource) -> Described {
     let (name, help) = match resource {

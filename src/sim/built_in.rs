@@ -23,12 +23,14 @@ macro_rules! built_in {
 }
 
 /// All of them, the calm ones first.
-pub const BUILT_IN: [BuiltIn; 17] = built_in![
+pub const BUILT_IN: [BuiltIn; 19] = built_in![
     "steady",
     "steps",
     "squares",
     "crowd",
     "diurnal",
+    "tides",
+    "growing",
     "leak",
     "slow-leak",
     "fork-bomb",

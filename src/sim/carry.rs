@@ -61,11 +61,13 @@ pub(super) fn carry_out(plant: &mut Plant, plan: &Plan, dice: &mut Dice) -> Vec<
                 }
             }
             Action::Relieve { relief } => outcomes.push(plant.relieve(relief)),
-            // The model has no loose processes, and every controller is on.
+            // The model has no loose processes, no threads and no units to start, and every controller is on.
             Action::MakeScope { .. }
             | Action::MakeGroup { .. }
             | Action::Attach { .. }
-            | Action::Enable { .. } => {}
+            | Action::Enable { .. }
+            | Action::Schedule { .. }
+            | Action::Job { .. } => {}
         }
     }
     outcomes

@@ -34,6 +34,8 @@ pub(super) fn host(
         sched_ext: None,
         oomd: false,
         reclaim: true,
+        rt_bounded: true,
+        swap_rotates: false,
     }
 }
 

@@ -9,6 +9,7 @@ pub mod backtest;
 mod built_in;
 mod carry;
 mod cpu;
+mod foreseeing;
 mod group;
 mod io;
 mod look;

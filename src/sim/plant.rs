@@ -287,8 +287,8 @@ impl Plant {
         let verdict = match (number.filter(is_there), relief.means) {
             (None, _) => Verdict::Gone,
             // What a hook would do is not known here.
-            (Some(_), Means::Tell { .. }) => Verdict::Applied,
-            (Some(number), Means::Reclaim { bytes }) => {
+            (Some(_), Means::Tell { .. } | Means::TellOfLeak { .. }) => Verdict::Applied,
+            (Some(number), Means::Reclaim { bytes } | Means::Probe { bytes }) => {
                 let wanted = (Pool::Group(number), bytes.0);
                 if reclaim(&self.tree, &mut self.groups, &mut self.memory, wanted) < bytes.0 {
                     let advice = "the group had less to give".to_owned();
@@ -297,7 +297,8 @@ impl Plant {
                     Verdict::Applied
                 }
             }
-            (Some(number), Means::Kill { .. }) => {
+            // A restart is an end after which the unit begins anew.
+            (Some(number), Means::Kill { .. } | Means::Restart { .. }) => {
                 memory::end(&self.tree, &mut self.groups, &mut self.memory, (number, now));
                 Verdict::Applied
             }

@@ -14,6 +14,8 @@ pub(super) struct Scenario {
     pub(super) about: Option<String>,
     /// How long it lasts, "1s" to "31d". Default: "10m".
     pub(super) duration: Option<String>,
+    /// How long a day of forecasts takes, "5m" to "1d": then they are made and steer. Default: there are none.
+    pub(super) day: Option<String>,
     /// Names one run of everything random. Default: 1.
     pub(super) seed: Option<u64>,
     /// How many of a thousand writes fail. Default: 0.

@@ -3,6 +3,7 @@
 //! A plan takes effect at the tick after it was made. The configuration's `mode` does not matter here: nothing real is written.
 
 use super::carry::{Dice, carry_out};
+use super::foreseeing::Foreseeing;
 use super::group::{Counters, TICK};
 use super::look::Looker;
 use super::plant::Plant;
@@ -23,10 +24,12 @@ pub enum Arm {
     Static,
     /// provost with a strategy.
     With(Strategy),
+    /// provost with a strategy and without forecasts.
+    Reactive(Strategy),
 }
 
 impl Arm {
-    /// All of them, in the order in which they are shown.
+    /// Those of every scenario, in the order in which they are shown.
     pub const ALL: [Self; 6] = [
         Self::Absent,
         Self::Static,
@@ -43,6 +46,10 @@ impl Arm {
             Self::Absent => "none",
             Self::Static => "static",
             Self::With(strategy) => strategy.word(),
+            Self::Reactive(Strategy::Conservative) => "conservative-reactive",
+            Self::Reactive(Strategy::Balanced) => "balanced-reactive",
+            Self::Reactive(Strategy::Aggressive) => "aggressive-reactive",
+            Self::Reactive(Strategy::Adaptive) => "adaptive-reactive",
         }
     }
 }
@@ -72,6 +79,16 @@ pub struct Told {
 }
 
 impl Scenario {
+    /// All who play it, in the order in which they are shown: where there are forecasts, each strategy with and without them.
+    #[must_use]
+    pub fn arms(&self) -> Vec<Arm> {
+        let both = |arm: Arm| match (arm, self.day) {
+            (Arm::With(strategy), Some(_)) => vec![arm, Arm::Reactive(strategy)],
+            (Arm::Absent | Arm::Static | Arm::With(_) | Arm::Reactive(_), _) => vec![arm],
+        };
+        Arm::ALL.into_iter().flat_map(both).collect()
+    }
+
     /// Plays the scenario once.
     #[must_use]
     pub fn play(&self, arm: Arm) -> Played {
@@ -86,6 +103,7 @@ struct Run<'a> {
     plant: Plant,
     looker: Looker,
     state: State,
+    foreseeing: Option<Foreseeing>,
     plan: Plan,
     outcomes: Vec<Outcome>,
     dice: Dice,
@@ -106,8 +124,9 @@ impl<'a> Run<'a> {
                     component.yields = false;
                 }
             }
-            Arm::With(strategy) => policy.strategy = strategy,
+            Arm::With(strategy) | Arm::Reactive(strategy) => policy.strategy = strategy,
         }
+        let day = scenario.day.filter(|_| matches!(arm, Arm::With(_)));
         let plant = scenario.plant();
         Self {
             scenario,
@@ -115,6 +134,7 @@ impl<'a> Run<'a> {
             looker: Looker::new(&plant),
             plant,
             state: State::default(),
+            foreseeing: day.map(Foreseeing::new),
             plan: Plan::default(),
             outcomes: Vec::new(),
             dice: Dice::new(scenario.seed, scenario.failing_writes),
@@ -179,8 +199,14 @@ impl<'a> Run<'a> {
     fn look(&mut self) {
         let outcomes = std::mem::take(&mut self.outcomes);
         let seen = self.looker.look(&self.plant, outcomes);
+        if let Some(foreseeing) = &self.foreseeing {
+            foreseeing.lend(&self.policy, &mut self.state.prospects);
+        }
         let stepped = step(&self.policy, std::mem::take(&mut self.state), seen);
         self.state = stepped.state;
+        if let Some(foreseeing) = &mut self.foreseeing {
+            foreseeing.look(&self.policy, seen, &self.state.estimator);
+        }
         if let Some(news) = stepped.news {
             self.plan = news.plan;
             self.hear(news.findings);

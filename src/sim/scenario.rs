@@ -3,6 +3,7 @@
 //! Problems are drawn as those of the configuration, all at once. Bounds: those of a configuration file, 31 days, 1024 components.
 
 use super::amount::{Unit, program};
+use super::foreseeing::DAY;
 use super::group::Load;
 use super::io::{Disk, Speed};
 use super::look::{self, PAGE};
@@ -16,6 +17,8 @@ use std::path::{Path, PathBuf};
 
 /// The longest scenario.
 pub const LONGEST: Span = Span::secs(31 * 86_400);
+/// A day in five minutes: a forecaster's bucket is as long as a look at the host.
+const SHORTEST_DAY: Span = Span::secs(300);
 /// Where the load beside the components lives.
 const BACKGROUND: &str = "system.slice/background.service";
 
@@ -28,6 +31,8 @@ pub struct Scenario {
     pub about: String,
     /// How long it lasts.
     pub duration: Span,
+    /// How long a day of forecasts takes; none where there are no forecasts.
+    pub day: Option<Span>,
     /// Names one run of everything random.
     pub seed: u64,
     /// The configuration.
@@ -88,6 +93,7 @@ impl Scenario {
         if duration > LONGEST {
             reader.told(Code::OutOfRange, "`duration` must be at most 31d", &["duration"]);
         }
+        let day = reader.day(raw.day.as_deref());
         let known = reader.beside.components();
         let mut loads = BTreeMap::new();
         for (component, load) in raw.load.unwrap_or_default() {
@@ -114,6 +120,7 @@ impl Scenario {
                 name: name.to_owned(),
                 about: raw.about.unwrap_or_default(),
                 duration,
+                day,
                 seed: raw.seed.unwrap_or(1),
                 policy: policy.0,
                 failing_writes: u64::from(raw.failing_writes.unwrap_or(0)),
@@ -258,6 +265,14 @@ impl Reader {
 
     pub(super) fn span(&mut self, text: Option<&str>, key: &[&str], default: Span) -> Span {
         self.quantity(text, Unit::Time, key).map_or(default, Span)
+    }
+
+    fn day(&mut self, text: Option<&str>) -> Option<Span> {
+        let day = Span(self.quantity(text, Unit::Time, &["day"])?);
+        if !(SHORTEST_DAY..=DAY).contains(&day) {
+            self.told(Code::OutOfRange, "`day` must be 5m to 1d", &["day"]);
+        }
+        Some(day)
     }
 
     fn host(&mut self, raw: raw::Host) -> (HostView, Vec<Disk>) {

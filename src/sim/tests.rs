@@ -30,6 +30,11 @@ fn plant(cpus: u32, memory: Bytes, swap: Bytes, loads: Vec<Load>) -> Plant {
     Plant::new(host, vec![disk], residents, 1)
 }
 
+fn scenario(name: &str) -> Scenario {
+    let built_in = BUILT_IN.iter().find(|built_in| built_in.name == name);
+    Scenario::built_in(built_in.unwrap()).unwrap()
+}
+
 fn path(number: usize) -> CgroupPath {
     CgroupPath::new(&format!("system.slice/c{number}.service"))
 }
@@ -148,8 +153,7 @@ fn forks_fail_at_the_limit_and_hurt_nobody_else() {
 
 #[test]
 fn while_a_job_forks_without_end_others_can_start_something() {
-    let storm = BUILT_IN.iter().find(|built_in| built_in.name == "fork-storm").unwrap();
-    let scenario = Scenario::built_in(storm).unwrap();
+    let scenario = scenario("fork-storm");
     let served = |arm| scenario.play(arm).score.served.unwrap();
     let (without, with) = (served(Arm::Absent), served(Arm::With(Strategy::Balanced)));
     assert!(without < 9_000, "{without}");
@@ -178,8 +182,7 @@ fn io_max_holds_and_weights_divide_what_is_left() {
 #[test]
 fn the_same_seed_gives_the_same_bytes_and_another_one_does_not() {
     let play = |seed: u64| {
-        let failing = BUILT_IN.iter().find(|built_in| built_in.name == "failing-writes").unwrap();
-        let mut scenario = Scenario::built_in(failing).unwrap();
+        let mut scenario = scenario("failing-writes");
         scenario.duration = Span::secs(120);
         scenario.failing_writes = 300;
         scenario.seed = seed;
@@ -192,8 +195,7 @@ fn the_same_seed_gives_the_same_bytes_and_another_one_does_not() {
 /// Somebody is told of the leak half an hour before the ceiling is reached, and of nothing else.
 #[test]
 fn a_slow_leak_is_told_before_it_kills() {
-    let slow_leak = BUILT_IN.iter().find(|built_in| built_in.name == "slow-leak").unwrap();
-    let played = Scenario::built_in(slow_leak).unwrap().play(Arm::With(Strategy::Balanced));
+    let played = scenario("slow-leak").play(Arm::With(Strategy::Balanced));
     let alerts = played.told.iter().filter(|told| told.finding.severity > Severity::Info);
     let alerts: Vec<&Told> = alerts.collect();
     assert_eq!(alerts.len(), 1, "{alerts:?}");
@@ -213,18 +215,13 @@ fn a_steady_load_comes_to_rest() {
             scenario.duration = Span::secs(1200);
             for arm in Arm::ALL {
                 let played = scenario.play(arm);
-                let kills = played.score.kills;
+                let score = &played.score;
                 // Where there is always too little, a cap that was lifted is needed again: that is tried ever less often, but tried.
                 let short = ["crowd", "last-resort"].contains(&built_in.name);
                 let most = if short { 20 } else { 0 };
-                let most = if kills >= 20 { kills } else { most };
-                assert!(
-                    played.score.writes_last_quarter <= most,
-                    "{} as at {at} with {}: {:?}",
-                    built_in.name,
-                    arm.word(),
-                    played.written
-                );
+                let most = if score.kills >= 20 { score.kills } else { most };
+                let what = format!("{} as at {at} with {}", built_in.name, arm.word());
+                assert!(score.writes_last_quarter <= most, "{what}: {:?}", played.written);
             }
         }
     }
@@ -233,8 +230,7 @@ fn a_steady_load_comes_to_rest() {
 /// Memory that yields: the service keeps more of its memory, and the hog lives longer, though it cannot be swapped out.
 #[test]
 fn a_hog_that_yields_leaves_the_service_its_memory() {
-    let hog = BUILT_IN.iter().find(|built_in| built_in.name == "memory-hog").unwrap();
-    let scenario = Scenario::built_in(hog).unwrap();
+    let scenario = scenario("memory-hog");
     let without = scenario.play(Arm::Static).score;
     for strategy in [Strategy::Conservative, Strategy::Adaptive] {
         let with = scenario.play(Arm::With(strategy)).score;
@@ -244,11 +240,23 @@ fn a_hog_that_yields_leaves_the_service_its_memory() {
     }
 }
 
+/// A ceiling that follows the need comes down, and is out of the way each time the service grows.
+#[test]
+fn a_ceiling_that_follows_kills_nobody_and_keeps_nobody_waiting() {
+    let scenario = scenario("growing");
+    for strategy in Strategy::ALL {
+        let played = scenario.play(Arm::With(strategy));
+        let score = &played.score;
+        assert!(score.kills == 0 && score.memory_stall == Span::ZERO, "{strategy:?}: {score:?}");
+        let moved = played.written.get("memory.max").copied().unwrap_or_default();
+        assert!((10..120).contains(&moved), "{strategy:?}: {moved}");
+    }
+}
+
 /// A leak that may stand still takes less from the service, and does not even have to be killed.
 #[test]
 fn a_leak_that_stands_still_takes_less_from_the_service() {
-    let built_in = BUILT_IN.iter().find(|built_in| built_in.name == "last-resort").unwrap();
-    let scenario = Scenario::built_in(built_in).unwrap();
+    let scenario = scenario("last-resort");
     let without = scenario.play(Arm::Static).score;
     let played = scenario.play(Arm::With(Strategy::Balanced));
     let with = played.score;
@@ -261,8 +269,7 @@ fn a_leak_that_stands_still_takes_less_from_the_service() {
 
 #[test]
 fn a_thousand_components_are_written_once() {
-    let thousand = BUILT_IN.iter().find(|built_in| built_in.name == "thousand").unwrap();
-    let mut scenario = Scenario::built_in(thousand).unwrap().steadied(Span::secs(30));
+    let mut scenario = scenario("thousand").steadied(Span::secs(30));
     scenario.duration = Span::secs(40);
     let played = scenario.play(Arm::With(Strategy::Balanced));
     assert!(played.score.writes > 2000, "{:?}", played.written);
@@ -272,9 +279,8 @@ fn a_thousand_components_are_written_once() {
 /// Guarantees beside the service: weights alone leave it short, and each division and strategy makes another thing of it.
 #[test]
 fn divisions_and_strategies_differ_in_a_crowd() {
-    let crowd = BUILT_IN.iter().find(|built_in| built_in.name == "crowd").unwrap();
     let played = |division, arm| {
-        let mut scenario = Scenario::built_in(crowd).unwrap();
+        let mut scenario = scenario("crowd");
         scenario.policy.division = division;
         scenario.play(arm).score
     };
@@ -291,16 +297,14 @@ fn divisions_and_strategies_differ_in_a_crowd() {
 
 #[test]
 fn a_fight_over_a_knob_ends() {
-    let foreign = BUILT_IN.iter().find(|built_in| built_in.name == "foreign-writer").unwrap();
-    let played = Scenario::built_in(foreign).unwrap().play(Arm::With(Strategy::Balanced));
+    let played = scenario("foreign-writer").play(Arm::With(Strategy::Balanced));
     let of_max = played.written.get("memory.max").copied().unwrap_or_default();
     assert!(of_max <= 6, "memory.max was written {of_max} times against another writer");
 }
 
 #[test]
 fn a_gap_is_no_reason_to_write() {
-    let gap = BUILT_IN.iter().find(|built_in| built_in.name == "clock-gap").unwrap();
-    let scenario = Scenario::built_in(gap).unwrap();
+    let scenario = scenario("clock-gap");
     let mut awake = scenario.clone();
     awake.gaps.clear();
     for arm in [Arm::Static, Arm::With(Strategy::Balanced)] {

@@ -52,7 +52,7 @@ fn lies_in(place: &str, home: &str) -> bool {
 /// Nobody looked from outside, but for the few whose move took an emulated kernel longer than a program is held back; of each of
 /// these the daemon knows.
 fn all_but_the_late(outside: u32, agent: &Agent) {
-    println!("figure: {outside} of 40 looked from outside");
+    println!("FIGURE {outside} of 40 looked from outside");
     let escape = agent.status().escape;
     let late = escape.longest.is_some_and(|longest| longest > Span::ZERO);
     assert!(outside == 0 || late && outside <= 12, "{outside}, {escape:?}\n{}", agent.log());
@@ -94,7 +94,7 @@ fn a_gated_program_is_inside_before_its_first_instruction() {
     all_but_the_late(outside, &agent);
     let plain = median((0..20).map(|_| look(&other).1).collect());
     println!(
-        "figure: start to end of a gated program {:?}, of one that is not gated {plain:?}, before the daemon {before:?}",
+        "FIGURE start to end of a gated program {:?}, of one that is not gated {plain:?}, before the daemon {before:?}",
         median(times)
     );
     assert!(plain < before * 3 + Duration::from_millis(100), "{plain:?} after {before:?}");
@@ -102,7 +102,7 @@ fn a_gated_program_is_inside_before_its_first_instruction() {
     assert!(!is_home(&place), "{place}");
     // On a starved machine some end before their move is confirmed, and are not counted as placed.
     eventually("the status counts them", || agent.status().escape.placed >= 10);
-    println!("figure: {:?}", agent.status().escape);
+    println!("FIGURE {:?}", agent.status().escape);
     assert!(agent.status().escape.median.is_some());
     assert_eq!(agent.end(Signal::SIGTERM), Some(0), "{}", agent.log());
     assert!(!is_home(&look(&program).0), "the gate is gone with the daemon");
@@ -180,13 +180,13 @@ fn a_stopped_or_killed_daemon_holds_nobody_back() {
     kill(Pid::from_raw(agent.pid()), Signal::SIGSTOP).unwrap();
     let (_, stopped) = look(&program);
     kill(Pid::from_raw(agent.pid()), Signal::SIGCONT).unwrap();
-    println!("figure: start to end of a gated program beside a stopped daemon {stopped:?}");
+    println!("FIGURE start to end of a gated program beside a stopped daemon {stopped:?}");
     assert!(stopped < Duration::from_millis(500), "{stopped:?}");
     agent.end(Signal::SIGKILL);
     eventually("the anchor ends with the daemon", || served_by(&world, "anchor").is_empty());
     eventually("and the keeper", || served_by(&world, "gate-keeper").is_empty());
     let (_, killed) = look(&program);
-    println!("figure: start to end of a gated program beside a killed daemon {killed:?}");
+    println!("FIGURE start to end of a gated program beside a killed daemon {killed:?}");
     assert!(killed < Duration::from_millis(500), "{killed:?}");
     let restored = agent.say(&["restore"]);
     assert_eq!(restored.exit, 0, "{restored:?}");

@@ -7,12 +7,12 @@ use counting::allocations;
 use provost::config::{Policy, Sources, load};
 use provost::cycle::{State, rest, step};
 use provost::daemon::capacity;
-use provost::estimate::Foresight;
 use provost::estimate::forecast::{Fold, Forecaster, Moment, Settings};
+use provost::estimate::{Foresight, Prospects};
 use provost::kernel::CgroupFs;
 use provost::kernel::host;
 use provost::kernel::probe::Roots;
-use provost::model::Resource;
+use provost::model::{Priority, Resource};
 use provost::observe::{Collector, Happened};
 use provost::units::{Bytes, CgroupPath, ComponentName, CpuTime, Millicpu, Ppm, Span, Tick};
 use std::path::{Path, PathBuf};
@@ -141,7 +141,8 @@ fn settled(fixture: &Fixture, policy: &Policy, now: Tick) -> (Collector, State) 
 #[test]
 fn a_steady_cycle_asks_for_no_memory() {
     let fixture = Fixture::new("steady");
-    let policy = fixture.policy();
+    let scaled = "cpu.ceiling = { min = \"0.5\", max = \"2\" }\npriority = \"high\"\n";
+    let policy = fixture.policy_with(scaled);
     let start = Tick::default().plus(Span::secs(100));
     let (mut collector, mut state) = settled(&fixture, &policy, start);
     let path = CgroupPath::new("web-007");
@@ -258,6 +259,15 @@ fn forecasts_of_all_components_are_fed_without_asking_for_memory() {
     }
     assert_eq!(allocations(|| look(300 * (2 * 288 + 2))), 0, "nor for a bucket after two days");
     assert_eq!(foresight.components().count(), GROUPS);
+    // Lent to decisions, of those who are protected.
+    let mut protected = policy.clone();
+    for component in protected.components.values_mut() {
+        component.priority = Priority::High;
+    }
+    let mut prospects = Prospects::default();
+    assert!(allocations(|| foresight.lend(&protected, &mut prospects)) > 0, "each has its place");
+    assert_eq!(allocations(|| foresight.lend(&protected, &mut prospects)), 0, "and keeps it");
+    assert!(prospects.of(&"web-007".parse().unwrap(), Resource::Pids).is_some());
     let name: ComponentName = "web-007".parse().unwrap();
     assert_eq!(foresight.forecast(&name, Resource::Pids).unwrap().point, 3);
 }

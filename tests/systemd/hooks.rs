@@ -1,24 +1,13 @@
 //! Hooks and watchdogs beside systemd: the shipped sandbox lets a hook run in a scope of its own, and who feeds a watchdog runs on.
 
-use crate::common::{Unit, run};
+use crate::common::{Unit, run, within};
 use crate::shipped::{Installed, journal, provost, systemctl};
 use provost::kernel::systemd::{BlockingSystemd, Deadlines, SystemdError};
 use provost::units::Span;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const DROPIN: &str = "/etc/systemd/system/provost.service.d/hooks.conf";
 const WITHIN: Duration = Duration::from_secs(120);
-
-fn within(mut holds: impl FnMut() -> bool) -> bool {
-    let began = Instant::now();
-    while began.elapsed() < WITHIN {
-        if holds() {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(500));
-    }
-    holds()
-}
 
 /// A line of `/proc/meminfo`, in MiB.
 fn meminfo(key: &str) -> u64 {
@@ -34,7 +23,11 @@ fn press(left: u64, properties: &[&str], beside: &str) -> (Unit, Unit) {
     let taken = meminfo("MemAvailable").saturating_sub(spare);
     let script = format!("dd if=/dev/zero of=/dev/null bs={taken}M & {beside}");
     let hog = Unit::start("test-hog.service", properties, &["sh", "-c", &script]);
-    assert!(within(|| meminfo("MemAvailable") <= spare + 16), "{}", meminfo("MemAvailable"));
+    assert!(
+        within(WITHIN, || meminfo("MemAvailable") <= spare + 16),
+        "{}",
+        meminfo("MemAvailable")
+    );
     (web, hog)
 }
 
@@ -58,14 +51,23 @@ fn a_hook_needs_its_drop_in_and_runs_in_a_scope_of_its_own() {
     )));
     installed.start();
     let told = |text: &str| text.contains("will not be started") && text.contains("hooks.conf");
-    assert!(within(|| told(&explained())), "{}", explained());
+    assert!(within(WITHIN, || told(&explained())), "{}", explained());
     let share = "/usr/share/provost/hooks.conf";
     run("install", &["-D", "-m", "644", share, DROPIN]).ok();
     systemctl(&["daemon-reload"]).ok();
     systemctl(&["restart", "provost"]).ok();
-    assert!(within(|| explained().contains("hog") && !told(&explained())), "{}", explained());
+    assert!(
+        within(WITHIN, || explained().contains("hog") && !told(&explained())),
+        "{}",
+        explained()
+    );
     let _both = press(80, &[], "wait");
-    assert!(within(|| explained().contains("hook: done")), "{}\n{}", explained(), journal());
+    assert!(
+        within(WITHIN, || explained().contains("hook: done")),
+        "{}\n{}",
+        explained(),
+        journal()
+    );
     let log = journal();
     assert!(log.contains("said: \"1000\\n"), "{log}");
     assert!(log.contains("/provost-agent.slice/provost.hook-hog.scope"), "{log}");
@@ -83,7 +85,7 @@ fn a_unit_with_a_short_watchdog_runs_on() {
     let left = "system.slice/test-hog.service does not stand still: ";
     // Others give memory back meanwhile; so much as is critical is taken again.
     let mut ballast = Vec::new();
-    let refused = within(|| {
+    let refused = within(WITHIN, || {
         let more = meminfo("MemAvailable").saturating_sub(meminfo("MemTotal") * 42 / 1000);
         ballast.push(vec![1_u8; usize::try_from(more << 20).unwrap()]);
         explained().contains(left)

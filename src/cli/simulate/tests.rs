@@ -51,8 +51,8 @@ fn the_tables_of_all_scenarios_read_well() {
     }
     let names: Vec<String> = scenarios.iter().map(|scenario| scenario.name.clone()).collect();
     assert_eq!(names, BUILT_IN.map(|built_in| built_in.name));
-    let arms = arms(&args(&["--all", "--strategy", "balanced"]));
     let trial = |scenario: Scenario| {
+        let arms = arms(&args(&["--all", "--strategy", "balanced"]), &scenario);
         let runs = arms.iter().map(|arm| scenario.play(*arm)).collect();
         Trial { scenario, runs }
     };

@@ -8,31 +8,20 @@ use crate::config::raw;
 use crate::model::{CpuClass, Priority};
 use crate::units::Millicpu;
 
-/// The class that is meant; none where provost carries none out.
-pub(super) const fn class(raw: raw::CpuClass) -> Option<CpuClass> {
+/// The class that is meant.
+pub(super) const fn class(raw: raw::CpuClass) -> CpuClass {
     match raw {
-        raw::CpuClass::Idle => Some(CpuClass::Idle),
-        raw::CpuClass::Low => Some(CpuClass::Low),
-        raw::CpuClass::Normal => Some(CpuClass::Normal),
-        raw::CpuClass::High => Some(CpuClass::High),
-        raw::CpuClass::Realtime => None,
+        raw::CpuClass::Idle => CpuClass::Idle,
+        raw::CpuClass::Low => CpuClass::Low,
+        raw::CpuClass::Normal => CpuClass::Normal,
+        raw::CpuClass::High => CpuClass::High,
+        raw::CpuClass::Realtime => CpuClass::Realtime,
     }
 }
 
 impl Check<'_> {
     /// Tells what contradicts the class of the component `at`.
-    pub(super) fn class(&mut self, at: &Key, raw: Option<raw::CpuClass>, component: &Component) {
-        if raw == Some(raw::CpuClass::Realtime) {
-            let issue = ConfigIssue::error(
-                Code::ClassRealtime,
-                "provost does not put processes under a real-time scheduler",
-            )
-            .help(
-                "write CPUSchedulingPolicy=rr and CPUSchedulingPriority=1 into the unit, which provost leaves alone, and remove `class`; \
-                 affinity = { mode = \"dedicated\", … } gives the component CPUs of its own",
-            );
-            self.report(issue, &at.then("cpu").then("class"), "not carried out");
-        }
+    pub(super) fn class(&mut self, at: &Key, component: &Component) {
         let Some(class) = component.cpu.class else { return };
         let priority = component.priority;
         match class {
@@ -46,7 +35,17 @@ impl Check<'_> {
                 let why = "class \"high\" would give a component of priority low the CPU share of those that it is to give way to";
                 self.contradicted(at, why.to_owned(), (&["priority"], "low"));
             }
-            CpuClass::Idle | CpuClass::Low | CpuClass::Normal | CpuClass::High => {}
+            CpuClass::Realtime if !priority.is_protected() => {
+                let why = format!(
+                    "class \"realtime\" is for components that others give way to, and this one has priority {priority}"
+                );
+                self.contradicted(at, why, (&["priority"], "not protected"));
+            }
+            CpuClass::Idle
+            | CpuClass::Low
+            | CpuClass::Normal
+            | CpuClass::High
+            | CpuClass::Realtime => {}
         }
         if class != CpuClass::Idle {
             return;
@@ -75,7 +74,7 @@ impl Check<'_> {
         self.report(issue, &at.then("cpu").then("affinity"), "has no effect");
     }
 
-    fn contradicted(&mut self, at: &Key, why: String, (other, label): (&[&str], &str)) {
+    pub(super) fn contradicted(&mut self, at: &Key, why: String, (other, label): (&[&str], &str)) {
         let class = self.merged.value_place(&at.then("cpu").then("class"));
         let key = other.iter().fold(at.clone(), |key, part| key.then(part));
         let issue = ConfigIssue::error(Code::ClassContradicted, why)

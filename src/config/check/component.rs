@@ -1,10 +1,11 @@
 //! One component's CPU, memory and tasks: what the kernel would refuse, what contradicts itself, what would only do harm.
 
+use super::ceiling::ends;
 use super::{Check, on_leave, priority, strategy};
 use crate::config::issue::{Code, ConfigIssue};
 use crate::config::merged::Key;
 use crate::config::policy::{
-    Affinity, Catch, Component, CpuPolicy, LastResort, MemoryPolicy, OomPolicy,
+    Affinity, Catch, Component, CpuPolicy, LastResort, MemoryPolicy, OomPolicy, Probe,
 };
 use crate::config::raw;
 use crate::model::Priority;
@@ -16,9 +17,9 @@ const CPU_FLOOR: Millicpu = Millicpu(10);
 /// The least memory limit: below it a program cannot even be started.
 const MEMORY_FLOOR: Bytes = Bytes::mebi(16);
 /// The least limit on tasks: a shell with a pipeline and its logger.
-const PIDS_FLOOR: u64 = 8;
+pub(super) const PIDS_FLOOR: u64 = 8;
 /// The kernel's `PID_MAX_LIMIT` on 64-bit hosts; `pids.max` takes no larger number.
-const PIDS_MOST: u64 = 4_194_304;
+pub(super) const PIDS_MOST: u64 = 4_194_304;
 /// The least quota that `cpu.max` takes (`min_cfs_quota_period`, kernel/sched/core.c).
 const QUOTA_FLOOR: CpuTime = CpuTime::millis(1);
 
@@ -49,22 +50,29 @@ impl Check<'_> {
         self.heard_strategy(key, &component);
         component.rules = self.rules(key, raw);
         self.gate(key, &component);
+        let instances = raw.instances.as_ref();
+        component.instances =
+            instances.and_then(|raw| self.instances(&key.then("instances"), raw, &component));
         if let Some(raw) = &raw.cpu {
             component.cpu = self.cpu_policy(&key.then("cpu"), raw, component.cpu);
-            self.class(key, raw.class, &component);
+            self.class(key, &component);
             self.auto_affinity(key, &component);
             self.partition(key, &component);
+            component.cpu.realtime = self.realtime(key, raw, &component);
         }
         if let Some(raw) = &raw.memory {
             component.memory = self.memory_policy(&key.then("memory"), raw, component.memory);
         }
+        self.on_leak(key, raw, &mut component);
         if let Some(raw) = &raw.io {
             component.io_weight = raw.weight;
             component.io = self.io_policies(&key.then("io").then("limits"), raw);
         }
         if let Some(raw) = &raw.pids {
-            let limit = self.tasks(&key.then("pids").then("ceiling"), raw);
-            component.pids = limit.unwrap_or(component.pids);
+            let ceiling =
+                self.pids_ceiling(&key.then("pids").then("ceiling"), raw.ceiling.as_ref());
+            component.pids = ceiling.most.unwrap_or(component.pids);
+            component.pids_scale = ceiling.scale;
         }
         component
     }
@@ -148,10 +156,10 @@ impl Check<'_> {
     }
 
     fn cpu_policy(&mut self, key: &Key, raw: &raw::Cpu, default: CpuPolicy) -> CpuPolicy {
-        let (floor, top) = (key.then("guarantee"), key.then("ceiling"));
+        let floor = key.then("guarantee");
         let guarantee = self.cpu(&floor, raw.guarantee.as_ref());
-        let ceiling = self.cpu_limit(&top, raw.ceiling.as_ref());
-        let ceiling = ceiling.filter(|ceiling| self.cpu_floor(&top, *ceiling));
+        let ceiling = self.cpu_ceiling(&key.then("ceiling"), raw.ceiling.as_ref());
+        let (least, top) = ends(&key.then("ceiling"), raw.ceiling.as_ref());
         let range = Span::millis(1)..=Span::secs(1);
         let period = self.duration(&key.then("period"), raw.period.as_ref(), range);
         let range = Span::ZERO..=Span::secs(3600);
@@ -160,33 +168,35 @@ impl Check<'_> {
         self.in_order(
             Code::GuaranteeAboveCeiling,
             ("guarantee", &floor, guarantee),
-            ("ceiling", &top, ceiling.and_then(Limit::value)),
+            (ceiling.least_key(), &least, ceiling.least()),
         );
-        if let Some(Limit::At(ceiling)) = ceiling {
+        if let Some(Limit::At(ceiling)) = ceiling.most {
             self.beyond_host(&top, ceiling, self.host.cpu(), "cores");
         }
         let policy = CpuPolicy {
-            class: raw.class.and_then(super::class::class),
+            class: raw.class.map(super::class::class),
             guarantee: guarantee.unwrap_or(default.guarantee),
-            ceiling: ceiling.unwrap_or(default.ceiling),
+            ceiling: ceiling.most.unwrap_or(default.ceiling),
+            scale: ceiling.scale,
             period: period.map_or(default.period, |span| CpuTime(span.0)),
             burst: burst.map(|span| CpuTime(span.0)),
             affinity: affinity.unwrap_or(default.affinity),
             partition: raw.partition.map_or(default.partition, super::partition::partition),
+            realtime: default.realtime,
         };
         self.guarantee_within_affinity(key, &policy);
         // Without a readable ceiling or period there is no quota to compare with.
-        let known = (raw.ceiling.is_none() || ceiling.is_some())
+        let known = (raw.ceiling.is_none() || ceiling.most.is_some())
             && self.merged.node(&top).is_some() == raw.ceiling.is_some()
             && self.merged.node(&key.then("period")).is_some() == period.is_some();
         if known {
-            self.quota(key, &policy);
+            self.quota(key, &least, &policy);
         }
         policy
     }
 
     /// Whether the ceiling is high enough to live with.
-    fn cpu_floor(&mut self, key: &Key, ceiling: Limit<Millicpu>) -> bool {
+    pub(super) fn cpu_floor(&mut self, key: &Key, ceiling: Limit<Millicpu>) -> bool {
         let high_enough = ceiling >= Limit::At(CPU_FLOOR);
         if !high_enough {
             let issue = ConfigIssue::error(
@@ -199,9 +209,11 @@ impl Check<'_> {
         high_enough
     }
 
-    fn quota(&mut self, key: &Key, policy: &CpuPolicy) {
-        let (top, burst_key) = (key.then("ceiling"), key.then("burst"));
-        let Limit::At(ceiling) = policy.ceiling else {
+    /// Whether the ceiling, or the least that it falls to, can be counted in that period, and the burst fits into it.
+    fn quota(&mut self, key: &Key, top: &Key, policy: &CpuPolicy) {
+        let burst_key = key.then("burst");
+        let least = policy.scale.map(|scale| Limit::At(scale.least));
+        let Limit::At(ceiling) = least.unwrap_or(policy.ceiling) else {
             if policy.burst.is_some() {
                 let issue = ConfigIssue::error(Code::Burst, "a burst needs a CPU ceiling")
                     .help("a burst is quota carried over; without a `ceiling` there is no quota");
@@ -219,7 +231,7 @@ impl Check<'_> {
             );
             let issue = ConfigIssue::error(Code::QuotaTooSmall, message)
                 .help(format!("write a period of {longer} or longer"))
-                .mark(self.merged.value_place(&top), "this ceiling")
+                .mark(self.merged.value_place(top), "this ceiling")
                 .mark(self.merged.value_place(&key.then("period")), "this period");
             self.issues.push(issue);
         } else if let Some(burst) = policy.burst.filter(|burst| *burst > quota) {
@@ -230,7 +242,7 @@ impl Check<'_> {
                 ))
                 .mark(self.merged.value_place(&burst_key), "this burst")
                 .mark(
-                    self.merged.value_place(&top),
+                    self.merged.value_place(top),
                     format!("{ceiling} cores in {} are {quota}", policy.period),
                 );
             self.issues.push(issue);
@@ -308,19 +320,19 @@ impl Check<'_> {
         raw: &raw::Memory,
         default: MemoryPolicy,
     ) -> MemoryPolicy {
-        let (low, high, max) = (key.then("guarantee"), key.then("high"), key.then("ceiling"));
+        let (low, high) = (key.then("guarantee"), key.then("high"));
+        let (least, max) = ends(&key.then("ceiling"), raw.ceiling.as_ref());
         let guarantee = self.size(&low, raw.guarantee.as_ref());
         let throttle = self.size_limit(&high, raw.high.as_ref());
         let throttle = throttle.filter(|limit| self.memory_floor(&high, *limit));
-        let ceiling = self.size_limit(&max, raw.ceiling.as_ref());
-        let ceiling = ceiling.filter(|limit| self.memory_floor(&max, *limit));
+        let ceiling = self.memory_ceiling(&key.then("ceiling"), raw.ceiling.as_ref());
         let swap = self.size_limit(&key.then("swap"), raw.swap.as_ref());
         let (throttle_value, ceiling_value) =
-            (throttle.and_then(Limit::value), ceiling.and_then(Limit::value));
+            (throttle.and_then(Limit::value), ceiling.most.and_then(Limit::value));
         self.in_order(
             Code::GuaranteeAboveCeiling,
             ("guarantee", &low, guarantee),
-            ("ceiling", &max, ceiling_value),
+            (ceiling.least_key(), &least, ceiling.least()),
         );
         self.in_order(
             Code::GuaranteeAboveHigh,
@@ -332,7 +344,8 @@ impl Check<'_> {
             ("high", &high, throttle_value),
             ("ceiling", &max, ceiling_value),
         );
-        if let (Some(throttle), Some(ceiling)) = (throttle_value, ceiling_value) {
+        let fixed = ceiling_value.filter(|_| ceiling.scale.is_none());
+        if let (Some(throttle), Some(ceiling)) = (throttle_value, fixed) {
             self.slows_too_late((&high, throttle), (&max, ceiling));
         }
         if let Some(ceiling) = ceiling_value {
@@ -341,13 +354,20 @@ impl Check<'_> {
         MemoryPolicy {
             guarantee: guarantee.unwrap_or(default.guarantee),
             high: throttle.unwrap_or(default.high),
-            ceiling: ceiling.unwrap_or(default.ceiling),
+            ceiling: ceiling.most.unwrap_or(default.ceiling),
+            scale: ceiling.scale,
             swap,
             oom: raw.oom.map_or(default.oom, |oom| match oom {
                 raw::Oom::Process => OomPolicy::Process,
                 raw::Oom::Group => OomPolicy::Group,
             }),
             hard: raw.hard.unwrap_or(default.hard),
+            probe: raw.probe.map_or(default.probe, |probe| match probe {
+                raw::Probe::Off => Probe::Off,
+                raw::Probe::Slow => Probe::Slow,
+                raw::Probe::Fast => Probe::Fast,
+            }),
+            ..default
         }
     }
 
@@ -375,7 +395,7 @@ impl Check<'_> {
     }
 
     /// Whether the limit is high enough to live with.
-    fn memory_floor(&mut self, key: &Key, limit: Limit<Bytes>) -> bool {
+    pub(super) fn memory_floor(&mut self, key: &Key, limit: Limit<Bytes>) -> bool {
         let high_enough = limit >= Limit::At(MEMORY_FLOOR);
         if !high_enough {
             let message = format!("a memory limit of {limit} is below the least, {MEMORY_FLOOR}");
@@ -386,30 +406,8 @@ impl Check<'_> {
         high_enough
     }
 
-    fn tasks(&mut self, key: &Key, raw: &raw::Pids) -> Option<Limit<u64>> {
-        let count = match raw.ceiling.as_ref()? {
-            raw::Count::Word(_) => return Some(Limit::Max),
-            raw::Count::Number(count) => *count,
-        };
-        if count < PIDS_FLOOR {
-            let message = format!("{count} tasks are below the least, {PIDS_FLOOR}");
-            let issue = ConfigIssue::error(Code::BelowFloor, message)
-                .help("threads count as tasks; with fewer, even a shell script fails to fork");
-            self.report(issue, key, "too low");
-            return None;
-        }
-        if count > PIDS_MOST {
-            let message = format!("the kernel takes no more than {PIDS_MOST} tasks");
-            let issue =
-                ConfigIssue::error(Code::OutOfRange, message).help("write \"max\" for no limit");
-            self.report(issue, key, "too many");
-            return None;
-        }
-        Some(Limit::At(count))
-    }
-
     /// Reports when the first of two values of one table is above the second.
-    fn in_order<T: PartialOrd + Display>(
+    pub(super) fn in_order<T: PartialOrd + Display>(
         &mut self,
         code: Code,
         (low_name, low_key, low): (&str, &Key, Option<T>),

@@ -29,7 +29,7 @@ impl Check<'_> {
         Some(Hook { command: command?, user: user?, timeout: timeout.unwrap_or(TIMEOUT), from })
     }
 
-    fn hook_command(&mut self, key: &Key, command: &[String]) -> Option<Vec<String>> {
+    pub(super) fn hook_command(&mut self, key: &Key, command: &[String]) -> Option<Vec<String>> {
         let Some(program) = command.first() else {
             let issue = ConfigIssue::error(Code::HookCommand, "a hook that calls nothing")
                 .help("write the program and its arguments: [\"/usr/bin/pkill\", \"-USR1\", \"-x\", \"app\"]");
@@ -65,7 +65,7 @@ impl Check<'_> {
         Some(command.to_vec())
     }
 
-    fn hook_user(&mut self, key: &Key, name: &str) -> Option<String> {
+    pub(super) fn hook_user(&mut self, key: &Key, name: &str) -> Option<String> {
         match self.accounts.users.get(name) {
             Some(0) => {
                 let message =

@@ -3,7 +3,7 @@
 use globset::{GlobBuilder, GlobMatcher};
 
 /// One or several globs; one that matches is enough.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pattern {
     /// The globs.
     pub globs: Vec<Glob>,
@@ -66,6 +66,15 @@ impl Glob {
         self.text.split(SPECIAL).next().unwrap_or_default()
     }
 }
+
+/// By what is written.
+impl PartialEq for Glob {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Glob {}
 
 /// What makes a glob more than its text.
 const SPECIAL: [char; 6] = ['*', '?', '[', ']', '{', '}'];

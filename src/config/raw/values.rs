@@ -164,6 +164,68 @@ impl JsonSchema for Affinity {
     }
 }
 
+/// One limit, or the two between which it follows the need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::config) enum Ceiling<T> {
+    /// Always the same.
+    Fixed(T),
+    /// It follows the need.
+    Between(Between<T>),
+}
+
+/// The two values between which a ceiling follows the need.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(in crate::config) struct Between<T> {
+    /// It is never lowered below this.
+    pub(in crate::config) min: T,
+    /// It is never raised above this.
+    pub(in crate::config) max: T,
+    /// After any change it is not lowered for so long, "5s" to "1d"; it takes six times as long without need to be lowered at all.
+    /// Default: "10m".
+    pub(in crate::config) cooldown: Option<Duration>,
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Ceiling<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(CeilingVisitor(PhantomData))
+    }
+}
+
+struct CeilingVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for CeilingVisitor<T> {
+    type Value = Ceiling<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a limit, or a table with a least and a most")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        T::deserialize(Value::from(text)).map(Ceiling::Fixed).map_err(E::custom)
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Self::Value, E> {
+        T::deserialize(Value::from(number)).map(Ceiling::Fixed).map_err(E::custom)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        Between::deserialize(MapAccessDeserializer::new(map)).map(Ceiling::Between)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Ceiling<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("Ceiling_{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let (fixed, between) =
+            (generator.subschema_for::<T>(), generator.subschema_for::<Between<T>>());
+        json_schema!({ "anyOf": [fixed, between] })
+    }
+}
+
 /// One value, or a list of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::config) struct OneOrMany<T> {

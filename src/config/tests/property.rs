@@ -26,9 +26,9 @@ fn key() -> impl Strategy<Value = String> {
             "mode", "strategy", "division", "interval", "on-stop", "override-for", "backend", "protect", "reserve",
             "component", "web", "db", "priority", "share", "match", "catch", "cpu", "memory", "io", "pids",
             "on-exit", "auto-scale", "yields", "last-resort", "hook", "command", "timeout", "from", "unit", "cgroup", "container", "exe", "cmdline", "user", "group",
-            "pidfile", "parent", "class", "guarantee", "ceiling", "period", "burst", "affinity", "partition", "high", "swap",
-            "oom", "hard", "weight", "limits", "device", "read", "write", "read-iops", "write-iops",
-            "thresholds", "schedule", "calendar", "duration", "writes", "rate", "warning", "critical", "emergency",
+            "pidfile", "parent", "class", "guarantee", "ceiling", "period", "burst", "affinity", "partition", "realtime", "threads", "high", "swap",
+            "oom", "hard", "min", "max", "cooldown", "instances", "up", "down", "drain", "weight", "limits", "device", "read", "write", "read-iops", "write-iops",
+            "thresholds", "schedule", "calendar", "duration", "writes", "rate", "forecast", "steer", "warning", "critical", "emergency",
         ]).prop_map(str::to_owned),
         1 => "[a-z-]{1,8}",
     ]

@@ -1,12 +1,12 @@
 //! Any weather: whatever the load does and whatever fails, the rules hold at every look; and when it is calm again, everything is as before.
 
-use crate::config::LastResort;
+use crate::config::{LastResort, Scale};
 use crate::cycle::{State, step};
 use crate::model::{
-    Action, Change, FindingKind, IoCount, IoMax, Knob, KnobKind, Means, MemoryStat, Outcome, Plan,
-    Priority, Psi, PsiLine, ReadFault, Reading, Resource, Snapshot, Verdict,
+    Action, Change, Each, FindingKind, IoCount, IoMax, Knob, KnobKind, Means, MemoryStat, Outcome,
+    Plan, Priority, Psi, PsiLine, ReadFault, Reading, Reason, Resource, Snapshot, Verdict,
 };
-use crate::testing::{DISK, add_home, carry_out, component, host, policy, set};
+use crate::testing::{DISK, add_home, carry_out, component, forecast, host, policy, set};
 use crate::units::{Bytes, CgroupId, CgroupPath, CpuTime, Limit, Millicpu, Span};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -38,6 +38,8 @@ struct Gust {
     tasks: [u64; 4],
     /// How much of the second the protected wait for CPU, memory and a disk, in percent.
     waits: (u64, u64, u64),
+    /// What is expected of the protected: lately, likely and at most beyond that, in thousandths of a CPU and MiB, and the confidence.
+    expected: Option<(u64, u64, u64, u32)>,
     trouble: Trouble,
 }
 
@@ -76,11 +78,9 @@ fn gust() -> impl Strategy<Value = Gust> {
     let used = proptest::array::uniform4((0u64..2000, 1u64..900, 0u64..200));
     let tasks = proptest::array::uniform4(prop_oneof![1u64..300, 1u64..20_000]);
     let waits = (0u64..100, 0u64..100, 0u64..100);
-    (used, tasks, waits, trouble()).prop_map(|(used, tasks, waits, trouble)| Gust {
-        used,
-        tasks,
-        waits,
-        trouble,
+    let expected = proptest::option::of((0u64..1500, 0u64..2000, 0u64..500, 0u32..=100));
+    (used, tasks, waits, expected, trouble()).prop_map(|(used, tasks, waits, expected, trouble)| {
+        Gust { used, tasks, waits, expected, trouble }
     })
 }
 
@@ -115,6 +115,15 @@ impl World {
             if *name == "web" {
                 made.cpu.guarantee = Millicpu(500);
                 made.memory.guarantee = Bytes::mebi(200);
+            }
+            if *name == "db" {
+                let cooldown = Span::secs(5);
+                made.cpu.ceiling = Limit::At(Millicpu(2000));
+                made.cpu.scale = Some(Scale { least: Millicpu(100), cooldown });
+                made.memory.ceiling = Limit::At(Bytes::mebi(1500));
+                made.memory.scale = Some(Scale { least: Bytes::mebi(64), cooldown });
+                made.pids = Limit::At(20_000);
+                made.pids_scale = Some(Scale { least: 64, cooldown });
             }
             if *name == "scan" {
                 made.cpu.ceiling = Limit::At(Millicpu(1500));
@@ -169,6 +178,19 @@ impl World {
         more(&mut usage.io_psi, gust.waits.2);
     }
 
+    /// The protected are forecast, or are not.
+    fn expect(&mut self, gust: &Gust) {
+        for name in ["web", "db"] {
+            let amounts = |unit: u64| {
+                let (lately, likely, beyond, percent) = gust.expected?;
+                let amounts = (lately * unit, likely * unit, (likely + beyond) * unit);
+                Some(forecast(amounts, percent))
+            };
+            let said = Each { cpu: amounts(1), memory: amounts(1 << 20), io: None, pids: None };
+            self.state.prospects.lend(&name.parse().unwrap(), said);
+        }
+    }
+
     fn meet(&mut self, trouble: &Trouble) {
         let group = |who: usize| path(NAMES[who]);
         match trouble {
@@ -213,6 +235,7 @@ impl World {
     /// One look with all that comes of it.
     fn second(&mut self, gust: &Gust) -> Result<Plan, TestCaseError> {
         self.load(gust);
+        self.expect(gust);
         self.meet(&gust.trouble);
         let twin = (!is_calm(gust)).then(|| step(&self.rules, self.state.clone(), &self.seen));
         let stepped = step(&self.rules, std::mem::take(&mut self.state), &self.seen);
@@ -276,6 +299,9 @@ impl World {
         if !change.reason.is_passing() || change.reason.gives_back() {
             return Ok(());
         }
+        if matches!(change.reason, Reason::Scaled { .. }) {
+            return self.judge_ceiling(at, &change.new);
+        }
         let component = change.component.as_ref().map(|name| &self.rules.components[name]);
         prop_assert!(component.is_some_and(|one| one.yields), "{} yields nothing", at);
         prop_assert!(FOLLOWING.contains(&kind), "{} follows the load", kind);
@@ -303,17 +329,43 @@ impl World {
         Ok(())
     }
 
+    /// A ceiling that follows the need: within its ends, and nobody is killed by it.
+    fn judge_ceiling(&self, at: &CgroupPath, knob: &Knob) -> Result<(), TestCaseError> {
+        prop_assert_eq!(at, &path("db"));
+        let usage = self.seen.groups[at].usage.memory.unwrap_or_default();
+        let (least, most, now) = if let Knob::CpuMax(max) = knob {
+            (100, 2000, max.rate().value().unwrap().0)
+        } else if let Knob::MemoryMax(Limit::At(max)) = knob {
+            prop_assert!(*max >= usage.scaled(102, 100), "{} with {} in use", max, usage);
+            (64 << 20, 1500 << 20, max.0)
+        } else if let Knob::MemoryHigh(Limit::At(high)) = knob {
+            (16 << 20, 1500 << 20, high.0)
+        } else if let Knob::PidsMax(Limit::At(tasks)) = knob {
+            (64, 20_000, *tasks)
+        } else {
+            return Err(TestCaseError::fail(format!("{knob} is no ceiling")));
+        };
+        prop_assert!((least..=most).contains(&now), "{}", knob);
+        Ok(())
+    }
+
+    /// The knobs that follow the load and come back; ceilings come to where they are needed.
     fn following(&self) -> Vec<(&'static str, Reading<Knob>)> {
         let knobs = |name| {
             let view = &self.seen.groups[&path(name)];
             FOLLOWING.iter().map(move |kind| (name, view.knob(*kind).clone()))
         };
-        NAMES.into_iter().flat_map(knobs).collect()
+        NAMES.into_iter().filter(|name| *name != "db").flat_map(knobs).collect()
     }
 }
 
-const CALM: Gust =
-    Gust { used: [(10, 50, 0); 4], tasks: [10; 4], waits: (0, 0, 0), trouble: Trouble::Nothing };
+const CALM: Gust = Gust {
+    used: [(10, 50, 0); 4],
+    tasks: [10; 4],
+    waits: (0, 0, 0),
+    expected: None,
+    trouble: Trouble::Nothing,
+};
 
 fn is_calm(gust: &Gust) -> bool {
     gust.waits == CALM.waits

@@ -47,6 +47,7 @@ impl Daemon {
             .set_enforce_switch(on)
             .map_err(|error| format!("cannot remember the switch: {error}"))?;
         self.enforcing = on;
+        self.policy.mode = Mode::of(on);
         self.state.forgive();
         if on {
             self.gate.policy_changed();
@@ -142,12 +143,11 @@ impl Daemon {
     /// Another policy holds from now on. What differs.
     fn take_over(&mut self, mut policy: Policy) -> Vec<String> {
         self.chosen.lay_over(&mut policy);
+        policy.mode = self.options.paths.enforce_switch().map_or(policy.mode, Mode::of);
         let changes = diff(&self.policy, &policy);
         self.worker.order(Order::Keep(kept(&policy)));
         self.worker.order(Order::Hooks(hooks(&policy)));
-        if self.options.paths.enforce_switch().is_none() {
-            self.enforcing = policy.mode == Mode::Enforce;
-        }
+        self.enforcing = policy.mode == Mode::Enforce;
         self.policy = policy;
         if self.executions.is_none() {
             self.executions = listen_to_executions(&self.policy, &self.sources);

@@ -1,21 +1,38 @@
 //! The limits over time: a host whose use of memory is given look by look.
 
 use super::*;
-use crate::model::{MemoryEvents, MemoryStat, Priority, Psi, PsiLine, Reading};
-use crate::testing::{add_home, component, host, policy, set};
+use crate::model::{Forecast, MemoryEvents, MemoryStat, Priority, Psi, PsiLine, Reading};
+use crate::testing::{add_home, component, forecast, host, policy, prospects, set};
 use proptest::prelude::*;
 
-const QUIET: Press = Press { pressed: false, level: Level::Normal, buffer_percent: 20 };
-const WARNING: Press = Press { pressed: true, level: Level::Warning, buffer_percent: 20 };
-const CRITICAL: Press = Press { pressed: true, level: Level::Critical, buffer_percent: 20 };
+const BUFFER: Buffer = Buffer { least: 20, most: 30 };
+const QUIET: Pressing = Pressing { pressed: false, level: Level::Normal, more: 0 };
+const WARNING: Pressing = Pressing { pressed: true, level: Level::Warning, more: 0 };
+const CRITICAL: Pressing = Pressing { pressed: true, level: Level::Critical, more: 0 };
 /// Divided are 2048 MiB less 256 in reserve; web has used 500.
 const LEFT: u64 = 2048 - 256 - 600;
+
+/// How memory presses in a second, and what more is expected in MiB.
+#[derive(Debug, Clone, Copy)]
+struct Pressing {
+    pressed: bool,
+    level: Level,
+    more: u64,
+}
+
+impl Pressing {
+    fn on(self, prospects: &Prospects) -> Press<'_> {
+        let Self { pressed, level, more } = self;
+        Press { pressed, level, buffer: BUFFER, more: Bytes::mebi(more), prospects }
+    }
+}
 
 /// A host of 2 GiB with a protected service and two batch jobs.
 struct Stage {
     policy: Policy,
     seen: Snapshot,
     estimator: Estimator,
+    prospects: Prospects,
     high: High,
 }
 
@@ -23,8 +40,12 @@ fn path(name: &str) -> CgroupPath {
     CgroupPath::new(&format!("system.slice/{name}.service"))
 }
 
-fn mebi(bytes: Bytes) -> u64 {
+fn mebi_of(bytes: Bytes) -> u64 {
     bytes.0 >> 20
+}
+
+fn mebi(count: u64) -> u64 {
+    Bytes::mebi(count).0
 }
 
 impl Stage {
@@ -38,8 +59,8 @@ impl Stage {
         }
         let [a, b] = jobs;
         let policy = policy([web, a, b]);
-        let (estimator, high) = (Estimator::default(), High::default());
-        let mut stage = Self { policy, seen, estimator, high };
+        let (estimator, prospects) = (Estimator::default(), Prospects::default());
+        let mut stage = Self { policy, seen, estimator, prospects, high: High::default() };
         stage.holds("web", 500, 100);
         stage.holds("a", 0, 0);
         stage.holds("b", 0, 0);
@@ -61,7 +82,7 @@ impl Stage {
     }
 
     /// A second; whether a limit changed.
-    fn second(&mut self, press: Press) -> bool {
+    fn second(&mut self, pressing: Pressing) -> bool {
         self.seen.at = self.seen.at.plus(Span::secs(1));
         let stats = self.seen.groups.values().filter_map(|group| group.usage.memory_stat);
         let anon = stats.fold(Bytes::ZERO, |sum, stat| sum.plus(stat.anon));
@@ -71,6 +92,7 @@ impl Stage {
             group.usage.memory_events.get_or_insert(MemoryEvents::default());
         }
         self.estimator.update(&self.policy, &self.seen);
+        let press = pressing.on(&self.prospects);
         let changed = self.high.update(&self.policy, &self.estimator, &self.seen, press);
         for name in ["a", "b"] {
             let path = path(name);
@@ -83,7 +105,7 @@ impl Stage {
 
     /// In MiB.
     fn limit(&self, name: &str) -> Option<Limit<u64>> {
-        self.high.holding(&path(name)).map(|holding| holding.limit.map(mebi))
+        self.high.holding(&path(name)).map(|holding| holding.limit.map(mebi_of))
     }
 
     fn at(&self, name: &str) -> u64 {
@@ -106,7 +128,7 @@ fn what_the_others_leave_is_divided_among_those_that_yield() {
     assert_eq!(stage.limit("web"), None, "protected");
     assert_eq!((stage.at("a"), stage.at("b")), (LEFT / 2, LEFT / 2));
     let Measured { left, others } = stage.high.measured;
-    assert_eq!((mebi(left), mebi(others)), (LEFT, 2048 - LEFT));
+    assert_eq!((mebi_of(left), mebi_of(others)), (LEFT, 2048 - LEFT));
 }
 
 #[test]
@@ -129,6 +151,76 @@ fn at_warning_a_home_does_not_grow_and_at_critical_it_comes_down_in_steps() {
     }
     assert_eq!(limits[..2], [810, 729]);
     assert!((LEFT / 2..LEFT / 2 + 20).contains(&limits[5]), "not below its part: {limits:?}");
+}
+
+#[test]
+fn room_is_made_in_steps_for_what_is_expected_and_given_back() {
+    let mut stage = Stage::new();
+    let soon = Pressing { more: 500, ..QUIET };
+    stage.prospects =
+        prospects("web", None, Some(forecast((mebi(500), mebi(950), mebi(1000)), 80)));
+    for name in ["a", "b"] {
+        stage.holds(name, 700, 0);
+    }
+    let fits = Pressing { more: 0, ..soon };
+    assert!((0..10).all(|_| !stage.second(fits)), "nothing more is expected");
+    let mut limits = Vec::new();
+    for _ in 0..30 {
+        stage.second(soon);
+        limits.push(stage.at("a"));
+        stage.holds("a", stage.at("a").min(700), 0);
+        stage.holds("b", stage.at("b").min(700), 0);
+    }
+    assert_eq!(limits[..3], [630, 566, 502], "a tenth or 64 MiB a look");
+    // 2048 less 256 in reserve and what is likely with the least buffer.
+    let part = (2048 - 256 - 950 * 120 / 100) / 2;
+    assert!((part..part + 20).contains(&limits[29]), "{limits:?}");
+    assert!(stage.high.is_ahead());
+    // The demand has come, and nothing more is expected than is there: what was given back would still not fit.
+    stage.holds("web", 950, 900);
+    (0..300).for_each(|_| assert!(!stage.second(QUIET)));
+    // The day is over.
+    stage.holds("web", 200, 100);
+    let evening = forecast((mebi(950), mebi(200), mebi(250)), 80);
+    stage.prospects = prospects("web", None, Some(evening));
+    let mut seconds = 0;
+    while stage.limit("a").is_some() {
+        stage.second(QUIET);
+        seconds += 1;
+        assert!(seconds < 100);
+    }
+    assert!(seconds > 55 && !stage.high.is_ahead(), "{seconds}");
+}
+
+#[test]
+fn where_what_is_expected_fits_nobody_is_limited() {
+    let mut stage = Stage::new();
+    stage.prospects =
+        prospects("web", None, Some(forecast((mebi(500), mebi(950), mebi(1000)), 80)));
+    // 2048 less 256 in reserve and 950 with a fifth more: 652.
+    stage.holds("a", 340, 0);
+    stage.holds("b", 310, 0);
+    let soon = Pressing { more: 500, ..QUIET };
+    assert!((0..100).all(|_| !stage.second(soon)));
+    assert_eq!(stage.limit("a"), None);
+}
+
+#[test]
+fn a_forecast_that_counts_takes_the_place_of_the_peak_within_the_band() {
+    let left = |said: Option<Forecast>| {
+        let mut stage = Stage::new();
+        stage.prospects = prospects("web", None, said);
+        stage.second(CRITICAL);
+        2048 - 256 - mebi_of(stage.high.measured.left)
+    };
+    let said =
+        |point, upper, percent| Some(forecast((mebi(500), mebi(point), mebi(upper)), percent));
+    assert_eq!(left(None), 600, "the peak and 20%");
+    assert_eq!(left(said(400, 400, 29)), 600, "as if there were none");
+    assert_eq!(left(said(800, 1000, 60)), 1000, "25% are within the band");
+    assert_eq!(left(said(800, 800, 60)), 960, "at least 20%");
+    assert_eq!(left(said(800, 1600, 60)), 1040, "at most 30%");
+    assert_eq!(left(said(200, 400, 60)), 600, "never less than it holds");
 }
 
 #[test]
@@ -324,27 +416,35 @@ impl Stage {
 proptest! {
     #[test]
     fn parts_stay_within_what_is_divided_and_limits_above_their_floors(
-        looks in proptest::collection::vec((any_holds(), 0u8..3), 1..20),
+        looks in proptest::collection::vec((any_holds(), 0u8..4), 1..20),
         guarantee in 0u64..600,
+        said in proptest::option::of((0u64..2000, 0u64..3000, 0u32..=100)),
     ) {
         let mut stage = Stage::new();
         let a = stage.policy.components.get_mut("a").unwrap();
         a.memory.guarantee = Bytes::mebi(guarantee);
+        let said = said.map(|(point, upper, percent)| {
+            forecast((0, mebi(point), mebi(point.max(upper))), percent)
+        });
+        stage.prospects = prospects("web", None, said);
+        let soon = Pressing { more: 400, ..QUIET };
         for (holds, level) in looks {
             stage.hold(&holds);
-            let press = [QUIET, WARNING, CRITICAL][usize::from(level)];
+            let pressing = [QUIET, WARNING, CRITICAL, soon][usize::from(level)];
             let before = stage.high.clone();
-            let changed = stage.second(press);
+            let changed = stage.second(pressing);
+            let (policy, seen) = (&stage.policy, (&stage.seen, &stage.prospects));
             let users: Vec<User<'_>> =
-                stage.high.users(&stage.policy, &stage.estimator, &stage.seen).collect();
-            let available = stage.seen.load.memory_available.unwrap();
-            let parts = divide(&stage.policy, &stage.seen, available, (&users, press));
+                users(policy, &stage.estimator, seen, &stage.high.peaks).collect();
+            let room = amount(policy, seen.0, seen.0.load.memory_available.unwrap(), &users);
+            let press = pressing.on(&stage.prospects);
+            let parts = divide(policy, room, &users, (press, 0));
             prop_assert!(parts.iter().map(|part| part.0).sum::<u64>() <= (2048 - 256) << 20);
             for (name, holds) in ["a", "b"].into_iter().zip(&holds[1..]) {
                 let Some(Limit::At(now)) = stage.limit(name) else { continue };
                 let guaranteed = if name == "a" { guarantee } else { 0 };
                 prop_assert!(now >= guaranteed.max(64));
-                let had = before.limits.get(&path(name)).map(|held| mebi(held.at));
+                let had = before.limits.get(&path(name)).map(|held| mebi_of(held.at));
                 let stuck = holds.usage * holds.anon_percent / 100 * 105 / 100;
                 let lowered = had.is_none_or(|had| now < had);
                 prop_assert!(!lowered || now >= stuck, "{} {}", now, stuck);

@@ -92,7 +92,10 @@ fn hooked(policy: &Policy) -> impl Iterator<Item = (&Component, &Hook)> {
 }
 
 /// The home with processes that holds most; of homes of which that is not known, one.
-fn largest<'a>(seen: &'a Snapshot, component: &Component) -> Option<&'a Home> {
+pub(in crate::decide) fn largest<'a>(
+    seen: &'a Snapshot,
+    component: &Component,
+) -> Option<&'a Home> {
     let homes = seen.homes.get(&component.name)?.iter().filter_map(|home| {
         let group = seen.groups.get(home.path()).filter(|group| group.id == home.at.id)?;
         group.populated.then_some((group.usage.memory, home))

@@ -96,6 +96,9 @@ impl Stage {
                     self.told.push((at, relief.component.to_string(), level))
                 }
                 Means::Reclaim { bytes } => self.reclaimed = self.reclaimed.plus(bytes),
+                Means::TellOfLeak { .. } | Means::Probe { .. } | Means::Restart { .. } => {
+                    panic!("{relief:?}")
+                }
             }
             self.answer(relief, Verdict::Applied);
         }

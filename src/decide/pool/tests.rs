@@ -7,8 +7,8 @@ use crate::testing::{add_home, component, host, policy};
 use crate::units::{CpuTime, Limit};
 use proptest::prelude::*;
 
-const QUIET: Press = Press { pressed: false, waits: false, headroom_percent: 20 };
-const PRESSED: Press = Press { pressed: true, waits: false, headroom_percent: 20 };
+const QUIET: Press = Press { pressed: false, waits: false, headroom_percent: 20, more: 0 };
+const PRESSED: Press = Press { pressed: true, ..QUIET };
 
 /// A host of two CPUs with a protected service and two batch jobs.
 struct Stage {
@@ -86,6 +86,43 @@ fn nobody_is_capped_while_nobody_waits() {
         assert!(!stage.second(QUIET, &[("web", 500), ("a", 700), ("b", 700)]));
     }
     assert_eq!((stage.part("a"), stage.pool.measured()), (None, None));
+}
+
+#[test]
+fn what_is_expected_is_left_before_anybody_waits_and_given_back_after_a_minute() {
+    let mut stage = Stage::new();
+    let soon = Press { more: 700, ..QUIET };
+    stage.greedy(QUIET, 200);
+    assert!(stage.greedy(soon, 200));
+    // 2000 less 400 of headroom, 200 of web and 700 that it will want.
+    assert_eq!((stage.sum(), stage.pool.is_ahead()), (700, true));
+    (0..100).for_each(|_| assert!(!stage.greedy(soon, 200), "nothing changes"));
+    // The demand has come, and somebody waits nevertheless.
+    stage.greedy(Press { waits: true, ..PRESSED }, 900);
+    assert!(!stage.pool.is_ahead() && stage.sum() <= 700, "{}", stage.sum());
+    let mut seconds = 0;
+    while stage.pool.measured().is_some() {
+        stage.greedy(QUIET, 200);
+        seconds += 1;
+        assert!(seconds < 120, "{}", stage.sum());
+    }
+    assert!(seconds > 50, "{seconds}");
+}
+
+#[test]
+fn where_what_is_expected_fits_nobody_is_capped() {
+    let mut stage = Stage::new();
+    let soon = Press { more: 700, ..QUIET };
+    for _ in 0..100 {
+        assert!(!stage.second(soon, &[("web", 200), ("a", 400), ("b", 290)]));
+    }
+    assert_eq!(stage.pool.measured(), None);
+    assert!(stage.second(soon, &[("web", 200), ("a", 400), ("b", 310)]), "ten more do not fit");
+    // What does not want that much any more needs no cap.
+    for _ in 0..75 {
+        stage.second(soon, &[("web", 200), ("a", 100), ("b", 100)]);
+    }
+    assert_eq!(stage.pool.measured(), None);
 }
 
 #[test]

@@ -82,7 +82,8 @@ fn without_a_strategy_of_its_own_a_component_follows_the_hosts() {
     stage.policy.strategy = Strategy::Adaptive;
     let mut adaptive = Adaptive::default();
     assert_eq!(stage.headroom(adaptive), 20);
-    adaptive.update(Levels { memory: Level::Critical, ..Levels::default() }, stage.seen.at);
+    let critical = Levels { memory: Level::Critical, ..Levels::default() };
+    adaptive.update(critical, Ppm::ZERO, stage.seen.at);
     assert_eq!(stage.headroom(adaptive), 30);
 }
 
@@ -98,29 +99,53 @@ fn the_adaptive_pace_rises_at_once_and_falls_after_five_minutes() {
     let warning = Levels { cpu: Level::Warning, ..Levels::default() };
     let at = |secs| Tick::default().plus(Span::secs(secs));
     let mut adaptive = Adaptive::default();
-    adaptive.update(warning, at(1));
+    adaptive.update(warning, Ppm::ZERO, at(1));
     assert_eq!(adaptive.pace, Pace::Balanced);
-    adaptive.update(critical, at(2));
+    adaptive.update(critical, Ppm::ZERO, at(2));
     assert_eq!(adaptive.pace, Pace::Aggressive);
-    adaptive.update(warning, at(301));
+    adaptive.update(warning, Ppm::ZERO, at(301));
     assert_eq!(adaptive.pace, Pace::Aggressive);
-    adaptive.update(warning, at(302));
+    adaptive.update(warning, Ppm::ZERO, at(302));
     assert_eq!(adaptive.pace, Pace::Balanced);
-    adaptive.update(Levels::default(), at(10_000));
-    assert_eq!(adaptive.pace, Pace::Balanced, "no forecast, nothing less");
+    adaptive.update(Levels::default(), Ppm::percent(69), at(10_000));
+    assert_eq!(adaptive.pace, Pace::Balanced, "no forecast that can be trusted, nothing less");
+}
+
+#[test]
+fn a_calm_host_with_forecasts_to_trust_for_ten_minutes_is_conservative() {
+    let (calm, trust) = (Levels::default(), Ppm::percent(70));
+    let at = |secs| Tick::default().plus(Span::secs(secs));
+    let warning = Levels { cpu: Level::Warning, ..calm };
+    let mut adaptive = Adaptive::default();
+    let mut pace = |levels, trust, secs| {
+        adaptive.update(levels, trust, at(secs));
+        adaptive.pace
+    };
+    assert_eq!(pace(calm, trust, 1), Pace::Balanced);
+    assert_eq!(pace(calm, trust, 600), Pace::Balanced);
+    // Once it is trusted for long enough it goes down, five minutes after more was asked for.
+    assert_eq!(pace(calm, trust, 601), Pace::Balanced);
+    assert_eq!(pace(calm, trust, 899), Pace::Balanced);
+    assert_eq!(pace(calm, trust, 900), Pace::Conservative);
+    assert_eq!(pace(warning, trust, 901), Pace::Balanced, "up at once");
+    assert_eq!(pace(calm, trust, 1201), Pace::Conservative, "it was trusted all the time");
+    assert_eq!(pace(calm, Ppm::percent(69), 1202), Pace::Balanced, "trust is gone");
+    assert_eq!(pace(calm, trust, 1203), Pace::Balanced);
+    assert_eq!(pace(calm, trust, 1802), Pace::Balanced, "ten minutes anew");
 }
 
 proptest! {
     #[test]
-    fn two_steps_down_are_five_minutes_apart(levels in proptest::collection::vec((0usize..4, 1u64..120), 1..200)) {
+    fn two_steps_down_are_five_minutes_apart(levels in proptest::collection::vec((0usize..4, 1u64..120, 40u32..=100), 1..200)) {
         let all = [Level::Normal, Level::Warning, Level::Critical, Level::Emergency];
         let mut adaptive = Adaptive::default();
         let mut now = Tick::default();
         let mut needed: Option<Tick> = None;
-        for (level, secs) in levels {
+        for (level, secs, trust) in levels {
             now = now.plus(Span::secs(secs));
             let before = adaptive.pace;
-            adaptive.update(Levels { pids: all[level], ..Levels::default() }, now);
+            let levels = Levels { pids: all[level], ..Levels::default() };
+            adaptive.update(levels, Ppm::percent(trust), now);
             if level >= 2 {
                 prop_assert_eq!(adaptive.pace, Pace::Aggressive);
                 needed = Some(now);

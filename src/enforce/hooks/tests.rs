@@ -1,13 +1,20 @@
 //! What a hook is given and how its end is judged; what it may do is shown in `tests/kernel`.
 
 use super::*;
-use crate::units::{CgroupId, CgroupRef};
+use crate::model::Level;
+use crate::units::{CgroupId, CgroupRef, Ppm};
 use std::sync::mpsc::channel;
 
-fn call() -> Call {
+const LEVEL: Level = Level::Critical;
+const WAITS: Ppm = Ppm::percent(34);
+
+fn relief() -> Relief {
     let at = CgroupRef { path: CgroupPath::new("system.slice/app.service"), id: CgroupId(7) };
-    let (level, waits) = (Level::Critical, Ppm::percent(34));
-    let (component, because) = ("app".parse().unwrap(), String::new());
+    let means = Means::Tell { level: LEVEL, waits: WAITS };
+    Relief { component: "app".parse().unwrap(), at, means, because: String::new() }
+}
+
+fn call() -> Call {
     Call {
         hook: Hook {
             command: vec!["/bin/true".to_owned()],
@@ -15,14 +22,9 @@ fn call() -> Call {
             timeout: Span::secs(10),
             from: Level::Warning,
         },
-        relief: Relief {
-            component,
-            at,
-            means: crate::model::Means::Tell { level, waits },
-            because,
-        },
-        level,
-        waits,
+        component: relief().component,
+        name: "app".to_owned(),
+        variables: variables(&relief()),
         by_systemd: false,
         mount: PathBuf::from("/nowhere"),
     }
@@ -30,17 +32,35 @@ fn call() -> Call {
 
 #[test]
 fn the_variables_are_the_documented_ones() {
-    let variables = call().variables();
+    let variables = call().variables;
     let text: Vec<String> =
         variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let wanted = [
         "PROVOST_COMPONENT=app",
         "PROVOST_RESOURCE=memory",
-        "PROVOST_LEVEL=critical",
         "PROVOST_CGROUP=system.slice/app.service",
+        "PROVOST_LEVEL=critical",
         "PROVOST_PRESSURE=34",
     ];
     assert_eq!(text, wanted);
+}
+
+#[test]
+fn a_hook_knows_a_leak_by_its_variables() {
+    let mut relief = relief();
+    relief.means = Means::TellOfLeak {
+        tier: crate::model::LeakTier::Fast,
+        per_hour: Bytes::mebi(3),
+        until_limit: Span::millis(5_400_900),
+    };
+    let variables: BTreeMap<_, _> = variables(&relief).into_iter().collect();
+    let of = |name| variables.get(name).map(String::as_str);
+    assert_eq!(of("PROVOST_LEAK"), Some("fast"));
+    assert_eq!(of("PROVOST_LEVEL"), Some("critical"));
+    assert_eq!(of("PROVOST_LEAK_BYTES_PER_HOUR"), Some("3145728"));
+    assert_eq!(of("PROVOST_LEAK_LIMIT_SECONDS"), Some("5400"));
+    assert_eq!(of("PROVOST_COMPONENT"), Some("app"));
+    assert_eq!(of("PROVOST_PRESSURE"), None);
 }
 
 #[test]
@@ -73,10 +93,7 @@ fn what_it_wrote_cannot_disturb_a_terminal() {
 #[test]
 fn one_runs_at_a_time_and_none_without_a_configuration() {
     let call = call();
-    let begin = |hooks: &Hooks| {
-        let measured = (call.level, call.waits);
-        hooks.begin(&call.relief, measured, (call.mount.clone(), false))
-    };
+    let begin = |hooks: &Hooks| hooks.begin(&relief(), (call.mount.clone(), false));
     let advice = |verdict| match verdict {
         Verdict::Refused { advice, .. } => advice,
         Verdict::Applied | Verdict::Clipped { .. } | Verdict::Gone => panic!("it was begun"),
@@ -84,9 +101,9 @@ fn one_runs_at_a_time_and_none_without_a_configuration() {
     let mut hooks = Hooks::default();
     assert!(advice(begin(&hooks)).contains("no hook"));
     let (tell, told) = channel();
-    hooks.known.insert(call.relief.component.clone(), call.hook.clone());
+    hooks.known.insert(call.component.clone(), call.hook.clone());
     hooks.tell = Some(tell);
-    lock(&hooks.running).insert(call.relief.component.clone());
+    lock(&hooks.running).insert(call.component.clone());
     assert!(advice(begin(&hooks)).contains("still runs"));
     lock(&hooks.running).clear();
     assert_eq!(begin(&hooks), Verdict::Applied);

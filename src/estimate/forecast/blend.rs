@@ -86,9 +86,10 @@ impl Blend {
         let best = self.best().map(|(_, loss)| loss);
         let most = best.map_or(f32::MAX, |best| MOST_LOSS * best.max(LOSS_FLOOR * came));
         let opinions = said.opinions.iter().zip(&said.bounds);
-        for (track, (opinion, bound)) in self.tracks.iter_mut().zip(opinions) {
+        let tracks = Model::ALL.into_iter().zip(&mut self.tracks);
+        for ((model, track), (opinion, bound)) in tracks.zip(opinions) {
             if let Some(opinion) = opinion {
-                track.residuals.push(came - opinion, window(quantile));
+                track.residuals.push(came - opinion, window(model, quantile));
             }
             if let Some(bound) = bound {
                 track.judge(pinball(quantile, came, *bound).min(most));
@@ -220,9 +221,10 @@ fn promised(quantile: Ppm) -> i64 {
     1_000_000 - i64::from(quantile.get())
 }
 
-/// Residuals that are kept: a day, and two where the quantile lies so high that a day holds hardly any above it.
-fn window(quantile: Ppm) -> usize {
-    if quantile > Ppm::percent(97) { 576 } else { 288 }
+/// Residuals that are kept: a day, and two where the quantile lies so high that a day holds hardly any above it. The week has a day's, so that all
+/// fits into 32 KiB.
+fn window(model: Model, quantile: Ppm) -> usize {
+    if quantile > Ppm::percent(97) && model != Model::Week { 576 } else { 288 }
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 pub(super) const BUCKET_SECS: u64 = 300;
 /// Buckets in a day.
 pub(super) const DAY: usize = 288;
+/// Buckets in an hour.
+const HOUR: u64 = 12;
 
 /// What a bucket is made of its samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,13 +36,18 @@ impl Number {
     }
 
     /// When it begins.
-    const fn start(self) -> Moment {
+    pub(super) const fn start(self) -> Moment {
         Moment(self.0.saturating_mul(BUCKET_SECS))
     }
 
     /// When it ends.
     pub(super) const fn end(self) -> Moment {
         self.plus(1).start()
+    }
+
+    /// The number of its hour since 1970.
+    pub(super) const fn hour(self) -> u64 {
+        self.0 / HOUR
     }
 
     /// Which of the day's buckets it is, from 0.
@@ -52,7 +59,7 @@ impl Number {
 
 /// The bucket that samples fall into now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Filling {
+pub(in crate::estimate) struct Filling {
     pub(super) number: Number,
     sum: u128,
     count: u64,
@@ -66,14 +73,14 @@ impl Filling {
     }
 
     /// Adds a sample. All weigh the same.
-    pub(super) fn add(&mut self, sample: u64) {
+    pub(in crate::estimate) fn add(&mut self, sample: u64) {
         self.sum = self.sum.saturating_add(u128::from(sample));
         self.count = self.count.saturating_add(1);
         self.most = self.most.max(sample);
     }
 
     /// What the bucket comes to; none without a sample.
-    pub(super) fn value(&self, fold: Fold) -> Option<u64> {
+    pub(in crate::estimate) fn value(&self, fold: Fold) -> Option<u64> {
         let mean = self.sum.checked_div(u128::from(self.count))?;
         Some(match fold {
             Fold::Mean => u64::try_from(mean).unwrap_or(u64::MAX),

@@ -1,10 +1,13 @@
-//! The models: eight simple opinions of the most that the next buckets will hold. Each takes a bucket in constant time.
+//! The models: nine simple opinions of the most that the next buckets will hold. Each takes a bucket in constant time.
+
+mod week;
 
 use super::bucket::{DAY, Number};
 use super::packed;
 use super::window::Window;
 use crate::model::ForecastModel as Model;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use week::Week;
 
 /// Half a day: after six half-lives, what is older weighs nothing in a percentile.
 const RECENT: usize = 144;
@@ -44,32 +47,50 @@ struct Levels {
     seasonal: Option<f32>,
 }
 
-/// The day as it was last seen, or its season: one number for each of its slots.
+/// One number for each of the slots of a day or a week: what was last seen, or the season.
 #[derive(Debug, Clone, PartialEq)]
-struct Slots(Vec<f32>);
+struct Slots<const N: usize>(Vec<f32>);
 
-impl Slots {
+impl<const N: usize> Slots<N> {
+    fn of(value: f32) -> Self {
+        Self(vec![value; N])
+    }
+
+    fn unseen() -> Self {
+        Self::of(UNSEEN)
+    }
+
     fn at(&self, slot: usize) -> f32 {
-        self.0.get(slot % DAY).copied().unwrap_or(UNSEEN)
+        self.0.get(slot % N).copied().unwrap_or(UNSEEN)
+    }
+
+    fn seen(&self, slot: usize) -> Option<f32> {
+        Some(self.at(slot)).filter(|value| *value >= 0.0)
     }
 
     fn set(&mut self, slot: usize, value: f32) {
-        if let Some(place) = self.0.get_mut(slot % DAY) {
+        if let Some(place) = self.0.get_mut(slot % N) {
             *place = value;
         }
     }
+
+    /// Bytes on the heap.
+    #[cfg(test)]
+    fn heap(&self) -> usize {
+        self.0.capacity() * size_of::<f32>()
+    }
 }
 
-impl Serialize for Slots {
+impl<const N: usize> Serialize for Slots<N> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         packed::serialize(&self.0, serializer)
     }
 }
 
-impl<'de> Deserialize<'de> for Slots {
+impl<'de, const N: usize> Deserialize<'de> for Slots<N> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut slots = packed::at_most(deserializer, DAY)?;
-        slots.resize(DAY, UNSEEN);
+        let mut slots = packed::at_most(deserializer, N)?;
+        slots.resize(N, UNSEEN);
         Ok(Self(slots))
     }
 }
@@ -80,9 +101,10 @@ pub(super) struct Models {
     /// The last half day.
     recent: Window,
     /// What was last seen at each time of the day.
-    day: Slots,
+    day: Slots<DAY>,
     /// How each time of the day differs from the level.
-    season: Slots,
+    season: Slots<DAY>,
+    week: Week,
     levels: Option<Levels>,
     /// Buckets in all, until there is a season.
     seen: usize,
@@ -92,8 +114,9 @@ impl Models {
     pub(super) fn new() -> Self {
         Self {
             recent: Window::default(),
-            day: Slots(vec![UNSEEN; DAY]),
-            season: Slots(vec![0.0; DAY]),
+            day: Slots::unseen(),
+            season: Slots::of(0.0),
+            week: Week::new(),
             levels: None,
             seen: 0,
         }
@@ -105,6 +128,7 @@ impl Models {
         let of_day = value.min(self.highest().map_or(value, |highest| DAY_RISES * highest));
         self.recent.push(value, RECENT);
         self.day.set(slot, of_day);
+        self.week.push(number, of_day);
         self.seen = self.seen.saturating_add(1).min(DAY);
         let had_season = self.levels.is_none_or(|levels| levels.seasonal.is_some());
         if self.seen == DAY && !had_season {
@@ -149,6 +173,18 @@ impl Models {
     /// Forgets the level and keeps the day and its season: the next bucket may lie anywhere.
     pub(super) fn forget_level(&mut self) {
         self.levels = None;
+        self.week.forget_level();
+    }
+
+    /// What the bucket `number`, the next one, is expected to be, by the day or by the week: whichever is nearer to the `value` that it was; none
+    /// while nothing is known.
+    pub(super) fn expected(&self, number: Number, value: f32) -> Option<f32> {
+        let by_day = self.levels.map(|levels| match levels.seasonal {
+            Some(level) => level + self.season.at(number.slot()),
+            None => levels.smoothed,
+        });
+        let both = [by_day, self.week.expected(number)].into_iter().flatten();
+        both.min_by(|one, other| (one - value).abs().total_cmp(&(other - value).abs()))
     }
 
     /// The last half day.
@@ -159,14 +195,12 @@ impl Models {
     /// What each model makes of the most in the `horizon` buckets after `number`, the last that was taken in.
     pub(super) fn opinions(&self, number: Number, horizon: usize) -> Opinions {
         let last = self.recent.most_of_last(1);
-        let next = |slots: &Slots| {
-            let ahead = (1..=horizon).map(|step| slots.at(number.slot() + step));
-            ahead.fold(UNSEEN, f32::max)
-        };
-        let yesterday = Some(next(&self.day)).filter(|most| *most >= 0.0);
+        let ahead = (1..=horizon).filter_map(|step| self.day.seen(number.slot() + step));
+        let yesterday = ahead.reduce(f32::max);
         let season = self.levels.and_then(|levels| levels.seasonal);
         let slots = (1..=horizon).map(|step| self.season.at(number.slot() + step));
         let highest = slots.fold(f32::MIN, f32::max);
+        let week = (1..=horizon as u64).filter_map(|step| self.week.expected(number.plus(step)));
         let is_long = self.recent.len() >= LEAST_FOR_PERCENTILE;
         let percentile = is_long.then(|| self.recent.fading_rank(0.95, PERCENTILE_KEEP));
         let opinions = [
@@ -178,6 +212,7 @@ impl Models {
             yesterday.zip(last).map(|(yesterday, last)| yesterday.max(last)),
             self.recent.most_of_last(HOUR),
             percentile.flatten(),
+            week.reduce(f32::max),
         ];
         opinions.map(|opinion| opinion.filter(|most| most.is_finite()))
     }
@@ -185,8 +220,7 @@ impl Models {
     /// Bytes on the heap.
     #[cfg(test)]
     pub(super) fn heap(&self) -> usize {
-        let slots = |slots: &Slots| slots.0.capacity() * size_of::<f32>();
-        self.recent.heap() + slots(&self.day) + slots(&self.season)
+        self.recent.heap() + self.day.heap() + self.season.heap() + self.week.heap()
     }
 }
 

@@ -10,13 +10,13 @@ pub(super) const LONGEST: usize = 576;
 
 /// A row that forgets its oldest number when it is full. Room for all is taken with the first.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Window {
+pub(in crate::estimate) struct Window {
     numbers: VecDeque<f32>,
 }
 
 impl Window {
     /// Adds the newest; of more than `most` the oldest go.
-    pub(super) fn push(&mut self, number: f32, most: usize) {
+    pub(in crate::estimate) fn push(&mut self, number: f32, most: usize) {
         let most = most.clamp(1, LONGEST);
         while self.len() >= most {
             self.numbers.pop_front();
@@ -25,7 +25,7 @@ impl Window {
         self.numbers.push_back(number);
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::estimate) fn len(&self) -> usize {
         self.numbers.len()
     }
 
@@ -40,8 +40,13 @@ impl Window {
         (count > 0 && self.len() >= count).then(|| last.copied().fold(f32::MIN, f32::max))
     }
 
+    /// The smallest; none where the window is empty.
+    pub(in crate::estimate) fn least(&self) -> Option<f32> {
+        self.numbers.iter().copied().reduce(f32::min)
+    }
+
     /// The greatest; none where the window is empty.
-    pub(super) fn most(&self) -> Option<f32> {
+    pub(in crate::estimate) fn most(&self) -> Option<f32> {
         self.most_of_last(self.len())
     }
 
@@ -88,7 +93,7 @@ impl Window {
 
     /// Bytes on the heap.
     #[cfg(test)]
-    pub(super) fn heap(&self) -> usize {
+    pub(in crate::estimate) fn heap(&self) -> usize {
         self.numbers.capacity() * size_of::<f32>()
     }
 }

@@ -1,7 +1,8 @@
 //! The owner of all forecasters: what it takes in, whom it forgets, and that what was kept comes back.
 
 use super::*;
-use crate::model::{ForecastStage, IoRate, Priority};
+use crate::config::Scale;
+use crate::model::{ForecastStage, Instances, IoRate, Priority, Template};
 use crate::testing::{add_home, component, host, policy};
 use crate::units::{Bytes, Millicpu, Ppm};
 use proptest::prelude::*;
@@ -11,6 +12,18 @@ const START: u64 = 1_700_000_100;
 
 fn name(text: &str) -> ComponentName {
     text.parse().unwrap()
+}
+
+fn instances() -> Instances {
+    Instances {
+        template: Template::parse("job@.service").unwrap(),
+        least: 1,
+        most: 4,
+        up: Millicpu(800),
+        down: Millicpu(400),
+        cooldown: Span::secs(60),
+        drain: None,
+    }
 }
 
 /// A host on which `count` components live, each with three tasks, and what the estimator makes of it.
@@ -40,7 +53,7 @@ fn grown(buckets: u64) -> Foresight {
     Foresight {
         components: BTreeMap::from([(name("web"), foreseen)]),
         at: Some(Moment(START + 300 * buckets)),
-        left_out: 0,
+        ..Foresight::default()
     }
 }
 
@@ -91,6 +104,65 @@ fn a_forecast_is_lent_until_its_time_is_over() {
         assert_eq!(said.is_some(), is_lent, "{second}");
         assert_eq!(foresight.views(&web).is_empty(), !is_lent, "{second}");
     }
+}
+
+#[test]
+fn decisions_hear_of_who_is_protected_or_follows_its_need_and_not_beyond_the_horizon() {
+    let learnt = |_| Foreseen { homes: Vec::new(), ..grown(100).components["web"].clone() };
+    let mut foresight = grown(100);
+    for other in ["db", "job"] {
+        foresight.components.insert(name(other), learnt(other));
+    }
+    let priority = [("web", Priority::High), ("job", Priority::Low)];
+    let rules = policy(priority.map(|(name, priority)| component(name, priority)));
+    let mut prospects = Prospects::default();
+    foresight.lend(&rules, &mut prospects);
+    let said = foresight.forecast(&name("web"), Resource::Pids);
+    assert_eq!(prospects.of(&name("web"), Resource::Pids), said.as_ref());
+    let said = said.unwrap();
+    assert_eq!(said.lately, Some(26), "of 97, 98 and 99 buckets: {said:?}");
+    assert_eq!(prospects.within(), Span::secs(900));
+    for other in ["db", "job"] {
+        assert_eq!(prospects.of(&name(other), Resource::Pids), None, "{other}");
+    }
+    let follows: [fn(&mut Component); 2] = [
+        |job| job.pids_scale = Some(Scale { least: 8, cooldown: Span::secs(60) }),
+        |job| job.instances = Some(instances()),
+    ];
+    for follow in follows {
+        let mut job = component("job", Priority::Low);
+        follow(&mut job);
+        let mut prospects = Prospects::default();
+        foresight.lend(&policy([job]), &mut prospects);
+        assert_eq!(prospects.of(&name("job"), Resource::Pids), Some(&said));
+        assert_eq!(prospects.of(&name("web"), Resource::Pids), None, "not registered");
+    }
+    foresight.at = Some(Moment(START + 300 * 110));
+    foresight.lend(&rules, &mut prospects);
+    assert_eq!(prospects.of(&name("web"), Resource::Pids), None, "over");
+}
+
+/// Held from nine in the morning until five in the afternoon, and at other times.
+const OPEN: Bytes = Bytes::mebi(600);
+const CLOSED: Bytes = Bytes::mebi(80);
+
+#[test]
+fn a_rise_that_comes_every_morning_is_foreseen_a_quarter_of_an_hour_before() {
+    let mut foreseen = Foreseen::new();
+    let mut mornings = Vec::new();
+    for bucket in 0..5 * 288_u64 {
+        let is_open = (9 * 12..17 * 12).contains(&(bucket % 288));
+        let memory = Some(if is_open { OPEN } else { CLOSED });
+        foreseen.observe(Moment(300 * bucket), &Amounts { memory, ..Amounts::default() });
+        if bucket % 288 == 9 * 12 - 2 {
+            mornings.extend(foreseen.series.memory.forecaster.forecast());
+        }
+    }
+    let rises: Vec<bool> = mornings.iter().map(|said| said.rise() > OPEN.0 / 2).collect();
+    let trusts: Vec<u32> = mornings.iter().map(|said| said.confidence.get() / 10_000).collect();
+    println!("{rises:?} {trusts:?} {mornings:?}");
+    assert!(rises[2..].iter().all(|rises| *rises), "{rises:?}");
+    assert!(trusts[2..].iter().all(|trust| *trust >= 50), "{trusts:?}");
 }
 
 #[test]
@@ -159,7 +231,7 @@ fn what_all_take_is_bounded() {
     }
     let bytes: usize = Resource::ALL.map(|one| foreseen.series.of(one).bytes()).iter().sum();
     assert!(bytes > 64 << 10, "{bytes}: all have seen days");
-    assert!(MOST_COMPONENTS * bytes <= 16 << 20, "{bytes}");
+    assert!(MOST_COMPONENTS * bytes <= 17 << 20, "{bytes}");
     let mut foresight = Foresight::default();
     foresight.components.insert(name("web"), foreseen);
     let text = foresight.text(&name("web"), "b").unwrap().unwrap();
@@ -224,13 +296,13 @@ fn another_text_is_refused() {
     let mut before = grown(30);
     let web = name("web");
     let text = before.text(&web, "b").unwrap().unwrap();
-    let other_version = text.replace("\"version\":1", "\"version\":2");
+    let other_version = text.replace("\"version\":2", "\"version\":1");
     let no_number = text.replace("\"homes\":[7]", "\"homes\":[-7]");
     for (bad, why) in [
         ("", "it is damaged: EOF"),
         ("{}", "it is damaged: missing field `version`"),
-        ("{\"version\":2}", "its version 2 is not 1"),
-        (&other_version, "its version 2 is not 1"),
+        ("{\"version\":1}", "its version 1 is not 2"),
+        (&other_version, "its version 1 is not 2"),
         (&no_number, "it is damaged: invalid value"),
     ] {
         let mut foresight = Foresight::default();
@@ -269,5 +341,33 @@ proptest! {
             }
         }
         prop_assert!(foresight.text(&web, "b").unwrap().is_ok());
+    }
+}
+
+#[test]
+fn the_host_and_its_days_come_back() {
+    let (policy, mut seen, mut estimator) = seen(1);
+    let mut foresight = Foresight::default();
+    for hour in 0..24 * 16 {
+        seen.load.tasks = Some(500 + hour / 24);
+        seen.at = seen.at.plus(Span::secs(3600));
+        estimator.update(&policy, &seen);
+        foresight.look(&policy, &seen, &estimator, Moment(START + 3600 * hour));
+    }
+    let growth = foresight.host_growth();
+    assert_eq!(growth[&Resource::Pids].per_week, 7);
+    assert!(!growth.contains_key(&Resource::Io), "nobody knows what that is a part of");
+    let text = foresight.host_text().unwrap();
+    let mut next = Foresight::default();
+    next.take_up_host(text.as_bytes()).unwrap();
+    assert_eq!(next.host_growth(), growth);
+    for bad in [
+        "",
+        "{}",
+        "{\"version\":1,\"host\":{}}",
+        &text.replace("[", &format!("[{}", "1,".repeat(40))),
+    ] {
+        let _why = next.take_up_host(bad.as_bytes()).unwrap_err();
+        assert_eq!(next.host_growth(), growth, "{bad}");
     }
 }

@@ -3,7 +3,7 @@
 //! The least of each part is kept, so that the teeth of a garbage collector's saw do not count. A part in which nothing was seen leaves no gap:
 //! the window begins anew. Must not allocate while it is filled.
 
-use super::statistics::{MOST, Series};
+use crate::estimate::statistics::{MOST, Series};
 use crate::model::LeakPart;
 use crate::units::{Bytes, Millicpu, Span, Tick};
 

@@ -82,6 +82,7 @@ pub fn checks(probe: &Probe) -> Vec<Check> {
         cgroup::cpuset_affinity(probe),
         host::topology(probe),
         host::rt_group_sched(probe),
+        host::realtime(probe),
         host::pressure(probe),
         host::swap(probe),
         host::io_weight(probe),

@@ -143,12 +143,36 @@ impl BlockingSystemd {
         })
     }
 
+    /// See [`Systemd::restart`]. On a client that was not used before it is asked once: no connection was kept that may have broken.
+    ///
+    /// # Errors
+    /// [`SystemdError`].
+    pub fn restart(&mut self, unit: &str, at: &CgroupPath) -> Result<(), SystemdError> {
+        self.ask(&format!("restart {unit}"), async |systemd| systemd.restart(unit, at).await)
+    }
+
     /// See [`Systemd::start_scope`].
     ///
     /// # Errors
     /// [`SystemdError`].
     pub fn start_scope(&mut self, spec: &ScopeSpec) -> Result<(), SystemdError> {
         self.ask(&format!("start {}", spec.unit), async |systemd| systemd.start_scope(spec).await)
+    }
+
+    /// See [`Systemd::start_unit`].
+    ///
+    /// # Errors
+    /// [`SystemdError`].
+    pub fn start_unit(&mut self, unit: &str) -> Result<(), SystemdError> {
+        self.ask(&format!("start {unit}"), async |systemd| systemd.start_unit(unit).await)
+    }
+
+    /// See [`Systemd::stop_unit`].
+    ///
+    /// # Errors
+    /// [`SystemdError`].
+    pub fn stop_unit(&mut self, unit: &str) -> Result<(), SystemdError> {
+        self.ask(&format!("stop {unit}"), async |systemd| systemd.stop_unit(unit).await)
     }
 
     /// See [`Systemd::attach`].

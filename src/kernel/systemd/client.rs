@@ -17,7 +17,7 @@ use zbus::names::InterfaceName;
 use zbus::proxy::CacheProperties;
 use zbus::zvariant::{OwnedObjectPath, OwnedValue, Value};
 
-const UNIT_INTERFACE: &str = "org.freedesktop.systemd1.Unit";
+pub(super) const UNIT_INTERFACE: &str = "org.freedesktop.systemd1.Unit";
 
 /// How long systemd may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl ScopeSpec {
 #[derive(Debug, Clone)]
 pub struct Systemd {
     connection: Connection,
-    manager: ManagerProxy<'static>,
+    pub(super) manager: ManagerProxy<'static>,
     deadlines: Deadlines,
 }
 
@@ -213,15 +213,42 @@ impl Systemd {
     }
 
     async fn start_transient(&self, what: &str, spec: &ScopeSpec) -> Result<(), SystemdError> {
-        // Before the call, as the job may be over before its answer has been read.
-        self.subscribe(what).await?;
-        let only_ours = [(2, spec.unit.as_str())];
-        let ends = self.manager.receive_job_removed_with_args(&only_ours);
-        let mut ends = self.call(what, ends).await?;
         let no_others: [Auxiliary<'_>; 0] = [];
         let properties = spec.properties();
         let start = self.manager.start_transient_unit(&spec.unit, "fail", &properties, &no_others);
-        let job = self.call(what, start).await?;
+        self.run_job(what, &spec.unit, start).await
+    }
+
+    /// Starts a unit and waits until it runs; at once when it does already.
+    ///
+    /// # Errors
+    /// [`SystemdError`]; [`SystemdError::NoSuchUnit`] when it has no file, [`SystemdError::Timeout`] when the job did not end in
+    /// time: it goes on.
+    pub async fn start_unit(&self, unit: &str) -> Result<(), SystemdError> {
+        self.run_job(&format!("start {unit}"), unit, self.manager.start_unit(unit, "replace")).await
+    }
+
+    /// Stops a unit and waits until it does not run any more; at once when it does not.
+    ///
+    /// # Errors
+    /// The same; [`SystemdError::NoSuchUnit`] when it is not loaded.
+    pub async fn stop_unit(&self, unit: &str) -> Result<(), SystemdError> {
+        self.run_job(&format!("stop {unit}"), unit, self.manager.stop_unit(unit, "replace")).await
+    }
+
+    /// Asks for a job of a unit, and waits for its end.
+    pub(super) async fn run_job(
+        &self,
+        what: &str,
+        unit: &str,
+        asked: impl Future<Output = zbus::Result<OwnedObjectPath>>,
+    ) -> Result<(), SystemdError> {
+        // Before the call, as the job may be over before its answer has been read.
+        self.subscribe(what).await?;
+        let only_ours = [(2, unit)];
+        let ends = self.manager.receive_job_removed_with_args(&only_ours);
+        let mut ends = self.call(what, ends).await?;
+        let job = self.call(what, asked).await?;
         let result = within(self.deadlines.job, what, async {
             while let Some(end) = ends.next().await {
                 let end = end.args()?;
@@ -235,11 +262,11 @@ impl Systemd {
             Some("done") => Ok(()),
             Some(result) => Err(SystemdError::Failed {
                 what: what.to_owned(),
-                message: format!("its start job ended with \"{result}\""),
+                message: format!("its job ended with \"{result}\""),
             }),
             None => Err(SystemdError::NoBus {
                 what: what.to_owned(),
-                message: "the connection ended before the start job did".to_owned(),
+                message: "the connection ended before the job did".to_owned(),
             }),
         }
     }
@@ -312,7 +339,7 @@ impl Systemd {
     }
 
     /// One property.
-    async fn property<T>(
+    pub(super) async fn property<T>(
         &self,
         what: &str,
         path: &OwnedObjectPath,
@@ -331,7 +358,7 @@ impl Systemd {
         self.call(what, read).await
     }
 
-    async fn call<T>(
+    pub(super) async fn call<T>(
         &self,
         what: &str,
         asked: impl Future<Output = zbus::Result<T>>,

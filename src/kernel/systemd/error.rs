@@ -75,6 +75,16 @@ pub enum SystemdError {
         /// systemd's words.
         message: String,
     },
+    /// Other units would be restarted with it.
+    #[error(
+        "cannot {what}: {units} would be restarted with it; restart them together by hand, or loosen their Requires=, BindsTo= or PartOf="
+    )]
+    Bound {
+        /// What was tried.
+        what: String,
+        /// Their names.
+        units: String,
+    },
     /// Any other refusal.
     #[error("cannot {what}: {message}; \"journalctl -b _PID=1\" may tell more")]
     Failed {

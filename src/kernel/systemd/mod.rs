@@ -10,14 +10,17 @@ mod client;
 mod dropins;
 mod error;
 mod events;
+mod files;
 mod properties;
 mod proxy;
+mod restart;
 
 pub use blocking::{BlockingSystemd, Breaker};
 pub use client::{Deadlines, ScopeSpec, Systemd};
 pub use dropins::{DropInError, remove, runtime_dropins};
 pub use error::SystemdError;
 pub use events::{SystemdEvent, listen};
+pub use files::has_unit_file;
 #[cfg(any(test, fuzzing))]
 pub(crate) use properties::believed_of_bytes;
 pub use properties::{Property, as_systemd_keeps, believed, knows_idle, names, properties, unset};

@@ -28,8 +28,14 @@ pub(super) trait Manager {
     /// A unit's object; the unit is loaded first, and exists as "not-found" if it has no file.
     fn load_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
 
+    /// Starts a unit; answers with the job.
+    fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+
     /// Stops a unit; answers with the job.
     fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+
+    /// Restarts a unit that runs, and leaves alone one that does not; answers with the job.
+    fn try_restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
 
     /// `sba(sv)`: sets properties of a unit, until the next boot if `runtime`.
     fn set_unit_properties(

@@ -73,12 +73,17 @@ pub(crate) fn within(patience: Duration, mut holds: impl FnMut() -> bool) -> boo
     holds()
 }
 
-/// The disk that may be spoiled.
+/// The disk with the partition that tests mount; what lies behind it may be spoiled.
 pub(crate) fn disk() -> PathBuf {
     PathBuf::from(std::env::var("PROVOST_VM_DISK").unwrap())
 }
 
-/// Its number.
+/// The disk made as swap.
+pub(crate) fn swap_disk() -> PathBuf {
+    PathBuf::from(std::env::var("PROVOST_VM_SWAP").unwrap())
+}
+
+/// The number of the first.
 pub(crate) fn disk_id() -> DeviceId {
     devices::behind(Path::new("/sys"), &disk()).unwrap()[0]
 }

@@ -55,6 +55,18 @@ pub(crate) fn until<T>(what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// Whether the condition comes to hold within `patience`; asked twice a second, since asking takes CPU from what is waited for.
+pub(crate) fn within(patience: Duration, mut holds: impl FnMut() -> bool) -> bool {
+    let began = Instant::now();
+    while began.elapsed() < patience {
+        if holds() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    holds()
+}
+
 /// Whether the condition holds during the whole span.
 pub(crate) fn holds_for(span: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let began = Instant::now();
@@ -67,8 +79,8 @@ pub(crate) fn holds_for(span: Duration, mut condition: impl FnMut() -> bool) -> 
     true
 }
 
-/// Prints a figure for the log.
+/// Prints a figure for the log. A test that prints one and misses is measured once more.
 pub(crate) fn figure(name: &str, value: impl std::fmt::Display) {
     let cell = std::env::var("PROVOST_VM_CELL").unwrap_or_default();
-    println!("figure: {cell} {name} {value}");
+    println!("FIGURE {cell} {name} {value}");
 }

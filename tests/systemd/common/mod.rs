@@ -6,7 +6,7 @@ pub(crate) mod login;
 pub(crate) mod unit;
 pub(crate) mod world;
 
-pub(crate) use command::{Ran, figure, run, until};
+pub(crate) use command::{Ran, figure, run, until, within};
 pub(crate) use unit::Unit;
 pub(crate) use world::World;
 

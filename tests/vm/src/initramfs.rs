@@ -65,7 +65,7 @@ pub fn build(cell: &Cell, payload: &Payload, tools: &Path, kernel: &Path) -> Out
 /// What every job finds in its environment, one `KEY=VALUE` per line.
 fn environment(cell: &Cell) -> String {
     let base = cell.base();
-    let mut lines = vec![
+    let lines = [
         format!("PATH={base}:/usr/sbin:/usr/bin:/sbin:/bin"),
         "HOME=/root".to_owned(),
         "LANG=C.UTF-8".to_owned(),
@@ -74,8 +74,8 @@ fn environment(cell: &Cell) -> String {
         format!("PROVOST_SHARE={base}/share"),
         format!("PROVOST_VM_CELL={}", cell.name),
         format!("PROVOST_VM_DISK={}", cell.scratch_device()),
+        format!("PROVOST_VM_SWAP={}", cell.swap_device()),
     ];
-    lines.extend(cell.swap_device().map(|device| format!("PROVOST_VM_SWAP={device}")));
     lines.join("\n") + "\n"
 }
 
@@ -154,7 +154,8 @@ mod tests {
         let cells = cells::select("k61,d12").unwrap();
         let tier1 = environment(cells[0]);
         assert!(tier1.contains("PROVOST_BIN=/t/provost\n"));
-        assert!(tier1.contains("PROVOST_VM_DISK=/dev/vda\n") && !tier1.contains("SWAP"));
+        assert!(tier1.contains("PROVOST_VM_DISK=/dev/vda\n"));
+        assert!(tier1.contains("PROVOST_VM_SWAP=/dev/vdb\n"));
         let tier2 = environment(cells[1]);
         assert!(tier2.contains("PROVOST_BIN=/run/vmt/provost\n"));
         assert!(tier2.contains("PROVOST_VM_SWAP=/dev/vdc\n"));

@@ -97,9 +97,7 @@ impl Machine<'_> {
         let mut list: Vec<(PathBuf, &'static str)> =
             image.into_iter().map(|path| (path, "root")).collect();
         list.push((disks.join("scratch.raw"), "scratch"));
-        if self.cell.swap {
-            list.push((disks.join("swap.raw"), "swap"));
-        }
+        list.push((disks.join("swap.raw"), "swap"));
         list
     }
 

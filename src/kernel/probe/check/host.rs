@@ -77,6 +77,26 @@ pub(super) fn rt_group_sched(probe: &Probe) -> Check {
     }
 }
 
+/// What stands between a thread in real time that does not sleep and everybody else.
+pub(super) fn realtime(probe: &Probe) -> Check {
+    const ID: &str = "real-time";
+    const NEEDS: &str = "cpu.class = \"realtime\" rests on it, and in the unit provost.service needs the drop-in realtime.conf, which lifts \
+                         RestrictRealtime=";
+    match probe.realtime {
+        Some(bound) if bound.holds() => {
+            Check::ok(ID, "the kernel keeps some of each CPU from real-time threads").because(NEEDS)
+        }
+        Some(_) => Check::warn(
+            ID,
+            "real-time threads may keep a CPU for themselves for good",
+            "sysctl -w kernel.sched_rt_runtime_us=950000",
+        )
+        .because("one that loops stops whatever else waits there; cpu.class = \"realtime\" puts no thread into real time here"),
+        None => Check::ok(ID, "whether real-time threads are bound is not known")
+            .because("cpu.class = \"realtime\" puts no thread into real time here"),
+    }
+}
+
 pub(super) fn pressure(probe: &Probe) -> Check {
     const ID: &str = "psi";
     const WITHOUT: &str = "stalls are not seen; throttling and out-of-memory counters still are";

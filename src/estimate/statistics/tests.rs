@@ -103,6 +103,30 @@ fn more_dependence_is_less_certainty() {
 }
 
 #[test]
+fn a_line_is_not_moved_by_a_wild_value_and_tells_how_sure_it_is() {
+    let exact = super::line(&line(7.0, 1000.0)).unwrap();
+    for (found, is) in
+        [(exact.slope, 7.0), (exact.least, 7.0), (exact.most, 7.0), (exact.now, 1245.0)]
+    {
+        assert!((found - is).abs() < 1e-9, "{exact:?}");
+    }
+    let noisy = |wild: f64| {
+        let value = |(place, noise): (i32, f64)| {
+            let wild = if place == 20 { wild } else { 0.0 };
+            1000.0 + 2.0 * f64::from(place) + 20.0 * noise + wild
+        };
+        super::line(&series((0..36).zip(noise(9)).map(value))).unwrap()
+    };
+    let (calm, wild) = (noisy(0.0), noisy(1e6));
+    assert!(calm.least < 2.0 && 2.0 < calm.most && calm.least > 1.0, "{calm:?}");
+    assert!((wild.slope - calm.slope).abs() < 0.2, "{wild:?} {calm:?}");
+    let flat = super::line(&flat()).unwrap();
+    assert_eq!((flat.slope, flat.least, flat.most, flat.now), (0.0, 0.0, 0.0, 5.0));
+    let short = super::line(&series([1.0, 5.0, 2.0])).unwrap();
+    assert!(short.least == f64::NEG_INFINITY && short.most == f64::INFINITY, "{short:?}");
+}
+
+#[test]
 fn ranks_of_equal_numbers_are_their_mean() {
     let ranks = ranks(&series([3.0, 1.0, 3.0, 2.0]));
     assert_eq!(ranks.iter().collect::<Vec<f64>>(), [3.5, 1.0, 3.5, 2.0]);
@@ -145,6 +169,10 @@ proptest! {
         }
         if let Some(trend) = trend(&of) {
             prop_assert!(trend.least <= trend.middle && !trend.z.is_nan(), "{trend:?}");
+        }
+        if let Some(line) = super::line(&of) {
+            prop_assert!(line.least <= line.slope && line.slope <= line.most, "{line:?}");
+            prop_assert!(!line.now.is_nan(), "{line:?}");
         }
     }
 }

@@ -5,7 +5,8 @@
 //!
 //! **Approach.** Two tests that allow for dependence, of different kinds, so that what fools one does not fool the other: least squares
 //! with errors after Newey and West, and the order of values after Mann and Kendall with the variance of Hamed and Rao. The lower bound of
-//! the slope after Theil and Sen says how much growth is certain, and a quadratic term whether it levels off.
+//! the slope after Theil and Sen says how much growth is certain, and a quadratic term whether it levels off. The same slopes give a line that a
+//! few wild values do not move, and how far its own slope can be trusted.
 //!
 //! **Terms.** *t*, *z*: how many standard errors something is away from zero. *score*: a residual times its regressor. *pair slope*: the
 //! slope from one value to a later one.
@@ -193,35 +194,96 @@ pub(super) struct Trend {
 
 /// What the order of a series says of its trend; none of fewer than three values.
 pub(super) fn trend(of: &Series) -> Option<Trend> {
-    if of.count < 3 {
-        return None;
-    }
-    let mut slopes = [0.0; PAIRS];
-    let mut places = slopes.iter_mut();
-    let (mut sum, mut pairs) = (0.0, 0);
-    for (number, value) in of.iter().enumerate() {
-        let later = of.iter().skip(number + 1);
-        for ((later, distance), place) in later.zip((1..).map(f64::from)).zip(places.by_ref()) {
-            *place = (later - value) / distance;
-            sum += sign(later.total_cmp(&value));
-            pairs += 1;
-        }
-    }
-    let slopes = slopes.get_mut(..pairs)?;
-    slopes.sort_unstable_by(f64::total_cmp);
-    let middle = *slopes.get(pairs / 2)?;
+    let pairs = Pairs::of(of)?;
+    let middle = pairs.middle()?;
     let deviation = order_variance(of, middle).sqrt();
-    // So many of the pairs are less steep than the bound. Below none there is no bound.
-    let below = (f64::from(u32::try_from(pairs).ok()?) - ONE_SIDED_99 * deviation) / 2.0;
-    let least = if below < 1.0 {
-        f64::NEG_INFINITY
-    } else {
-        let skipped = (1..).map(f64::from).take_while(|count| *count <= below).count();
-        *slopes.get(skipped - 1)?
-    };
+    let least = pairs.least(ONE_SIDED_99 * deviation).unwrap_or(f64::NEG_INFINITY);
     // One less, since the sum moves in steps of two.
+    let sum = pairs.rising;
     let z = if sum > 0.0 && deviation > 0.0 { (sum - 1.0) / deviation } else { 0.0 };
     Some(Trend { middle, least, z })
+}
+
+/// The line through a series that half of its values lie above.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Line {
+    /// From one value to the next.
+    pub(super) slope: f64,
+    /// Between these the slope lies with 95 % confidence; endless where too few values tell.
+    pub(super) least: f64,
+    pub(super) most: f64,
+    /// Where the line is at the newest value.
+    pub(super) now: f64,
+}
+
+/// The line after Theil and Sen; none of fewer than three values.
+pub(super) fn line(of: &Series) -> Option<Line> {
+    let pairs = Pairs::of(of)?;
+    let slope = pairs.middle()?;
+    let outside = TWO_SIDED_95 * order_variance(of, slope).sqrt();
+    let mut levels = of.with(&of.places(), |value, place| value - slope * place);
+    let count = levels.count;
+    levels.values.get_mut(..count)?.sort_unstable_by(f64::total_cmp);
+    let middle = *levels.values.get(count / 2)?;
+    Some(Line {
+        slope,
+        least: pairs.least(outside).unwrap_or(f64::NEG_INFINITY),
+        most: pairs.most(outside).unwrap_or(f64::INFINITY),
+        now: middle + slope * (of.size() - 1.0),
+    })
+}
+
+/// The slopes of all pairs of values, in rising order.
+struct Pairs {
+    slopes: [f64; PAIRS],
+    count: usize,
+    /// Pairs that rise less pairs that fall: Mann and Kendall's sum.
+    rising: f64,
+}
+
+impl Pairs {
+    /// Of at least three values.
+    fn of(series: &Series) -> Option<Self> {
+        if series.count < 3 {
+            return None;
+        }
+        let mut slopes = [0.0; PAIRS];
+        let mut places = slopes.iter_mut();
+        let (mut rising, mut count) = (0.0, 0);
+        for (number, value) in series.iter().enumerate() {
+            let later = series.iter().skip(number + 1);
+            for ((later, distance), place) in later.zip((1..).map(f64::from)).zip(places.by_ref()) {
+                *place = (later - value) / distance;
+                rising += sign(later.total_cmp(&value));
+                count += 1;
+            }
+        }
+        slopes.get_mut(..count)?.sort_unstable_by(f64::total_cmp);
+        Some(Self { slopes, count, rising })
+    }
+
+    fn middle(&self) -> Option<f64> {
+        self.slopes.get(self.count / 2).copied()
+    }
+
+    /// The slope is steeper than this, where the sum of signs may be off by so much; none where that is more than all pairs.
+    fn least(&self, off: f64) -> Option<f64> {
+        self.slopes.get(self.outside(off)?).copied()
+    }
+
+    /// The slope is less steep than this.
+    fn most(&self, off: f64) -> Option<f64> {
+        self.slopes.get(self.count.checked_sub(self.outside(off)? + 1)?).copied()
+    }
+
+    /// So many pairs lie outside of the bound, on one side, besides the bound itself.
+    fn outside(&self, off: f64) -> Option<usize> {
+        let pairs = f64::from(u32::try_from(self.count).ok()?);
+        let outside = (pairs - off) / 2.0;
+        // Below none there is no bound.
+        let skipped = (1..).map(f64::from).take_while(|count| *count <= outside).count();
+        skipped.checked_sub(1)
+    }
 }
 
 const fn sign(order: Ordering) -> f64 {
