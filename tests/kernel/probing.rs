@@ -51,7 +51,8 @@ fn what_was_read_once_goes_and_nobody_is_slower_for_it() {
     world.sh(&twin, &again("true".to_owned(), read(READ, USED), &files[1]));
     eventually("so does its twin", || files[1].exists());
     let before = (held(&world, &group), rounds(&files));
-    assert!(before.0 >= READ, "the whole was read: {before:?}");
+    // A part of the disk's pages may be an earlier test's.
+    assert!(before.0 >= READ * 3 / 4, "nearly the whole was read: {before:?}");
     let path = &group.at().path;
     let components = format!(
         "[component.app]\nmatch = {{ cgroup = \"/{path}\" }}\nmemory = {{ probe = \"fast\" }}\n"
