@@ -35,6 +35,7 @@ pub(crate) fn policy(components: impl IntoIterator<Item = Component>) -> Policy 
         reserve: Reserve { cpu: Millicpu(250), memory: Bytes::mebi(256) },
         thresholds: Thresholds::default(),
         disks: BTreeMap::new(),
+        storage: BTreeMap::new(),
         schedules: BTreeMap::new(),
         writes: Writes::UNLIMITED,
         protect: Vec::new(),

@@ -104,6 +104,8 @@ pub(super) enum Verb {
     Simulate(SimulateArgs),
     /// What the forecasts would have been worth on recorded series, beside simple rules. Reads CSV files and touches nothing else.
     Backtest(BacktestArgs),
+    /// How large the configured folders are and which files their rules would remove; with --clean, remove them, as the user of each.
+    Storage(StorageArgs),
     /// Print a completion script.
     Completion {
         /// For which shell.
@@ -118,6 +120,9 @@ pub(super) enum Verb {
     /// Become a component's hook, for the daemon that started this.
     #[command(hide = true)]
     Hook(HookArgs),
+    /// Look below a folder and remove what a rule says, for `provost storage` and with the rights of the folder's user.
+    #[command(hide = true)]
+    Sweep(SweepArgs),
     /// Write the manual pages into a folder.
     #[command(hide = true)]
     Man {
@@ -155,6 +160,34 @@ pub(super) struct HookArgs {
     /// The program and its arguments.
     #[arg(last = true, required = true)]
     pub(super) command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StorageArgs {
+    /// The folder, by its name in the configuration; without it, all.
+    pub(super) name: Option<ComponentName>,
+    /// Remove the files.
+    #[arg(long)]
+    pub(super) clean: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SweepArgs {
+    /// Below which folder.
+    #[arg(long)]
+    pub(super) path: PathBuf,
+    /// Which names are meant, as a glob.
+    #[arg(long = "match")]
+    pub(super) files: Option<String>,
+    #[arg(long)]
+    pub(super) older_than: Option<Span>,
+    #[arg(long)]
+    pub(super) keep_size: Option<Bytes>,
+    #[arg(long)]
+    pub(super) keep_count: Option<u64>,
+    /// Remove nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

@@ -28,8 +28,10 @@ mod run;
 mod simulate;
 mod start;
 mod status;
+mod storage;
 mod strategy;
 mod svg;
+mod sweep;
 
 pub use args::Cli;
 pub use printout::{EXIT_BAD_CONFIG, EXIT_OK, Printout};
@@ -86,6 +88,7 @@ fn verb(cli: &Cli) -> Result<Printout, Failure> {
         Verb::Calibrate(args) => calibrate::calibrate(cli, args),
         Verb::Simulate(args) => simulate::simulate(cli, args),
         Verb::Backtest(args) => backtest::backtest(cli, args),
+        Verb::Storage(args) => storage::storage(cli, args),
         Verb::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "provost", &mut script);
@@ -96,6 +99,7 @@ fn verb(cli: &Cli) -> Result<Printout, Failure> {
         Verb::Hook(args) => {
             served(kernel::hook::stand_in(&args.user, &args.command).map(|never| match never {}))
         }
+        Verb::Sweep(args) => sweep::sweep(args),
         Verb::Man { folder } => args::man_pages(folder),
     }
 }

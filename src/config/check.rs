@@ -16,6 +16,7 @@ mod quantity;
 mod realtime;
 mod rules;
 mod schedule;
+mod storage;
 mod thresholds;
 mod whole;
 
@@ -200,6 +201,7 @@ impl Check<'_> {
         }
         policy.thresholds = self.thresholds(raw.thresholds.as_ref(), policy.thresholds);
         policy.disks = self.disks(raw);
+        policy.storage = self.storage(raw);
         policy.schedules = self.schedules(raw);
         policy.components = self.components(raw, policy.on_stop);
         policy

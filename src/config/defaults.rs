@@ -23,6 +23,7 @@ pub fn default_policy(cpu: Millicpu, memory: Bytes) -> Policy {
         reserve: default_reserve(cpu, memory),
         thresholds: Thresholds::default(),
         disks: BTreeMap::new(),
+        storage: BTreeMap::new(),
         schedules: BTreeMap::new(),
         writes: Writes::default(),
         protect: Vec::new(),

@@ -194,6 +194,8 @@ codes! {
     HookProgram = "hook-program",
     /// A hook with root's rights.
     HookUser = "hook-user",
+    /// A folder of which nothing is removed by rule, or more than a file's name.
+    StoragePath = "storage-path",
     /// A strategy for a component for which nobody makes room.
     UnheardStrategy = "unheard-strategy",
     /// A reserve that leaves nothing.

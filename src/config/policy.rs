@@ -8,12 +8,14 @@ mod memory;
 mod realtime;
 mod scale;
 mod steer;
+mod storage;
 
 pub use glob::{Glob, Pattern};
 pub use memory::{MemoryPolicy, OnLeak, OomPolicy, Probe};
 pub use realtime::{RealtimePolicy, THREAD_NAME_BYTES};
 pub use scale::Scale;
 pub use steer::Steer;
+pub use storage::StoragePolicy;
 
 use super::protected::is_sealed_unit;
 use super::schedule::Schedule;
@@ -48,6 +50,8 @@ pub struct Policy {
     pub thresholds: Thresholds,
     /// What disks can do where it was measured, by name. `Max` is what was not.
     pub disks: BTreeMap<ComponentName, IoPolicy>,
+    /// Folders that are kept small, by name.
+    pub storage: BTreeMap<ComponentName, StoragePolicy>,
     /// Windows of time in which something else holds, by name.
     pub schedules: BTreeMap<ComponentName, Schedule>,
     /// How fast provost may write.

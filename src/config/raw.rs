@@ -5,10 +5,12 @@
 
 mod io;
 mod memory;
+mod storage;
 mod values;
 
 pub(super) use io::{Disk, Io, IoLimit};
 pub(super) use memory::{Memory, OnLeak, Oom, Probe};
+pub(super) use storage::Storage;
 pub(super) use values::{
     Account, Affinity, CalendarText, Ceiling, Count, CpuAmount, Duration, Glob, OneOrMany,
     PathText, Percent, Priority, RegexText, Size,
@@ -51,6 +53,8 @@ pub(super) struct Config {
     pub(super) schedule: Option<BTreeMap<String, Schedule>>,
     /// What disks can do, by name: as `provost calibrate` measured it. Without, it is learned. Default: none.
     pub(super) disk: Option<BTreeMap<String, Disk>>,
+    /// Folders of which `provost storage --clean` removes files, by name. Default: none.
+    pub(super) storage: Option<BTreeMap<String, Storage>>,
     /// The components, by name: 1 to 63 of a-z, 0-9, "_" and "-", starting with a letter or digit. At most 1024.
     pub(super) component: Option<BTreeMap<String, Component>>,
 }

@@ -6,6 +6,7 @@ mod bottleneck;
 mod demand;
 mod disks;
 mod estimator;
+mod filling;
 pub mod forecast;
 mod foresight;
 mod growth;

@@ -10,6 +10,7 @@ pub mod cgroupfs;
 pub mod clock;
 pub mod devices;
 mod error;
+pub mod files;
 pub mod filesystems;
 pub mod gate;
 pub mod gate_keeper;

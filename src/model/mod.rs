@@ -24,12 +24,13 @@ mod realtime;
 mod record;
 mod report;
 mod snapshot;
+mod storage;
 mod topology;
 
 pub use action::{Action, Change, Plan, Via};
 pub use component::{CpuClass, Home, HomeKind, Priority};
 pub use decision::{Decision, Held, Placement, Reason, Target};
-pub use filesystem::{FileSystem, FileSystemView, Room};
+pub use filesystem::{FileSystem, FileSystemView, FillsIn, Room};
 pub use finding::{Finding, FindingKind, Severity};
 pub use forecast::{Expected, Forecast, ForecastModel, ForecastStage, ForecastView, Moment};
 pub use growth::{Growth, GrowthView, Reached, Unusual};
@@ -62,4 +63,5 @@ pub use snapshot::{
     Disk, GroupView, HostLoad, HostView, IoCount, IoWeightBackend, MemoryEvents, MemoryStat, Psi,
     PsiLine, ReadFault, Reading, Refusal, Snapshot, Stray, Usage,
 };
+pub use storage::{Retention, Stored, Swept};
 pub use topology::{Core, Topology};

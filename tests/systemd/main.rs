@@ -24,6 +24,7 @@ mod leave;
 mod loose;
 mod realtime;
 mod shipped;
+mod storage;
 mod units;
 mod verbs;
 mod yielding;
