@@ -4,12 +4,14 @@
 //! all guarantees fits. A reload replaces a `Policy` whole.
 
 mod glob;
+mod listen;
 mod memory;
 mod realtime;
 mod scale;
 mod steer;
 
 pub use glob::{Glob, Pattern};
+pub use listen::Listen;
 pub use memory::{MemoryPolicy, OnLeak, OomPolicy, Probe};
 pub use realtime::{RealtimePolicy, THREAD_NAME_BYTES};
 pub use scale::Scale;
@@ -52,6 +54,8 @@ pub struct Policy {
     pub schedules: BTreeMap<ComponentName, Schedule>,
     /// How fast provost may write.
     pub writes: Writes,
+    /// Where metrics and health are served over HTTP.
+    pub listen: Vec<Listen>,
     /// Units that are never touched, beside the built-in ones, as globs on unit names.
     pub protect: Vec<Glob>,
     /// The components, by name.
