@@ -38,6 +38,7 @@ pub(crate) fn policy(components: impl IntoIterator<Item = Component>) -> Policy 
         storage: BTreeMap::new(),
         schedules: BTreeMap::new(),
         writes: Writes::UNLIMITED,
+        listen: Vec::new(),
         protect: Vec::new(),
         components: components
             .into_iter()
@@ -468,6 +469,9 @@ pub(crate) fn sample_report() -> crate::model::Report {
         started: Tick::default(),
         history: &history,
         schedules: Vec::new(),
+        peaks: &crate::estimate::Peaks::default(),
+        own: crate::model::Own { reloaded: true, ..crate::model::Own::default() },
+        health: crate::model::Health::default(),
     })
 }
 

@@ -55,7 +55,7 @@ pub(super) enum Verb {
     /// Stop the daemon; limits are given back or kept as the configuration says.
     Stop,
     /// What is limited now, what it uses, and what needs a person.
-    Status,
+    Status(StatusArgs),
     /// What would be changed: old -> new -> effective for every file or property, with the reason. Changes nothing.
     Plan(PlanArgs),
     /// What this host's kernel, cgroup tree and systemd can do, and what would mend what they cannot.
@@ -151,6 +151,13 @@ pub(super) struct StartArgs {
     /// Instead of the configured strategy.
     #[arg(long)]
     pub(super) strategy: Option<StrategyWord>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// Only whether provost itself does all that it is asked for, and why not: exit code 1 when it does not.
+    #[arg(long)]
+    pub(super) health: bool,
 }
 
 #[derive(Debug, Args)]

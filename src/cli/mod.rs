@@ -16,6 +16,7 @@ pub mod doctor;
 mod explain;
 mod fail;
 mod forecast;
+mod health;
 mod leak;
 mod mend;
 mod plan;
@@ -64,7 +65,8 @@ fn verb(cli: &Cli) -> Result<Printout, Failure> {
     match &cli.verb {
         Verb::Start(args) => start::start(cli, args),
         Verb::Stop => ask::stop(cli),
-        Verb::Status => status::status(cli),
+        Verb::Status(args) if args.health => health::health(cli),
+        Verb::Status(_) => status::status(cli),
         Verb::Plan(args) => plan::plan(cli, args),
         Verb::Doctor(args) => ask::doctor(cli, *args),
         Verb::Check { file } => {

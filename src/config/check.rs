@@ -11,6 +11,7 @@ mod hook;
 mod instances;
 mod io;
 mod leak;
+mod listen;
 mod partition;
 mod quantity;
 mod realtime;
@@ -199,6 +200,7 @@ impl Check<'_> {
             policy.writes.rate = raw.rate.unwrap_or(policy.writes.rate);
             policy.writes.burst = raw.burst.unwrap_or(policy.writes.burst);
         }
+        policy.listen = self.listen(raw.http.as_ref(), policy.listen);
         policy.thresholds = self.thresholds(raw.thresholds.as_ref(), policy.thresholds);
         policy.disks = self.disks(raw);
         policy.storage = self.storage(raw);

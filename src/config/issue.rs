@@ -198,6 +198,8 @@ codes! {
     StoragePath = "storage-path",
     /// A strategy for a component for which nobody makes room.
     UnheardStrategy = "unheard-strategy",
+    /// A place to listen that is none, or that other hosts could reach.
+    ListenAddress = "listen-address",
     /// A reserve that leaves nothing.
     ReserveTooLarge = "reserve-too-large",
     /// CPU guarantees that do not fit into the host.

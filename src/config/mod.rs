@@ -37,7 +37,7 @@ pub use load::{MAX_FILE_BYTES, MAX_FILES, Sources, Trust};
 pub use merged::Merged;
 pub use policy::{
     Affinity, Backend, Catch, Component, CpuPolicy, Division, Glob, IoDevice, IoPolicy, LastResort,
-    MemoryPolicy, Mode, OnLeak, OnLeave, OomPolicy, Pattern, Policy, Probe, RealtimePolicy,
+    Listen, MemoryPolicy, Mode, OnLeak, OnLeave, OomPolicy, Pattern, Policy, Probe, RealtimePolicy,
     Reserve, Rule, Scale, Steer, Steps, StoragePolicy, Strategy, THREAD_NAME_BYTES, Thresholds,
     Writes,
 };

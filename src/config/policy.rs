@@ -4,6 +4,7 @@
 //! all guarantees fits. A reload replaces a `Policy` whole.
 
 mod glob;
+mod listen;
 mod memory;
 mod realtime;
 mod scale;
@@ -11,6 +12,7 @@ mod steer;
 mod storage;
 
 pub use glob::{Glob, Pattern};
+pub use listen::Listen;
 pub use memory::{MemoryPolicy, OnLeak, OomPolicy, Probe};
 pub use realtime::{RealtimePolicy, THREAD_NAME_BYTES};
 pub use scale::Scale;
@@ -56,6 +58,8 @@ pub struct Policy {
     pub schedules: BTreeMap<ComponentName, Schedule>,
     /// How fast provost may write.
     pub writes: Writes,
+    /// Where metrics and health are served over HTTP.
+    pub listen: Vec<Listen>,
     /// Units that are never touched, beside the built-in ones, as globs on unit names.
     pub protect: Vec<Glob>,
     /// The components, by name.

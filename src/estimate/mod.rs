@@ -15,6 +15,7 @@ mod leak;
 #[cfg(test)]
 mod noise;
 mod ownership;
+mod peaks;
 mod pressure;
 mod prospects;
 mod rates;
@@ -28,6 +29,7 @@ mod usual;
 pub use estimator::Estimator;
 pub use foresight::{Foresight, MOST_COMPONENTS, Unusable};
 pub use ownership::{Ownership, Record, Standing, standing};
+pub use peaks::Peaks;
 pub use prospects::Prospects;
 pub use rates::Rates;
 pub use threads::{RaisedThread, RaisedThreads, RefusedThread};

@@ -19,6 +19,7 @@ pub mod heap;
 pub mod hook;
 pub mod host;
 pub mod load;
+pub mod own;
 pub mod parse;
 pub mod poll;
 pub mod probe;

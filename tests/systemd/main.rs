@@ -23,6 +23,7 @@ mod leaking;
 mod leave;
 mod loose;
 mod realtime;
+mod scraping;
 mod shipped;
 mod storage;
 mod units;
