@@ -1,8 +1,9 @@
 //! What holds where the configuration says nothing. The commented reference file is tested against these.
 
 use super::policy::{
-    Affinity, Backend, Catch, Component, CpuPolicy, Division, LastResort, Listen, MemoryPolicy,
-    Mode, OnLeak, OnLeave, OomPolicy, Policy, Probe, Reserve, Steer, Strategy, Thresholds, Writes,
+    Affinity, AlertPolicy, Backend, Catch, Component, CpuPolicy, Division, LastResort, Listen,
+    MemoryPolicy, Mode, OnLeak, OnLeave, OomPolicy, Policy, Probe, Reserve, Steer, Strategy,
+    Thresholds, Writes,
 };
 use crate::model::{Partition, Priority};
 use crate::units::{Bytes, ComponentName, CpuMax, Limit, Millicpu, Span};
@@ -25,6 +26,7 @@ pub fn default_policy(cpu: Millicpu, memory: Bytes) -> Policy {
         disks: BTreeMap::new(),
         schedules: BTreeMap::new(),
         writes: Writes::default(),
+        alerts: AlertPolicy::default(),
         listen: Listen::usual(),
         protect: Vec::new(),
         components: BTreeMap::new(),

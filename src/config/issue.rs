@@ -196,6 +196,8 @@ codes! {
     HookUser = "hook-user",
     /// A strategy for a component for which nobody makes room.
     UnheardStrategy = "unheard-strategy",
+    /// A server for alerts that is no address near by.
+    Webhook = "webhook",
     /// A place to listen that is none, or that other hosts could reach.
     ListenAddress = "listen-address",
     /// A reserve that leaves nothing.

@@ -3,15 +3,17 @@
 //! These types are the only list of keys. The JSON schema is derived from them, the check of a file's shape walks that schema,
 //! and the doc comments are the reference. Nothing is interpreted here: a quantity is still text.
 
+mod alerts;
 mod io;
 mod memory;
 mod values;
 
+pub(super) use alerts::{AlertHook, Alerts, Webhook};
 pub(super) use io::{Disk, Io, IoLimit};
 pub(super) use memory::{Memory, OnLeak, Oom, Probe};
 pub(super) use values::{
     Account, Affinity, CalendarText, Ceiling, Count, CpuAmount, Duration, Glob, ListenText,
-    OneOrMany, PathText, Percent, Priority, RegexText, Size,
+    OneOrMany, PathText, Percent, Priority, RegexText, Size, UrlText,
 };
 
 use schemars::JsonSchema;
@@ -47,6 +49,8 @@ pub(super) struct Config {
     pub(super) forecast: Option<Forecast>,
     /// How fast provost may write. What gives back is never slowed down.
     pub(super) writes: Option<Writes>,
+    /// Alerts: how often they are told, and to whom.
+    pub(super) alerts: Option<Alerts>,
     /// Metrics and health over HTTP.
     pub(super) http: Option<Http>,
     /// Windows of time in which something else holds, by name; at most 32. Where several are open, the later name wins. Default: none.

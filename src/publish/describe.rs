@@ -54,11 +54,18 @@ impl MetricName {
             Self::Findings => {
                 ("provost_findings", Gauge, "What a person should know, by severity.")
             }
+            Self::Alerts => ("provost_alerts", Gauge, "Alerts, by kind, severity and state."),
+            Self::AlertNotifications => ALERT_NOTIFICATIONS,
             Self::Own(metric) => own(metric),
         }
     }
 }
 
+const ALERT_NOTIFICATIONS: Described = (
+    "provost_alert_notifications_total",
+    Counter,
+    "Alerts that were passed on, by where to and what became of them.",
+);
 const PRESSURE_LEVEL: Described = (
     "provost_pressure_level",
     Gauge,

@@ -93,6 +93,10 @@ pub enum MetricName {
     HostCeilingSeconds,
     /// Findings by severity.
     Findings,
+    /// Alerts by kind, severity and state.
+    Alerts,
+    /// What became of alerts on their way.
+    AlertNotifications,
     /// What provost itself costs, and how it does.
     Own(OwnMetric),
 }
@@ -168,7 +172,7 @@ pub enum OwnMetric {
 
 impl MetricName {
     /// All of them, in the order in which they are exposed.
-    pub const ALL: [Self; 60] = [
+    pub const ALL: [Self; 62] = [
         Self::BuildInfo,
         Self::Enforcing,
         Self::Home(HomeMetric::Info),
@@ -219,6 +223,8 @@ impl MetricName {
         Self::CeilingSeconds,
         Self::HostCeilingSeconds,
         Self::Findings,
+        Self::Alerts,
+        Self::AlertNotifications,
         Self::Own(OwnMetric::HealthLevel),
         Self::Own(OwnMetric::LoopDuration),
         Self::Own(OwnMetric::LoopLag),

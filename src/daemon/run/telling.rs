@@ -1,14 +1,16 @@
 //! What the daemon tells of itself: its report and health to whoever asks, and its status to systemd.
 
+use super::super::alerting::{Alerting, Known};
 use super::super::cost::Cost;
 use super::super::instance::Paths;
 use super::super::report::{ReportInput, report};
+use super::super::sinks::Host;
 use super::super::start::StartError;
 use super::super::talk::{self, Talk};
 use super::super::words::stalled;
 use super::super::{hooks, instances, mending};
 use super::{Daemon, asked};
-use crate::config::Policy;
+use crate::config::{Backend, Policy};
 use crate::estimate::Peaks;
 use crate::kernel::poll::Waker;
 use crate::kernel::{clock, own};
@@ -32,6 +34,7 @@ pub(super) struct Voice {
     showing: Showing,
     /// What is wrong with the places where metrics are served.
     pub(super) unserved: Vec<String>,
+    pub(super) alerting: Alerting,
     pub(super) peaks: Peaks,
     pub(super) cost: Cost,
     /// When the last report was shown, and how provost did then.
@@ -39,18 +42,23 @@ pub(super) struct Voice {
 }
 
 impl Voice {
-    /// Starts the talking thread.
+    /// Starts the talking thread and those of the sinks.
     pub(super) fn start(
         paths: &Paths,
         policy: &Policy,
-        systemd: bool,
+        host: Host,
+        boot: String,
         waker: Waker,
     ) -> Result<Self, StartError> {
         let (showing, shown) = window(clock::awake);
+        let talk = talk::start(paths, host.by_systemd, waker, policy.listen.clone(), shown)?;
+        let by_systemd = host.by_systemd && policy.backend != Backend::Subtree;
+        let host = Host { by_systemd, ..host };
         Ok(Self {
-            talk: talk::start(paths, systemd, waker, policy.listen.clone(), shown)?,
+            talk,
             showing,
             unserved: Vec::new(),
+            alerting: Alerting::begin(paths, boot, policy, host),
             peaks: Peaks::default(),
             cost: Cost::new(),
             shown: None,
@@ -59,9 +67,17 @@ impl Voice {
 }
 
 impl Daemon {
-    /// Takes the account of this look, and shows a report if somebody waits for one, if it is time, or if provost does otherwise than
+    /// Tells alerts, takes the account of this look, and shows a report if somebody waits for one, if it is time, or if provost does otherwise than
     /// before.
     pub(super) fn tell(&mut self, began: Tick) {
+        let known = Known {
+            policy: &self.policy,
+            state: &self.state,
+            seen: self.collector.last(),
+            news: &self.news,
+            foresight: self.forecasts.said(),
+        };
+        self.voice.alerting.look(began, known);
         let now = clock::now();
         self.voice.cost.looked(began, now, clock::own_cpu());
         let (intervals, more) = STILL_AFTER;
@@ -98,6 +114,8 @@ impl Daemon {
             history: &self.history,
             schedules: self.timetable.views(),
             peaks: &self.voice.peaks,
+            alerts: self.voice.alerting.views(clock::now()),
+            sinks: self.voice.alerting.sinks.counts(),
             own: self.own(),
             health: self.health(),
         })
@@ -155,6 +173,7 @@ impl Daemon {
         });
         let degraded = [hangs, outdated, stalled].into_iter().flatten();
         let degraded = degraded.chain(self.voice.unserved.iter().cloned());
+        let degraded = degraded.chain(self.voice.alerting.sinks.wrongs());
         let failed = failed.into_iter().map(|reason| (Condition::Failed, reason));
         Health::of(failed.chain(degraded.map(|reason| (Condition::Degraded, reason))))
     }
