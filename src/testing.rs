@@ -37,6 +37,7 @@ pub(crate) fn policy(components: impl IntoIterator<Item = Component>) -> Policy 
         disks: BTreeMap::new(),
         schedules: BTreeMap::new(),
         writes: Writes::UNLIMITED,
+        own_cpu: Limit::Max,
         alerts: crate::config::AlertPolicy::default(),
         listen: Vec::new(),
         protect: Vec::new(),

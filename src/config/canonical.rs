@@ -61,6 +61,7 @@ pub fn entries(policy: &Policy) -> Vec<Entry> {
     list.text("forecast.steer", policy.steer.word());
     list.raw("writes.rate", policy.writes.rate.to_string());
     list.raw("writes.burst", policy.writes.burst.to_string());
+    list.text("own.cpu", policy.own_cpu);
     alerts(&mut list, &policy.alerts);
     list.raw("http.listen", array(policy.listen.iter().map(|place| quoted(&place.to_string()))));
     for (name, component) in &policy.components {

@@ -200,6 +200,9 @@ impl Check<'_> {
             policy.writes.rate = raw.rate.unwrap_or(policy.writes.rate);
             policy.writes.burst = raw.burst.unwrap_or(policy.writes.burst);
         }
+        let own = raw.own.as_ref().and_then(|raw| raw.cpu.as_ref());
+        policy.own_cpu =
+            self.cpu_limit(&key.then("own").then("cpu"), own).unwrap_or(policy.own_cpu);
         policy.alerts = self.alerts(raw.alerts.as_ref(), policy.alerts);
         policy.listen = self.listen(raw.http.as_ref(), policy.listen);
         policy.thresholds = self.thresholds(raw.thresholds.as_ref(), policy.thresholds);

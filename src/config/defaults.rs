@@ -9,6 +9,9 @@ use crate::model::{Partition, Priority};
 use crate::units::{Bytes, ComponentName, CpuMax, Limit, Millicpu, Span};
 use std::collections::BTreeMap;
 
+/// Far above what provost costs on a host that it fits.
+const OWN_CPU: Limit<Millicpu> = Limit::At(Millicpu(250));
+
 /// The policy of an empty configuration on a host with this much CPU and memory: it looks and writes nothing.
 #[must_use]
 pub fn default_policy(cpu: Millicpu, memory: Bytes) -> Policy {
@@ -26,6 +29,7 @@ pub fn default_policy(cpu: Millicpu, memory: Bytes) -> Policy {
         disks: BTreeMap::new(),
         schedules: BTreeMap::new(),
         writes: Writes::default(),
+        own_cpu: OWN_CPU,
         alerts: AlertPolicy::default(),
         listen: Listen::usual(),
         protect: Vec::new(),

@@ -56,6 +56,8 @@ pub struct Policy {
     pub schedules: BTreeMap<ComponentName, Schedule>,
     /// How fast provost may write.
     pub writes: Writes,
+    /// What provost itself may use of the CPU over a minute before it looks less often.
+    pub own_cpu: Limit<Millicpu>,
     /// How often alerts are told, and to whom.
     pub alerts: AlertPolicy,
     /// Where metrics and health are served over HTTP.

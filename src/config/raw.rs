@@ -53,6 +53,8 @@ pub(super) struct Config {
     pub(super) alerts: Option<Alerts>,
     /// Metrics and health over HTTP.
     pub(super) http: Option<Http>,
+    /// What provost itself may cost.
+    pub(super) own: Option<Own>,
     /// Windows of time in which something else holds, by name; at most 32. Where several are open, the later name wins. Default: none.
     pub(super) schedule: Option<BTreeMap<String, Schedule>>,
     /// What disks can do, by name: as `provost calibrate` measured it. Without, it is learned. Default: none.
@@ -161,6 +163,14 @@ pub(super) enum Steer {
     Memory,
     /// That, and that CPU gives way before it is needed.
     All,
+}
+
+/// What provost itself may cost.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Own {
+    /// CPU over a minute. Above it the host is looked at less often, every "5s" at the least; "max" for no limit. Default: "0.25".
+    pub(super) cpu: Option<CpuAmount>,
 }
 
 /// Metrics (`/metrics`) and health (`/healthz`) over HTTP, for this host alone.

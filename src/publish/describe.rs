@@ -257,6 +257,14 @@ const fn own(metric: OwnMetric) -> Described {
         OwnMetric::HttpRequests => {
             ("provost_http_requests_total", Counter, "Requests over HTTP, by what became of them.")
         }
+        OwnMetric::CpuLimit => (
+            "provost_own_cpu_limit_cores",
+            Gauge,
+            "What provost itself may use of the CPU before it looks at the host less often.",
+        ),
+        OwnMetric::LookInterval => {
+            ("provost_look_interval_seconds", Gauge, "The time between two looks at the host.")
+        }
         OwnMetric::ProcessCpu => {
             ("process_cpu_seconds_total", Counter, "CPU time of provost itself.")
         }

@@ -160,6 +160,10 @@ pub enum OwnMetric {
     ReloadSuccess,
     /// Requests over HTTP.
     HttpRequests,
+    /// What provost itself may use of the CPU.
+    CpuLimit,
+    /// The time between two looks.
+    LookInterval,
     /// CPU time of the process.
     ProcessCpu,
     /// Its memory.
@@ -172,7 +176,7 @@ pub enum OwnMetric {
 
 impl MetricName {
     /// All of them, in the order in which they are exposed.
-    pub const ALL: [Self; 62] = [
+    pub const ALL: [Self; 64] = [
         Self::BuildInfo,
         Self::Enforcing,
         Self::Home(HomeMetric::Info),
@@ -231,6 +235,8 @@ impl MetricName {
         Self::Own(OwnMetric::LastSuccess),
         Self::Own(OwnMetric::ReloadSuccess),
         Self::Own(OwnMetric::HttpRequests),
+        Self::Own(OwnMetric::CpuLimit),
+        Self::Own(OwnMetric::LookInterval),
         Self::Own(OwnMetric::ProcessCpu),
         Self::Own(OwnMetric::ProcessMemory),
         Self::Own(OwnMetric::ProcessDescriptors),

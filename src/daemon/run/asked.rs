@@ -132,7 +132,6 @@ impl Daemon {
         let loaded = load_policy(&self.options.sources, &self.collector.last().host)
             .map_err(|error| format!("{error}\nthe old configuration stays in force"))?;
         let (timetable, policy) = Timetable::new(loaded, &self.collector.last().host);
-        self.sources.timer.set(policy.interval).map_err(|errno| errno.desc().to_owned())?;
         self.timetable = timetable;
         let changes = self.take_over(policy);
         for change in &changes {
@@ -155,7 +154,9 @@ impl Daemon {
     fn take_over(&mut self, mut policy: Policy) -> Vec<String> {
         self.chosen.lay_over(&mut policy);
         policy.mode = self.options.paths.enforce_switch().map_or(policy.mode, Mode::of);
+        self.policy.interval = self.voice.pace.configured();
         let changes = diff(&self.policy, &policy);
+        self.voice.pace.configure(policy.interval);
         self.worker.order(Order::Keep(kept(&policy)));
         self.worker.order(Order::Hooks(hooks(&policy)));
         self.enforcing = policy.mode == Mode::Enforce;
@@ -165,6 +166,7 @@ impl Daemon {
             is_other
         });
         self.policy = policy;
+        self.keep_pace();
         self.voice.alerting.sinks.configure(&self.policy.alerts);
         if self.executions.is_none() {
             self.executions = listen_to_executions(&self.policy, &self.sources);

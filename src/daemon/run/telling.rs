@@ -11,6 +11,7 @@ use super::super::words::stalled;
 use super::super::{hooks, instances, mending};
 use super::{Daemon, asked};
 use crate::config::{Backend, Policy};
+use crate::decide::Pace;
 use crate::estimate::Peaks;
 use crate::kernel::poll::Waker;
 use crate::kernel::{clock, own};
@@ -37,6 +38,7 @@ pub(super) struct Voice {
     pub(super) alerting: Alerting,
     pub(super) peaks: Peaks,
     pub(super) cost: Cost,
+    pub(super) pace: Pace,
     /// When the last report was shown, and how provost did then.
     shown: Option<(Tick, Health)>,
 }
@@ -61,6 +63,7 @@ impl Voice {
             alerting: Alerting::begin(paths, boot, policy, host),
             peaks: Peaks::default(),
             cost: Cost::new(),
+            pace: Pace::new(policy.interval),
             shown: None,
         })
     }
@@ -80,6 +83,7 @@ impl Daemon {
         self.voice.alerting.look(began, known);
         let now = clock::now();
         self.voice.cost.looked(began, now, clock::own_cpu());
+        self.judge(now);
         let (intervals, more) = STILL_AFTER;
         let still_after = Span(self.policy.interval.0.saturating_mul(intervals) + more.0);
         self.voice.showing.looked(clock::awake(), still_after);
@@ -96,6 +100,24 @@ impl Daemon {
         if is_wanted || !has_time {
             self.voice.showing.show(clock::awake(), self.report());
             self.voice.shown = Some((now, health));
+        }
+    }
+
+    /// Keeps to what provost itself may cost.
+    fn judge(&mut self, now: Tick) {
+        let Some(used) = self.voice.cost.cpu() else { return };
+        if self.voice.pace.judge(now, self.policy.own_cpu, used) {
+            self.keep_pace();
+            let interval = self.policy.interval;
+            tracing::warn!(%used, limit = %self.policy.own_cpu, %interval, "provost looks at the host at another interval");
+        }
+    }
+
+    /// Looks at the host as often as the pace says from now on.
+    pub(super) fn keep_pace(&mut self) {
+        self.policy.interval = self.voice.pace.interval();
+        if let Err(errno) = self.sources.timer.set(self.policy.interval) {
+            tracing::warn!("the timer keeps its interval: {}", errno.desc());
         }
     }
 
@@ -145,6 +167,8 @@ impl Daemon {
             wall_secs: clock::wall_secs(),
             used: own::measured(self.collector.last().host.page),
             cpu: self.voice.cost.cpu(),
+            cpu_limit: self.policy.own_cpu.value(),
+            interval: self.policy.interval,
             looks: self.voice.cost.looks(),
             reloaded: !self.outdated,
             http: self.voice.showing.counts(),
@@ -171,7 +195,17 @@ impl Daemon {
             "the control loop stood still for several intervals within the last ten minutes"
                 .to_owned()
         });
-        let degraded = [hangs, outdated, stalled].into_iter().flatten();
+        let pace = &self.voice.pace;
+        let slowed = (pace.interval() > pace.configured()).then(|| {
+            format!(
+                "provost used more CPU than [own] cpu allows ({}), and looks at the host every {} instead of every {}: allow more, or \
+                 register fewer components",
+                self.policy.own_cpu,
+                pace.interval(),
+                pace.configured()
+            )
+        });
+        let degraded = [hangs, outdated, stalled, slowed].into_iter().flatten();
         let degraded = degraded.chain(self.voice.unserved.iter().cloned());
         let degraded = degraded.chain(self.voice.alerting.sinks.wrongs());
         let failed = failed.into_iter().map(|reason| (Condition::Failed, reason));

@@ -62,6 +62,7 @@ fn full_report() -> Report {
         own.looks.add(span);
     }
     own.lag = Span::millis(12);
+    (own.cpu_limit, own.interval) = (Some(Millicpu(250)), Span::secs(2));
     own.http = HttpCounts { answered: 7, refused: 1, dropped: 2 };
     own.actions = vec![ActionCount {
         component: "web".to_owned(),
