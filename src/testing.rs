@@ -38,6 +38,8 @@ pub(crate) fn policy(components: impl IntoIterator<Item = Component>) -> Policy 
         storage: BTreeMap::new(),
         schedules: BTreeMap::new(),
         writes: Writes::UNLIMITED,
+        own_cpu: Limit::Max,
+        alerts: crate::config::AlertPolicy::default(),
         listen: Vec::new(),
         protect: Vec::new(),
         components: components
@@ -470,6 +472,8 @@ pub(crate) fn sample_report() -> crate::model::Report {
         history: &history,
         schedules: Vec::new(),
         peaks: &crate::estimate::Peaks::default(),
+        alerts: Vec::new(),
+        sinks: BTreeMap::new(),
         own: crate::model::Own { reloaded: true, ..crate::model::Own::default() },
         health: crate::model::Health::default(),
     })

@@ -56,6 +56,12 @@ pub(super) enum Verb {
     Stop,
     /// What is limited now, what it uses, and what needs a person.
     Status(StatusArgs),
+    /// What is wrong now and was within the last hour; and who knows of it.
+    Alerts {
+        /// What to do about one.
+        #[command(subcommand)]
+        verb: Option<AlertsVerb>,
+    },
     /// What would be changed: old -> new -> effective for every file or property, with the reason. Changes nothing.
     Plan(PlanArgs),
     /// What this host's kernel, cgroup tree and systemd can do, and what would mend what they cannot.
@@ -128,6 +134,23 @@ pub(super) enum Verb {
     Man {
         /// The folder.
         folder: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AlertsVerb {
+    /// Say that you know of an alert: nobody is told of it again until it is resolved or gets graver.
+    Ack {
+        /// Its name, such as leak/web.
+        id: String,
+    },
+    /// Hear nothing of an alert for a while, whatever it does.
+    Silence {
+        /// Its name, such as leak/web.
+        id: String,
+        /// For how long, such as "30m"; 30 days at most. "0s" ends a silence.
+        #[arg(long = "for", default_value = "1h")]
+        span: Span,
     },
 }
 

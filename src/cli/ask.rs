@@ -23,7 +23,7 @@ pub(super) fn with_capacity<T>(work: impl FnOnce(&Capacity<'_>) -> T) -> T {
 }
 
 /// The daemon's answer to a request that does something.
-fn done(cli: &Cli, request: &Request) -> Result<String, Failure> {
+pub(super) fn done(cli: &Cli, request: &Request) -> Result<String, Failure> {
     match ask(&cli.paths().socket(), request)? {
         Reply::Done { text } => Ok(text),
         Reply::Failed { text, exit } => Err(Failure::new(exit, text)),

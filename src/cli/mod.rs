@@ -4,6 +4,7 @@
 //! decides about limits.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "room cli speaks to the terminal")]
 
+mod alerts;
 mod args;
 mod ask;
 mod backtest;
@@ -67,6 +68,7 @@ fn verb(cli: &Cli) -> Result<Printout, Failure> {
         Verb::Stop => ask::stop(cli),
         Verb::Status(args) if args.health => health::health(cli),
         Verb::Status(_) => status::status(cli),
+        Verb::Alerts { verb } => alerts::alerts(cli, verb.as_ref()),
         Verb::Plan(args) => plan::plan(cli, args),
         Verb::Doctor(args) => ask::doctor(cli, *args),
         Verb::Check { file } => {

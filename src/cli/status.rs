@@ -68,6 +68,9 @@ pub(super) fn text(report: &Report) -> String {
     if let Some(line) = super::probe::line(&report.components) {
         out.push_str(&paragraph(&escape(&line)));
     }
+    if let Some(summary) = super::alerts::summary(&report.alerts) {
+        out.push_str(&format!("alerts: {summary} (provost alerts)\n"));
+    }
     out.push_str(&pressure(report));
     out.push_str(&ahead(report));
     out.push_str(&in_use(report));

@@ -4,10 +4,10 @@
 //! policy again, which a test proves; `diff.rs` and the summaries of the command line are made of it.
 
 use super::policy::{
-    Affinity, Backend, Catch, Component, IoDevice, IoPolicy, Mode, OnLeak, OnLeave, OomPolicy,
-    Pattern, Policy, Probe, Rule, Scale, StoragePolicy, Thresholds,
+    Affinity, AlertPolicy, Backend, Catch, Component, IoDevice, IoPolicy, Mode, OnLeak, OnLeave,
+    OomPolicy, Pattern, Policy, Probe, Rule, Scale, StoragePolicy, Thresholds,
 };
-use crate::model::Partition;
+use crate::model::{Hook, Partition};
 use crate::units::{Bytes, ComponentName, Limit, Ppm};
 use std::fmt::{Display, Write as _};
 
@@ -64,6 +64,8 @@ pub fn entries(policy: &Policy) -> Vec<Entry> {
     list.text("forecast.steer", policy.steer.word());
     list.raw("writes.rate", policy.writes.rate.to_string());
     list.raw("writes.burst", policy.writes.burst.to_string());
+    list.text("own.cpu", policy.own_cpu);
+    alerts(&mut list, &policy.alerts);
     list.raw("http.listen", array(policy.listen.iter().map(|place| quoted(&place.to_string()))));
     for (name, component) in &policy.components {
         list.component = Some(name.to_string());
@@ -150,6 +152,25 @@ fn storage(list: &mut List, name: &ComponentName, folder: &StoragePolicy) {
     }
 }
 
+fn alerts(list: &mut List, alerts: &AlertPolicy) {
+    list.text("alerts.cooldown", alerts.cooldown);
+    list.raw("alerts.journal", alerts.journal.to_string());
+    if let Some(hook) = &alerts.hook {
+        hook_entries(list, "alerts.hook", hook);
+    }
+    if let Some(webhook) = &alerts.webhook {
+        list.text("alerts.webhook.url", webhook.url());
+        list.text("alerts.webhook.from", webhook.from);
+    }
+}
+
+fn hook_entries(list: &mut List, key: &str, hook: &Hook) {
+    list.raw(&format!("{key}.command"), array(hook.command.iter().map(|word| quoted(word))));
+    list.text(&format!("{key}.user"), &hook.user);
+    list.text(&format!("{key}.timeout"), hook.timeout);
+    list.text(&format!("{key}.from"), hook.from);
+}
+
 fn component_entries(list: &mut List, component: &Component) {
     list.text("priority", component.priority);
     let share = component.share_percent;
@@ -174,10 +195,7 @@ fn component_entries(list: &mut List, component: &Component) {
         list.text("last-resort", component.last_resort.word());
     }
     if let Some(hook) = &component.hook {
-        list.raw("hook.command", array(hook.command.iter().map(|word| quoted(word))));
-        list.text("hook.user", &hook.user);
-        list.text("hook.timeout", hook.timeout);
-        list.text("hook.from", hook.from);
+        hook_entries(list, "hook", hook);
     }
     if let Some(instances) = &component.instances {
         list.text("instances.unit", &instances.template);

@@ -4,6 +4,7 @@
 //! compare two values run only when both could be read, so that one mistake is not told twice. This code knows the host only
 //! through [`Capacity`]; it reads no file.
 
+mod alerts;
 mod ceiling;
 mod class;
 mod component;
@@ -200,6 +201,10 @@ impl Check<'_> {
             policy.writes.rate = raw.rate.unwrap_or(policy.writes.rate);
             policy.writes.burst = raw.burst.unwrap_or(policy.writes.burst);
         }
+        let own = raw.own.as_ref().and_then(|raw| raw.cpu.as_ref());
+        policy.own_cpu =
+            self.cpu_limit(&key.then("own").then("cpu"), own).unwrap_or(policy.own_cpu);
+        policy.alerts = self.alerts(raw.alerts.as_ref(), policy.alerts);
         policy.listen = self.listen(raw.http.as_ref(), policy.listen);
         policy.thresholds = self.thresholds(raw.thresholds.as_ref(), policy.thresholds);
         policy.disks = self.disks(raw);

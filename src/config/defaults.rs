@@ -1,12 +1,16 @@
 //! What holds where the configuration says nothing. The commented reference file is tested against these.
 
 use super::policy::{
-    Affinity, Backend, Catch, Component, CpuPolicy, Division, LastResort, Listen, MemoryPolicy,
-    Mode, OnLeak, OnLeave, OomPolicy, Policy, Probe, Reserve, Steer, Strategy, Thresholds, Writes,
+    Affinity, AlertPolicy, Backend, Catch, Component, CpuPolicy, Division, LastResort, Listen,
+    MemoryPolicy, Mode, OnLeak, OnLeave, OomPolicy, Policy, Probe, Reserve, Steer, Strategy,
+    Thresholds, Writes,
 };
 use crate::model::{Partition, Priority};
 use crate::units::{Bytes, ComponentName, CpuMax, Limit, Millicpu, Span};
 use std::collections::BTreeMap;
+
+/// Far above what provost costs on a host that it fits.
+const OWN_CPU: Limit<Millicpu> = Limit::At(Millicpu(250));
 
 /// The policy of an empty configuration on a host with this much CPU and memory: it looks and writes nothing.
 #[must_use]
@@ -26,6 +30,8 @@ pub fn default_policy(cpu: Millicpu, memory: Bytes) -> Policy {
         storage: BTreeMap::new(),
         schedules: BTreeMap::new(),
         writes: Writes::default(),
+        own_cpu: OWN_CPU,
+        alerts: AlertPolicy::default(),
         listen: Listen::usual(),
         protect: Vec::new(),
         components: BTreeMap::new(),

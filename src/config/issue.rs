@@ -198,6 +198,8 @@ codes! {
     StoragePath = "storage-path",
     /// A strategy for a component for which nobody makes room.
     UnheardStrategy = "unheard-strategy",
+    /// A server for alerts that is no address near by.
+    Webhook = "webhook",
     /// A place to listen that is none, or that other hosts could reach.
     ListenAddress = "listen-address",
     /// A reserve that leaves nothing.

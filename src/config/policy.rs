@@ -3,6 +3,7 @@
 //! Everything here has been validated against the host: percentages are absolute amounts, patterns are compiled, and the sum of
 //! all guarantees fits. A reload replaces a `Policy` whole.
 
+mod alerts;
 mod glob;
 mod listen;
 mod memory;
@@ -11,6 +12,7 @@ mod scale;
 mod steer;
 mod storage;
 
+pub use alerts::{AlertPolicy, Webhook};
 pub use glob::{Glob, Pattern};
 pub use listen::Listen;
 pub use memory::{MemoryPolicy, OnLeak, OomPolicy, Probe};
@@ -58,6 +60,10 @@ pub struct Policy {
     pub schedules: BTreeMap<ComponentName, Schedule>,
     /// How fast provost may write.
     pub writes: Writes,
+    /// What provost itself may use of the CPU over a minute before it looks less often.
+    pub own_cpu: Limit<Millicpu>,
+    /// How often alerts are told, and to whom.
+    pub alerts: AlertPolicy,
     /// Where metrics and health are served over HTTP.
     pub listen: Vec<Listen>,
     /// Units that are never touched, beside the built-in ones, as globs on unit names.

@@ -3,17 +3,19 @@
 //! These types are the only list of keys. The JSON schema is derived from them, the check of a file's shape walks that schema,
 //! and the doc comments are the reference. Nothing is interpreted here: a quantity is still text.
 
+mod alerts;
 mod io;
 mod memory;
 mod storage;
 mod values;
 
+pub(super) use alerts::{AlertHook, Alerts, Webhook};
 pub(super) use io::{Disk, Io, IoLimit};
 pub(super) use memory::{Memory, OnLeak, Oom, Probe};
 pub(super) use storage::Storage;
 pub(super) use values::{
     Account, Affinity, CalendarText, Ceiling, Count, CpuAmount, Duration, Glob, ListenText,
-    OneOrMany, PathText, Percent, Priority, RegexText, Size,
+    OneOrMany, PathText, Percent, Priority, RegexText, Size, UrlText,
 };
 
 use schemars::JsonSchema;
@@ -49,8 +51,12 @@ pub(super) struct Config {
     pub(super) forecast: Option<Forecast>,
     /// How fast provost may write. What gives back is never slowed down.
     pub(super) writes: Option<Writes>,
+    /// Alerts: how often they are told, and to whom.
+    pub(super) alerts: Option<Alerts>,
     /// Metrics and health over HTTP.
     pub(super) http: Option<Http>,
+    /// What provost itself may cost.
+    pub(super) own: Option<Own>,
     /// Windows of time in which something else holds, by name; at most 32. Where several are open, the later name wins. Default: none.
     pub(super) schedule: Option<BTreeMap<String, Schedule>>,
     /// What disks can do, by name: as `provost calibrate` measured it. Without, it is learned. Default: none.
@@ -161,6 +167,14 @@ pub(super) enum Steer {
     Memory,
     /// That, and that CPU gives way before it is needed.
     All,
+}
+
+/// What provost itself may cost.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Own {
+    /// CPU over a minute. Above it the host is looked at less often, every "5s" at the least; "max" for no limit. Default: "0.25".
+    pub(super) cpu: Option<CpuAmount>,
 }
 
 /// Metrics (`/metrics`) and health (`/healthz`) over HTTP, for this host alone.

@@ -4,6 +4,7 @@
 //! control socket, systemd's signals, metrics and health). Nothing the others do can stall the loop.
 #![allow(clippy::disallowed_methods, reason = "room daemon/ owns its run and state folders")]
 
+mod alerting;
 mod chosen;
 mod cost;
 mod counts;
@@ -24,6 +25,7 @@ mod mending;
 mod report;
 mod run;
 mod sentry;
+mod sinks;
 mod start;
 mod surveyor;
 mod talk;

@@ -6,11 +6,13 @@ use crate::config::{Component, Policy, Strategy};
 use crate::cycle::{News, State};
 use crate::estimate::{Foresight, Peaks, Standing, standing};
 use crate::model::{
-    ComponentReport, Decision, Expected, Finding, Health, Home, HomeReport, HookReport, HostReport,
-    Knob, KnobReport, Own, Reading, Reason, Report, ScheduleView, Snapshot, Target,
+    AlertView, ComponentReport, Decision, Expected, Finding, Health, Home, HomeReport, HookReport,
+    HostReport, Knob, KnobReport, Own, Reading, Reason, Report, ScheduleView, SinkCounts, Snapshot,
+    Target,
 };
 use crate::plan::is_settled;
 use crate::units::{CgroupPath, CpuSet, Millicpu, Tick};
+use std::collections::BTreeMap;
 
 /// What a report is made from.
 #[derive(Debug)]
@@ -41,6 +43,10 @@ pub struct ReportInput<'a> {
     pub schedules: Vec<ScheduleView>,
     /// The most that each component used of late.
     pub peaks: &'a Peaks,
+    /// Alerts.
+    pub alerts: Vec<AlertView>,
+    /// What became of them on their way.
+    pub sinks: BTreeMap<String, SinkCounts>,
     /// How the daemon does, and what it costs; the loop's lag and what was done are filled in here.
     pub own: Own,
     /// Whether it does all that it is asked for.
@@ -75,6 +81,8 @@ pub fn report(input: ReportInput<'_>) -> Report {
         escape: input.history.escape().clone(),
         drift: input.history.drift().clone(),
         actions: input.history.lines(),
+        alerts: input.alerts.clone(),
+        sinks: input.sinks.clone(),
         own: Own { lag: input.peaks.lag(), actions: input.history.counts(), ..input.own.clone() },
         health: input.health.clone(),
     }

@@ -18,6 +18,7 @@ use super::leaks::LeakFile;
 use super::learning::Learning;
 use super::mending::Mending;
 use super::sentry::Sentry;
+use super::sinks::Host;
 use super::start::{Options, Setup, StartError};
 use super::surveyor::Surveyor;
 use super::talk::Heard;
@@ -122,7 +123,9 @@ impl Daemon {
         let early = Early::new(&sources.poller, &setup.roots.proc, EARLY).map_err(no_timer)?;
         let waker = sources.waker.clone();
         let systemd = host::view(&setup.roots).systemd;
-        let voice = Voice::start(&options.paths, &policy, systemd, waker.clone())?;
+        let boot = host::boot_id(&setup.roots.proc);
+        let host = Host { by_systemd: systemd, mount: setup.fs.mount().to_owned() };
+        let voice = Voice::start(&options.paths, &policy, host, boot.clone(), waker.clone())?;
         let worker = Worker::start(setup.executor, move || waker.wake()).map_err(|error| {
             StartError::System { what: "start the worker", why: error.to_string() }
         })?;
@@ -133,7 +136,6 @@ impl Daemon {
         let mut state = State::default();
         state.ownership = setup.ownership;
         let learning = Learning::begin(&options.paths, &setup.roots, &mut state);
-        let boot = host::boot_id(&setup.roots.proc);
         let mending = Mending::begin(&options.paths, boot.clone(), &mut state);
         let forecasts = Forecasts::begin(&options.paths, boot.clone(), &policy);
         let leaks = LeakFile::take_up(&options.paths, boot, &mut state.estimator);
@@ -308,6 +310,7 @@ impl Daemon {
             match result {
                 WorkerResult::Outcome(outcome) => {
                     self.history.happened(&outcome, self.happened.reloaded_at);
+                    self.voice.alerting.happened(&outcome);
                     log_outcome(&outcome);
                     if let Some(unit) = outcome.stopped() {
                         self.worker.order(Order::Stopped(unit.to_owned()));

@@ -29,6 +29,7 @@ mod io;
 mod ladder;
 mod memory;
 mod mend;
+mod pace;
 mod partition;
 mod pids;
 mod place;
@@ -43,6 +44,7 @@ mod strategy;
 mod tree;
 mod victim;
 
+pub use pace::Pace;
 pub use retain::doomed;
 pub use scale::{Look, Scaling};
 pub use steer::Steering;

@@ -49,7 +49,8 @@ pub(super) struct Hooks {
 #[derive(Debug)]
 pub(super) struct Call {
     hook: Hook,
-    component: ComponentName,
+    /// Whose hook it is, for people.
+    whose: String,
     /// What its scope is called after.
     name: String,
     /// The variables that the program has, and no others.
@@ -76,14 +77,14 @@ impl Hooks {
             }
         }
         let (component, at) = (name.clone(), relief.at.path.clone());
-        let (name, variables) = (component.to_string(), variables(relief));
-        let call = Call { hook, component, name, variables, by_systemd, mount };
+        let (whose, name) = (component.to_string(), component.to_string());
+        let call = Call { hook, whose, name, variables: variables(relief), by_systemd, mount };
         let run = move || {
             let started = clock::now();
             let (verdict, said) = call.run();
-            lock(&running).remove(&call.component);
+            lock(&running).remove(&component);
             let of = OutcomeOf::Hook { said };
-            outcome(Some(&call.component), &at, of, verdict, started)
+            outcome(Some(&component), &at, of, verdict, started)
         };
         match aside::begin("hook", tell, run) {
             Ok(()) => Verdict::Applied,
@@ -93,6 +94,19 @@ impl Hooks {
             }
         }
     }
+}
+
+/// Calls a hook that is nobody's component's, for an alert, and waits for its end. How it ended, and what it wrote.
+#[must_use]
+pub fn call_aside(
+    hook: &Hook,
+    variables: Vec<(&'static str, String)>,
+    (by_systemd, mount): (bool, &Path),
+) -> (Verdict, String) {
+    // No component's name holds a point, so that no other hook has this scope.
+    let (whose, name) = ("alerts".to_owned(), "alerts.hook".to_owned());
+    let (hook, mount) = (hook.clone(), mount.to_owned());
+    Call { hook, whose, name, variables, by_systemd, mount }.run()
 }
 
 /// Ends what an earlier life of the daemon, or this one, left running, and removes its groups. For hosts without systemd, which does that
@@ -149,9 +163,9 @@ impl Call {
             ("PROVOST_UNIT", job.unit.clone()),
             ("PROVOST_CGROUP", job.at.as_str().to_owned()),
         ];
-        let (component, name) = (job.component.clone(), format!("{}.drain", job.component));
+        let (whose, name) = (job.component.to_string(), format!("{}.drain", job.component));
         let (hook, mount) = (hook.clone(), mount.to_owned());
-        Self { hook, component, name, variables, by_systemd: true, mount }
+        Self { hook, whose, name, variables, by_systemd: true, mount }
     }
 
     /// How it ended, and what it wrote.
@@ -203,7 +217,7 @@ impl Call {
         let spec = ScopeSpec {
             unit: self.unit(),
             slice: SLICE.to_owned(),
-            description: format!("Hook of {}, called by provost", self.component),
+            description: format!("Hook of {}, called by provost", self.whose),
             pids: vec![pid],
             knobs: knobs.to_vec(),
             lives_for: Some(Span(self.hook.timeout.0.saturating_add(GRACE.0))),

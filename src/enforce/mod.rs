@@ -29,6 +29,7 @@ mod watchdog;
 mod worker;
 
 pub use carry::Executor;
+pub use hooks::call_aside;
 pub use journal::{Journal, JournalError};
 pub use ledger::{Entry, Ledger, Made, Moved, Original, Raised};
 pub use undo::{Giving, Returned};

@@ -2,6 +2,7 @@
 //!
 //! Pure: no clock, no I/O. Window states belong to [`crate::cycle::State`].
 
+mod alerts;
 mod bottleneck;
 mod demand;
 mod disks;
@@ -26,6 +27,7 @@ mod statistics;
 mod threads;
 mod usual;
 
+pub use alerts::{Alerts, Signal};
 pub use estimator::Estimator;
 pub use foresight::{Foresight, MOST_COMPONENTS, Unusable};
 pub use ownership::{Ownership, Record, Standing, standing};

@@ -4,6 +4,7 @@
 //! nothing here touches the kernel.
 
 mod action;
+mod alert;
 mod component;
 mod decision;
 mod filesystem;
@@ -30,6 +31,7 @@ mod storage;
 mod topology;
 
 pub use action::{Action, Change, Plan, Via};
+pub use alert::{AlertBook, AlertKind, AlertMemory, AlertState, AlertView, Evidence, SinkCounts};
 pub use component::{CpuClass, Home, HomeKind, Priority};
 pub use decision::{Decision, Held, Placement, Reason, Target};
 pub use filesystem::{FileSystem, FileSystemView, FillsIn, Room};

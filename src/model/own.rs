@@ -92,6 +92,12 @@ pub struct Own {
     pub used: OwnUse,
     /// CPU time per time over about a minute; none before ten seconds have passed.
     pub cpu: Option<Millicpu>,
+    /// What it may use before the host is looked at less often; none where there is no limit.
+    #[serde(default)]
+    pub cpu_limit: Option<Millicpu>,
+    /// The time between two looks, as it is now.
+    #[serde(default)]
+    pub interval: Span,
     /// How long looks took, with everything that was decided at once.
     pub looks: Durations,
     /// The longest that a look came later than it was due, over the last minute at least and since the last scrape.

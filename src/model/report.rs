@@ -1,9 +1,9 @@
 //! The status report: one document behind `provost status`, `provost explain` and the metrics.
 
 use super::{
-    CpuClass, Disk, Estimate, Expected, Finding, ForecastView, GrowthView, Health, HomeKind, Hook,
-    HostLoad, Knob, KnobKind, LadderView, MendView, Own, Priority, ProbeView, RealtimeView,
-    Resource, Usage,
+    AlertView, CpuClass, Disk, Estimate, Expected, Finding, ForecastView, GrowthView, Health,
+    HomeKind, Hook, HostLoad, Knob, KnobKind, LadderView, MendView, Own, Priority, ProbeView,
+    RealtimeView, Resource, SinkCounts, Usage,
 };
 use crate::units::{Bytes, CgroupPath, ComponentName, CpuSet, Limit, Millicpu, ProcId, Span, Tick};
 use serde::{Deserialize, Serialize};
@@ -55,6 +55,12 @@ pub struct Report {
     pub drift: Drift,
     /// The last actions, newest last.
     pub actions: Vec<ActionLine>,
+    /// Alerts that hold, the gravest first, then those of the last hour that were resolved.
+    #[serde(default)]
+    pub alerts: Vec<AlertView>,
+    /// What became of alerts on their way, by sink.
+    #[serde(default)]
+    pub sinks: BTreeMap<String, SinkCounts>,
     /// How provost does, and what it costs.
     #[serde(default)]
     pub own: Own,

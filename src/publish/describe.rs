@@ -54,11 +54,18 @@ impl MetricName {
             Self::Findings => {
                 ("provost_findings", Gauge, "What a person should know, by severity.")
             }
+            Self::Alerts => ("provost_alerts", Gauge, "Alerts, by kind, severity and state."),
+            Self::AlertNotifications => ALERT_NOTIFICATIONS,
             Self::Own(metric) => own(metric),
         }
     }
 }
 
+const ALERT_NOTIFICATIONS: Described = (
+    "provost_alert_notifications_total",
+    Counter,
+    "Alerts that were passed on, by where to and what became of them.",
+);
 const PRESSURE_LEVEL: Described = (
     "provost_pressure_level",
     Gauge,
@@ -249,6 +256,14 @@ const fn own(metric: OwnMetric) -> Described {
         }
         OwnMetric::HttpRequests => {
             ("provost_http_requests_total", Counter, "Requests over HTTP, by what became of them.")
+        }
+        OwnMetric::CpuLimit => (
+            "provost_own_cpu_limit_cores",
+            Gauge,
+            "What provost itself may use of the CPU before it looks at the host less often.",
+        ),
+        OwnMetric::LookInterval => {
+            ("provost_look_interval_seconds", Gauge, "The time between two looks at the host.")
         }
         OwnMetric::ProcessCpu => {
             ("process_cpu_seconds_total", Counter, "CPU time of provost itself.")

@@ -9,9 +9,10 @@ use super::names::MetricName;
 use super::names::MetricType;
 use crate::model::{
     ComponentEstimate, ComponentReport, FileSystemView, ForecastView, GrowthView, Leak, Level,
-    ProbeView, Report, Resource, Room, Severity, ThreadOwner,
+    ProbeView, Report, Resource, Room, Severity, SinkCounts, ThreadOwner,
 };
 use crate::units::{Bytes, ComponentName, Millicpu, Ppm, Span};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// How metrics are written.
@@ -107,6 +108,8 @@ fn samples(name: MetricName, report: &Report) -> Vec<Sample> {
         MetricName::CeilingSeconds => ceilings(report),
         MetricName::HostCeilingSeconds => host_ceilings(report),
         MetricName::Findings => findings(report),
+        MetricName::Alerts => alerts(report),
+        MetricName::AlertNotifications => notifications(report),
         MetricName::RealtimeThreads => realtime_threads(report),
         MetricName::Own(metric) => own::samples(metric, report),
     }
@@ -287,6 +290,31 @@ fn findings(report: &Report) -> Vec<Sample> {
             (labels(&[("severity", word)]), count.to_string())
         })
         .collect()
+}
+
+/// How many alerts are alike; what is in no state that is left has no sample.
+fn alerts(report: &Report) -> Vec<Sample> {
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    for view in &report.alerts {
+        let who = [
+            ("kind", view.kind.word()),
+            ("severity", view.severity.word()),
+            ("state", view.state.word()),
+        ];
+        *counts.entry(labels(&who)).or_default() += 1;
+    }
+    counts.into_iter().map(|(who, count)| (who, count.to_string())).collect()
+}
+
+fn notifications(report: &Report) -> Vec<Sample> {
+    let each = |(sink, counts): (&String, &SinkCounts)| {
+        let results =
+            [("delivered", counts.delivered), ("failed", counts.failed), ("lost", counts.lost)];
+        results.map(|(result, count)| {
+            (labels(&[("sink", sink), ("result", result)]), count.to_string())
+        })
+    };
+    report.sinks.iter().flat_map(each).collect()
 }
 
 fn seconds(micros: u64) -> String {

@@ -8,11 +8,13 @@ mod http;
 mod metrics;
 mod names;
 mod shown;
+mod webhook;
 
 pub use http::{Listener, serve};
 pub use metrics::{Format, text as metrics_text};
 pub use names::{HomeMetric, MetricName, MetricType, OwnMetric, PressureMetric};
 pub use shown::{Showing, Shown, View, window};
+pub use webhook::{PostError, post};
 
 #[cfg(test)]
 mod shipped;

@@ -93,6 +93,10 @@ pub enum MetricName {
     HostCeilingSeconds,
     /// Findings by severity.
     Findings,
+    /// Alerts by kind, severity and state.
+    Alerts,
+    /// What became of alerts on their way.
+    AlertNotifications,
     /// What provost itself costs, and how it does.
     Own(OwnMetric),
 }
@@ -156,6 +160,10 @@ pub enum OwnMetric {
     ReloadSuccess,
     /// Requests over HTTP.
     HttpRequests,
+    /// What provost itself may use of the CPU.
+    CpuLimit,
+    /// The time between two looks.
+    LookInterval,
     /// CPU time of the process.
     ProcessCpu,
     /// Its memory.
@@ -168,7 +176,7 @@ pub enum OwnMetric {
 
 impl MetricName {
     /// All of them, in the order in which they are exposed.
-    pub const ALL: [Self; 60] = [
+    pub const ALL: [Self; 64] = [
         Self::BuildInfo,
         Self::Enforcing,
         Self::Home(HomeMetric::Info),
@@ -219,12 +227,16 @@ impl MetricName {
         Self::CeilingSeconds,
         Self::HostCeilingSeconds,
         Self::Findings,
+        Self::Alerts,
+        Self::AlertNotifications,
         Self::Own(OwnMetric::HealthLevel),
         Self::Own(OwnMetric::LoopDuration),
         Self::Own(OwnMetric::LoopLag),
         Self::Own(OwnMetric::LastSuccess),
         Self::Own(OwnMetric::ReloadSuccess),
         Self::Own(OwnMetric::HttpRequests),
+        Self::Own(OwnMetric::CpuLimit),
+        Self::Own(OwnMetric::LookInterval),
         Self::Own(OwnMetric::ProcessCpu),
         Self::Own(OwnMetric::ProcessMemory),
         Self::Own(OwnMetric::ProcessDescriptors),

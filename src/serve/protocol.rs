@@ -1,7 +1,7 @@
 //! Requests and replies, version 1.
 
 use crate::model::{Health, Report};
-use crate::units::ComponentName;
+use crate::units::{ComponentName, Span};
 use serde::{Deserialize, Serialize};
 
 /// What can be asked.
@@ -25,6 +25,18 @@ pub enum Request {
         word: Option<String>,
         /// For this component alone; none for all that have no other.
         component: Option<ComponentName>,
+    },
+    /// Somebody knows of an alert.
+    Acknowledge {
+        /// Its name.
+        id: String,
+    },
+    /// Nobody wants to hear of an alert for a while.
+    Silence {
+        /// Its name.
+        id: String,
+        /// For how long, from now; nothing to hear of it again.
+        span: Span,
     },
     /// Leave, giving back or keeping limits as the configuration says.
     Stop,

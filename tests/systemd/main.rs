@@ -12,6 +12,7 @@
     reason = "test code"
 )]
 
+mod alerting;
 mod calendar;
 mod classes;
 mod common;

@@ -79,6 +79,7 @@ const BANS: &[Ban] = &[
             "publish",
             "serve",
             "daemon",
+            "config/policy/alerts.rs",
             "config/policy/listen.rs",
             "config/check/listen.rs",
         ],

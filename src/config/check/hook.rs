@@ -10,7 +10,7 @@ use crate::units::Span;
 use std::path::Path;
 
 /// How long a hook may take unless configured.
-const TIMEOUT: Span = Span::secs(10);
+pub(super) const TIMEOUT: Span = Span::secs(10);
 /// The longest argument, and the most bytes of all together.
 const LONGEST: usize = 4096;
 

@@ -32,6 +32,8 @@ texts! {
     CalendarText, "a calendar expression", "Mon..Fri 22:00";
     /// "unix", or an address and a port such as "127.0.0.1:17768".
     ListenText, "a place to listen", "127.0.0.1:17768";
+    /// An address for HTTP, such as "http://127.0.0.1:9093/alerts".
+    UrlText, "an address for HTTP", "http://127.0.0.1:9093/alerts";
     /// CPU numbers such as "0-3,8", "shared" or "auto".
     CpuList, "a CPU list", "0-3";
     /// A glob: `*` and `?` stay within one part of a path, `**` does not, `[...]` is a set of characters.

@@ -45,9 +45,9 @@ fn the_reference_shows_the_defaults() {
         Err(issues) => panic!("{}", render(&issues, Colour::Never)),
     };
     let default = default_policy(Millicpu::cores(4), Bytes::mebi(8192));
-    // Named disks, windows and folders are examples, as components are.
-    let is_example =
-        |key: &str| ["disk.", "schedule.", "storage."].iter().any(|table| key.starts_with(table));
+    // Named disks, windows, folders and who is told of alerts are examples, as components are.
+    let examples = ["disk.", "schedule.", "storage.", "alerts.hook.", "alerts.webhook."];
+    let is_example = |key: &str| examples.iter().any(|example| key.starts_with(example));
     let is_default = |entry: &Entry| entry.component.is_none() && !is_example(&entry.key);
     let whole: Vec<Entry> = entries(&loaded.policy).into_iter().filter(is_default).collect();
     assert_eq!(whole, entries(&default));

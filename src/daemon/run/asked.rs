@@ -8,9 +8,13 @@ use super::super::words::account_text;
 use super::Daemon;
 use crate::config::{Mode, Policy, Strategy, diff};
 use crate::enforce::{JournalError, Order, Returned};
+use crate::kernel::clock;
 use crate::model::{Finding, FindingKind, Severity};
 use crate::serve::{Asked, Reply, Request};
-use crate::units::ComponentName;
+use crate::units::{ComponentName, Span};
+
+/// Nobody remembers why for longer.
+const LONGEST_SILENCE: Span = Span::secs(30 * 86_400);
 
 impl Daemon {
     pub(super) fn answer(&mut self, asked: Asked) {
@@ -33,6 +37,11 @@ impl Daemon {
             },
             Request::Strategy { word, component } => {
                 self.choose(word.as_deref(), component.as_ref())
+            }
+            Request::Acknowledge { id } => done(self.voice.alerting.acknowledge(id)),
+            Request::Silence { id, span } => {
+                let span = (*span).min(LONGEST_SILENCE);
+                done(self.voice.alerting.silence(id, clock::now(), span))
             }
             Request::Stop => {
                 self.leaving = true;
@@ -123,7 +132,6 @@ impl Daemon {
         let loaded = load_policy(&self.options.sources, &self.collector.last().host)
             .map_err(|error| format!("{error}\nthe old configuration stays in force"))?;
         let (timetable, policy) = Timetable::new(loaded, &self.collector.last().host);
-        self.sources.timer.set(policy.interval).map_err(|errno| errno.desc().to_owned())?;
         self.timetable = timetable;
         let changes = self.take_over(policy);
         for change in &changes {
@@ -146,7 +154,9 @@ impl Daemon {
     fn take_over(&mut self, mut policy: Policy) -> Vec<String> {
         self.chosen.lay_over(&mut policy);
         policy.mode = self.options.paths.enforce_switch().map_or(policy.mode, Mode::of);
+        self.policy.interval = self.voice.pace.configured();
         let changes = diff(&self.policy, &policy);
+        self.voice.pace.configure(policy.interval);
         self.worker.order(Order::Keep(kept(&policy)));
         self.worker.order(Order::Hooks(hooks(&policy)));
         self.enforcing = policy.mode == Mode::Enforce;
@@ -156,6 +166,8 @@ impl Daemon {
             is_other
         });
         self.policy = policy;
+        self.keep_pace();
+        self.voice.alerting.sinks.configure(&self.policy.alerts);
         if self.executions.is_none() {
             self.executions = listen_to_executions(&self.policy, &self.sources);
         }
@@ -163,6 +175,13 @@ impl Daemon {
         self.gate.policy_changed();
         self.state.forgive();
         changes
+    }
+}
+
+fn done(result: Result<String, String>) -> Reply {
+    match result {
+        Ok(text) => Reply::Done { text },
+        Err(text) => Reply::Failed { text, exit: 1 },
     }
 }
 

@@ -1,14 +1,17 @@
 //! What the daemon tells of itself: its report and health to whoever asks, and its status to systemd.
 
+use super::super::alerting::{Alerting, Known};
 use super::super::cost::Cost;
 use super::super::instance::Paths;
 use super::super::report::{ReportInput, report};
+use super::super::sinks::Host;
 use super::super::start::StartError;
 use super::super::talk::{self, Talk};
 use super::super::words::stalled;
 use super::super::{hooks, instances, mending};
 use super::{Daemon, asked};
-use crate::config::Policy;
+use crate::config::{Backend, Policy};
+use crate::decide::Pace;
 use crate::estimate::Peaks;
 use crate::kernel::poll::Waker;
 use crate::kernel::{clock, own};
@@ -32,38 +35,55 @@ pub(super) struct Voice {
     showing: Showing,
     /// What is wrong with the places where metrics are served.
     pub(super) unserved: Vec<String>,
+    pub(super) alerting: Alerting,
     pub(super) peaks: Peaks,
     pub(super) cost: Cost,
+    pub(super) pace: Pace,
     /// When the last report was shown, and how provost did then.
     shown: Option<(Tick, Health)>,
 }
 
 impl Voice {
-    /// Starts the talking thread.
+    /// Starts the talking thread and those of the sinks.
     pub(super) fn start(
         paths: &Paths,
         policy: &Policy,
-        systemd: bool,
+        host: Host,
+        boot: String,
         waker: Waker,
     ) -> Result<Self, StartError> {
         let (showing, shown) = window(clock::awake);
+        let talk = talk::start(paths, host.by_systemd, waker, policy.listen.clone(), shown)?;
+        let by_systemd = host.by_systemd && policy.backend != Backend::Subtree;
+        let host = Host { by_systemd, ..host };
         Ok(Self {
-            talk: talk::start(paths, systemd, waker, policy.listen.clone(), shown)?,
+            talk,
             showing,
             unserved: Vec::new(),
+            alerting: Alerting::begin(paths, boot, policy, host),
             peaks: Peaks::default(),
             cost: Cost::new(),
+            pace: Pace::new(policy.interval),
             shown: None,
         })
     }
 }
 
 impl Daemon {
-    /// Takes the account of this look, and shows a report if somebody waits for one, if it is time, or if provost does otherwise than
+    /// Tells alerts, takes the account of this look, and shows a report if somebody waits for one, if it is time, or if provost does otherwise than
     /// before.
     pub(super) fn tell(&mut self, began: Tick) {
+        let known = Known {
+            policy: &self.policy,
+            state: &self.state,
+            seen: self.collector.last(),
+            news: &self.news,
+            foresight: self.forecasts.said(),
+        };
+        self.voice.alerting.look(began, known);
         let now = clock::now();
         self.voice.cost.looked(began, now, clock::own_cpu());
+        self.judge(now);
         let (intervals, more) = STILL_AFTER;
         let still_after = Span(self.policy.interval.0.saturating_mul(intervals) + more.0);
         self.voice.showing.looked(clock::awake(), still_after);
@@ -83,6 +103,24 @@ impl Daemon {
         }
     }
 
+    /// Keeps to what provost itself may cost.
+    fn judge(&mut self, now: Tick) {
+        let Some(used) = self.voice.cost.cpu() else { return };
+        if self.voice.pace.judge(now, self.policy.own_cpu, used) {
+            self.keep_pace();
+            let interval = self.policy.interval;
+            tracing::warn!(%used, limit = %self.policy.own_cpu, %interval, "provost looks at the host at another interval");
+        }
+    }
+
+    /// Looks at the host as often as the pace says from now on.
+    pub(super) fn keep_pace(&mut self) {
+        self.policy.interval = self.voice.pace.interval();
+        if let Err(errno) = self.sources.timer.set(self.policy.interval) {
+            tracing::warn!("the timer keeps its interval: {}", errno.desc());
+        }
+    }
+
     pub(super) fn report(&self) -> Report {
         report(ReportInput {
             policy: &self.policy,
@@ -98,6 +136,8 @@ impl Daemon {
             history: &self.history,
             schedules: self.timetable.views(),
             peaks: &self.voice.peaks,
+            alerts: self.voice.alerting.views(clock::now()),
+            sinks: self.voice.alerting.sinks.counts(),
             own: self.own(),
             health: self.health(),
         })
@@ -127,6 +167,8 @@ impl Daemon {
             wall_secs: clock::wall_secs(),
             used: own::measured(self.collector.last().host.page),
             cpu: self.voice.cost.cpu(),
+            cpu_limit: self.policy.own_cpu.value(),
+            interval: self.policy.interval,
             looks: self.voice.cost.looks(),
             reloaded: !self.outdated,
             http: self.voice.showing.counts(),
@@ -153,8 +195,19 @@ impl Daemon {
             "the control loop stood still for several intervals within the last ten minutes"
                 .to_owned()
         });
-        let degraded = [hangs, outdated, stalled].into_iter().flatten();
+        let pace = &self.voice.pace;
+        let slowed = (pace.interval() > pace.configured()).then(|| {
+            format!(
+                "provost used more CPU than [own] cpu allows ({}), and looks at the host every {} instead of every {}: allow more, or \
+                 register fewer components",
+                self.policy.own_cpu,
+                pace.interval(),
+                pace.configured()
+            )
+        });
+        let degraded = [hangs, outdated, stalled, slowed].into_iter().flatten();
         let degraded = degraded.chain(self.voice.unserved.iter().cloned());
+        let degraded = degraded.chain(self.voice.alerting.sinks.wrongs());
         let failed = failed.into_iter().map(|reason| (Condition::Failed, reason));
         Health::of(failed.chain(degraded.map(|reason| (Condition::Degraded, reason))))
     }

@@ -22,7 +22,7 @@ fn call() -> Call {
             timeout: Span::secs(10),
             from: Level::Warning,
         },
-        component: relief().component,
+        whose: "app".to_owned(),
         name: "app".to_owned(),
         variables: variables(&relief()),
         by_systemd: false,
@@ -101,9 +101,9 @@ fn one_runs_at_a_time_and_none_without_a_configuration() {
     let mut hooks = Hooks::default();
     assert!(advice(begin(&hooks)).contains("no hook"));
     let (tell, told) = channel();
-    hooks.known.insert(call.component.clone(), call.hook.clone());
+    hooks.known.insert(relief().component, call.hook.clone());
     hooks.tell = Some(tell);
-    lock(&hooks.running).insert(call.component.clone());
+    lock(&hooks.running).insert(relief().component);
     assert!(advice(begin(&hooks)).contains("still runs"));
     lock(&hooks.running).clear();
     assert_eq!(begin(&hooks), Verdict::Applied);

@@ -11,6 +11,7 @@ mod dropins;
 mod error;
 mod events;
 mod files;
+mod journald;
 mod properties;
 mod proxy;
 mod restart;
@@ -21,6 +22,7 @@ pub use dropins::{DropInError, remove, runtime_dropins};
 pub use error::SystemdError;
 pub use events::{SystemdEvent, listen};
 pub use files::has_unit_file;
+pub use journald::Journald;
 #[cfg(any(test, fuzzing))]
 pub(crate) use properties::believed_of_bytes;
 pub use properties::{Property, as_systemd_keeps, believed, knows_idle, names, properties, unset};

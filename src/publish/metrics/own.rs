@@ -21,6 +21,10 @@ pub(super) fn samples(metric: OwnMetric, report: &Report) -> Vec<Sample> {
         ]
         .map(|(result, count)| (labels(&[("result", result)]), count.to_string()))
         .into(),
+        OwnMetric::CpuLimit => {
+            own.cpu_limit.map(|limit| bare(limit.to_string())).unwrap_or_default()
+        }
+        OwnMetric::LookInterval => bare(span_seconds(own.interval)),
         OwnMetric::ProcessCpu => bare(seconds(own.used.cpu.0)),
         OwnMetric::ProcessMemory => known(own.used.resident.map(|bytes| bytes.0)),
         OwnMetric::ProcessDescriptors => known(own.used.descriptors),

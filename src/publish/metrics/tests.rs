@@ -1,7 +1,10 @@
 //! Metrics of whole reports, in both formats.
 
 use super::*;
-use crate::model::{ActionCount, Condition, HttpCounts, OwnUse, Psi, PsiLine};
+use crate::model::{
+    ActionCount, AlertKind, AlertState, AlertView, Condition, Evidence, HttpCounts, OwnUse, Psi,
+    PsiLine,
+};
 use crate::testing::{sample_forecasts, sample_leak, sample_report};
 use crate::units::CpuTime;
 
@@ -32,6 +35,24 @@ fn full_report() -> Report {
         wios: 2,
     }]);
     report.estimate.components.get_mut("web").unwrap().leak = Some(sample_leak());
+    let counts = SinkCounts { delivered: 5, failed: 1, lost: 2, waiting: 3 };
+    report.sinks.insert("webhook".to_owned(), counts);
+    let evidence = Evidence::Contested;
+    report.alerts = ["web", "batch"]
+        .map(|subject| AlertView {
+            id: format!("drift/{subject}"),
+            kind: AlertKind::Drift,
+            subject: subject.to_owned(),
+            severity: Level::Warning,
+            state: AlertState::Firing,
+            since: report.at,
+            ended: None,
+            silenced_until: None,
+            flapping: false,
+            evidence,
+            text: evidence.text(subject),
+        })
+        .into();
     report.health.add(Condition::Degraded, "the last reload failed".to_owned());
     let own = &mut report.own;
     own.wall_secs = 1_700_000_000;
@@ -41,6 +62,7 @@ fn full_report() -> Report {
         own.looks.add(span);
     }
     own.lag = Span::millis(12);
+    (own.cpu_limit, own.interval) = (Some(Millicpu(250)), Span::secs(2));
     own.http = HttpCounts { answered: 7, refused: 1, dropped: 2 };
     own.actions = vec![ActionCount {
         component: "web".to_owned(),

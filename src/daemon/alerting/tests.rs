@@ -1,0 +1,189 @@
+//! Signals from what is known of a host, and alerts that outlive the daemon.
+
+use super::*;
+use crate::cycle::{rest, step};
+use crate::model::{AlertState, Decision, Finding, Plan, Priority, Severity, Target};
+use crate::testing::{add_home, component, host, policy};
+use crate::units::CgroupPath;
+
+/// A host with one service, looked at once a second, and a state folder that is removed in the end.
+struct Story {
+    paths: Paths,
+    alerting: Alerting,
+    policy: Policy,
+    state: State,
+    seen: Snapshot,
+    news: News,
+}
+
+impl Story {
+    fn new(name: &str) -> Self {
+        let name = format!("provost-alerts-{name}-{}", std::process::id());
+        let state = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&state).unwrap();
+        let paths = Paths { run: state.clone(), state };
+        let web = component("web", Priority::Normal);
+        let mut seen = host();
+        add_home(&mut seen, &web, "system.slice/web.service");
+        let mut policy = policy([web]);
+        policy.alerts.journal = false;
+        let news =
+            News { decision: Decision::default(), plan: Plan::default(), findings: Vec::new() };
+        let alerting = Self::begin(&paths, &policy);
+        Self { paths, alerting, policy, state: State::default(), seen, news }
+    }
+
+    fn begin(paths: &Paths, policy: &Policy) -> Alerting {
+        let host = Host { by_systemd: false, mount: paths.run.clone() };
+        Alerting::begin(paths, "a boot".to_owned(), policy, host)
+    }
+
+    fn look(&mut self) {
+        self.seen.at = self.seen.at.plus(Span::secs(1));
+        let _rests = rest(&self.policy, &mut self.state, &self.seen);
+        let known = Known {
+            policy: &self.policy,
+            state: &self.state,
+            seen: &self.seen,
+            news: &self.news,
+            foresight: &Foresight::default(),
+        };
+        self.alerting.look(self.seen.at, known);
+    }
+
+    fn looks(&mut self, count: usize) {
+        (0..count).for_each(|_| self.look());
+    }
+
+    /// Names and states of all that are shown.
+    fn shown(&self) -> Vec<(String, AlertState)> {
+        let views = self.alerting.views(self.seen.at);
+        views.into_iter().map(|view| (view.id, view.state)).collect()
+    }
+
+    fn kill(&mut self, count: u64) {
+        let path = CgroupPath::new("system.slice/web.service");
+        let usage = &mut self.seen.groups.get_mut(&path).unwrap().usage;
+        usage.oom_kills = Some(usage.oom_kills.unwrap_or_default() + count);
+    }
+}
+
+impl Drop for Story {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_dir_all(&self.paths.state);
+    }
+}
+
+fn firing(id: &str) -> Vec<(String, AlertState)> {
+    vec![(id.to_owned(), AlertState::Firing)]
+}
+
+#[test]
+fn a_quiet_host_raises_nothing() {
+    let mut story = Story::new("quiet");
+    story.kill(7);
+    story.looks(700);
+    assert_eq!(story.shown(), [], "what was killed before the daemon came is no news");
+}
+
+#[test]
+fn a_kill_is_told_for_five_minutes_and_so_many_as_there_were() {
+    let mut story = Story::new("kill");
+    story.looks(6);
+    story.kill(1);
+    story.looks(6);
+    story.kill(2);
+    story.looks(6);
+    assert_eq!(story.shown(), firing("oom-kill/web"));
+    let view = &story.alerting.views(story.seen.at)[0];
+    assert!(view.text.starts_with("3 processes of web were killed"), "{}", view.text);
+    story.looks(360);
+    assert_eq!(story.shown(), [("oom-kill/web".to_owned(), AlertState::Resolved)]);
+}
+
+#[test]
+fn a_group_that_is_made_anew_was_not_killed_in() {
+    let mut story = Story::new("anew");
+    story.kill(5);
+    story.looks(6);
+    let path = CgroupPath::new("system.slice/web.service");
+    story.seen.groups.get_mut(&path).unwrap().usage.oom_kills = Some(0);
+    story.looks(12);
+    assert_eq!(story.shown(), []);
+}
+
+#[test]
+fn more_than_a_twentieth_refused_is_told_and_forgotten_after_ten_minutes() {
+    let mut story = Story::new("refused");
+    let web = component("web", Priority::Normal);
+    let mut limited = web.clone();
+    limited.memory.ceiling = crate::units::Limit::At(crate::units::Bytes::mebi(64));
+    let rules = policy([limited]);
+    let plan = step(&rules, State::default(), &story.seen).news.unwrap().plan;
+    let outcomes = crate::testing::carry_out(&story.seen, &plan.actions).outcomes;
+    let of_web = outcomes.into_iter().find(|outcome| {
+        matches!(outcome.of, OutcomeOf::Knob { .. }) && outcome.component.is_some()
+    });
+    let applied = of_web.unwrap();
+    let refused = Verdict::Refused { errno: 13, advice: "no".to_owned() };
+    let refused = Outcome { verdict: refused, ..applied.clone() };
+    (0..19).for_each(|_| story.alerting.happened(&applied));
+    story.alerting.happened(&refused);
+    story.looks(6);
+    assert_eq!(story.shown(), [], "a twentieth is not more than that");
+    story.alerting.happened(&refused);
+    story.looks(6);
+    assert_eq!(story.shown(), firing("refused/web"));
+    story.looks(700);
+    assert_eq!(story.shown(), [("refused/web".to_owned(), AlertState::Resolved)]);
+}
+
+#[test]
+fn a_level_a_contested_value_and_a_limit_that_is_not_followed_are_told() {
+    let mut story = Story::new("decided");
+    story.news.findings.push(Finding {
+        severity: Severity::Error,
+        kind: FindingKind::Contested,
+        component: None,
+        at: Some(CgroupPath::new("system.slice")),
+        text: String::new(),
+    });
+    let at = CgroupPath::new("system.slice/web.service");
+    let knob = story.seen.groups[&at].knob(crate::model::KnobKind::MemoryHigh);
+    let knob = knob.value().unwrap().clone();
+    let component = Some("web".parse().unwrap());
+    story.news.decision.targets.push(Target { component, at, knob, reason: Reason::LetGo });
+    story.looks(2);
+    let unresponsive = ("unresponsive/web".to_owned(), AlertState::Pending);
+    let drift = firing("drift/system.slice").remove(0);
+    assert_eq!(story.shown(), [drift.clone(), unresponsive.clone()]);
+    story.looks(310);
+    assert_eq!(story.shown(), [drift, (unresponsive.0, AlertState::Firing)]);
+}
+
+#[test]
+fn what_somebody_said_outlives_the_daemon() {
+    let mut story = Story::new("kept");
+    story.looks(6);
+    story.kill(1);
+    story.looks(6);
+    let now = story.seen.at;
+    let missing = story.alerting.acknowledge("leak/web").unwrap_err();
+    assert!(missing.contains("\"leak/web\""), "{missing}");
+    story.alerting.acknowledge("oom-kill/web").unwrap();
+    let silenced = story.alerting.silence("oom-kill/web", now, Span::secs(3600)).unwrap();
+    assert_eq!(silenced, "oom-kill/web is silenced for 1h");
+    story.alerting = Story::begin(&story.paths, &story.policy);
+    story.looks(6);
+    story.kill(1);
+    story.looks(6);
+    let silenced = ("oom-kill/web".to_owned(), AlertState::Silenced);
+    assert_eq!(story.shown(), [silenced]);
+    let told = story.alerting.silence("oom-kill/web", story.seen.at, Span::ZERO).unwrap();
+    assert_eq!(told, "oom-kill/web is told again");
+    for text in ["", "{", "{\"version\":2,\"boot\":\"a boot\",\"alerts\":{}}"] {
+        std::fs::write(story.paths.state.join("alerts.json"), text).unwrap();
+        let alerting = Story::begin(&story.paths, &story.policy);
+        assert_eq!(alerting.views(story.seen.at), []);
+    }
+}
