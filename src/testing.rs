@@ -37,6 +37,7 @@ pub(crate) fn policy(components: impl IntoIterator<Item = Component>) -> Policy 
         disks: BTreeMap::new(),
         schedules: BTreeMap::new(),
         writes: Writes::UNLIMITED,
+        history: Bytes::mebi(10),
         protect: Vec::new(),
         components: components
             .into_iter()

@@ -61,6 +61,7 @@ pub fn entries(policy: &Policy) -> Vec<Entry> {
     list.text("forecast.steer", policy.steer.word());
     list.raw("writes.rate", policy.writes.rate.to_string());
     list.raw("writes.burst", policy.writes.burst.to_string());
+    list.text("history.budget", exact(policy.history));
     for (name, component) in &policy.components {
         list.component = Some(name.to_string());
         component_entries(&mut list, component);

@@ -198,6 +198,7 @@ impl Check<'_> {
             policy.writes.rate = raw.rate.unwrap_or(policy.writes.rate);
             policy.writes.burst = raw.burst.unwrap_or(policy.writes.burst);
         }
+        policy.history = self.budget(raw.history.as_ref()).unwrap_or(policy.history);
         policy.thresholds = self.thresholds(raw.thresholds.as_ref(), policy.thresholds);
         policy.disks = self.disks(raw);
         policy.schedules = self.schedules(raw);

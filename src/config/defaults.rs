@@ -25,6 +25,7 @@ pub fn default_policy(cpu: Millicpu, memory: Bytes) -> Policy {
         disks: BTreeMap::new(),
         schedules: BTreeMap::new(),
         writes: Writes::default(),
+        history: Bytes::mebi(10),
         protect: Vec::new(),
         components: BTreeMap::new(),
     }

@@ -15,6 +15,7 @@ mod issue;
 mod load;
 mod merged;
 mod policy;
+mod policy_text;
 mod protected;
 mod raw;
 mod render;
@@ -40,6 +41,7 @@ pub use policy::{
     MemoryPolicy, Mode, OnLeak, OnLeave, OomPolicy, Pattern, Policy, Probe, RealtimePolicy,
     Reserve, Rule, Scale, Steer, Steps, Strategy, THREAD_NAME_BYTES, Thresholds, Writes,
 };
+pub use policy_text::PolicyText;
 pub use protected::{PROTECTED_UNITS, is_protected_unit};
 pub use render::{Colour, render};
 pub use schedule::Schedule;

@@ -18,6 +18,7 @@ mod kept;
 mod leaks;
 mod learning;
 mod mending;
+mod recorder;
 mod report;
 mod run;
 mod sentry;

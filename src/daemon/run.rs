@@ -6,6 +6,7 @@
 
 mod asked;
 mod leave;
+mod recorded;
 
 use super::chosen::Chosen;
 use super::early::Early;
@@ -18,6 +19,7 @@ use super::instances;
 use super::leaks::LeakFile;
 use super::learning::Learning;
 use super::mending::{self, Mending};
+use super::recorder::Recorder;
 use super::report::{ReportInput, report};
 use super::sentry::Sentry;
 use super::start::{Options, Setup, StartError};
@@ -35,10 +37,9 @@ use crate::enforce::{Order, Worker, WorkerResult};
 use crate::kernel::proc_events::{ProcEvent, ProcEvents};
 use crate::kernel::systemd::SystemdEvent;
 use crate::kernel::{clock, heap, host};
-use crate::model::{CycleRecord, Decision, Outcome, Plan, Report, Resource};
+use crate::model::{Decision, Outcome, Plan, Report, Resource};
 use crate::observe::{Collector, Happened};
 use crate::publish::metrics_text;
-use crate::record::Recorder;
 use crate::serve::Asked;
 use crate::units::{Span, Tick};
 use sd_notify::NotifyState;
@@ -58,6 +59,7 @@ const TOLD_FOR: Span = Span::secs(600);
 pub fn run(options: Options) -> Result<(), StartError> {
     let mut daemon = Daemon::start(options)?;
     notify(&[NotifyState::Ready]);
+    daemon.recorder.said(concat!("started, version ", env!("CARGO_PKG_VERSION")));
     tracing::info!(
         enforcing = daemon.enforcing,
         components = daemon.policy.components.len(),
@@ -146,7 +148,7 @@ impl Daemon {
         let nothing =
             News { decision: Decision::default(), plan: Plan::default(), findings: Vec::new() };
         Ok(Self {
-            recorder: Recorder::open(&options.paths.state),
+            recorder: Recorder::begin(&options.paths, policy.history),
             collector: Collector::new(setup.fs, &setup.roots),
             options,
             policy,
@@ -314,6 +316,7 @@ impl Daemon {
             match result {
                 WorkerResult::Outcome(outcome) => {
                     self.history.happened(&outcome, self.happened.reloaded_at);
+                    self.recorder.happened(&outcome, self.pending.as_ref());
                     log_outcome(&outcome);
                     if let Some(unit) = outcome.stopped() {
                         self.worker.order(Order::Stopped(unit.to_owned()));
@@ -325,6 +328,7 @@ impl Daemon {
                     self.pending = None;
                     self.history.plan_done();
                     self.state.replan();
+                    self.recorder.replanned();
                 }
                 WorkerResult::Lifted(outcomes) => self.lifted(outcomes),
                 WorkerResult::GivenBack(account) => self.given_back(account),
@@ -351,6 +355,7 @@ impl Daemon {
     fn took_place(&mut self, outcomes: Vec<Outcome>) {
         for outcome in outcomes {
             self.history.happened(&outcome, None);
+            self.recorder.happened(&outcome, None);
             log_outcome(&outcome);
             self.happened.outcomes.push(outcome);
         }
@@ -373,12 +378,15 @@ impl Daemon {
             self.sources.follow(fs.mount(), &self.collector.watched());
             self.sentry.guard(&self.policy, seen, fs, (&self.sources.poller, SENTRY, STARVED));
         }
+        self.recorder.before(now, &self.state);
         self.forecasts.said().lend(&self.policy, &mut self.state.prospects);
-        if rest(&self.policy, &mut self.state, seen) {
+        let has_news = if rest(&self.policy, &mut self.state, seen) {
             self.worker.decided(self.policy.interval);
+            false
         } else {
-            self.step(now);
-        }
+            self.step(now)
+        };
+        self.record(now, has_news);
         self.learning.keep(&self.state);
         self.leaks.tend(now, &self.state.estimator);
         self.forecasts.tend(now, &self.policy, self.collector.last(), &self.state.estimator);
@@ -387,14 +395,15 @@ impl Daemon {
         }
     }
 
-    fn step(&mut self, now: Tick) {
+    /// Whether there is news.
+    fn step(&mut self, now: Tick) -> bool {
         let seen = self.collector.last();
         let (policy, state) = (&self.policy, self.state.clone());
         let stepped =
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| step(policy, state, seen)));
         let Ok(Step { state, news }) = stepped else {
             self.panicked();
-            return;
+            return false;
         };
         self.panics = 0;
         self.worker.decided(self.policy.interval);
@@ -402,26 +411,15 @@ impl Daemon {
         self.state = state;
         // Before anything is ordered: whatever happens to the daemon, no unit is restarted twice for one leak.
         self.mending.keep(&self.state);
-        if let Some(news) = news {
-            self.news = news;
-            self.order(lost, now);
-            self.publish(now);
-        }
+        let Some(news) = news else { return false };
+        self.news = news;
+        self.order(lost, now);
+        self.publish(now);
+        true
     }
 
     /// Hands the plan to the worker, if anything is to be enforced and the last one is done.
     fn order(&mut self, lost: u64, now: Tick) {
-        let seen = self.collector.last();
-        if !self.news.plan.is_empty() || !seen.outcomes.is_empty() {
-            self.recorder.append(&CycleRecord {
-                version: 1,
-                at: now,
-                wall_secs: clock::wall_secs(),
-                plan: self.news.plan.clone(),
-                outcomes: seen.outcomes.clone(),
-                findings: self.news.findings.clone(),
-            });
-        }
         let may = self.enforcing && !self.busy && self.give_back.is_none();
         if !may || self.news.plan.is_empty() {
             return;
@@ -436,6 +434,8 @@ impl Daemon {
 
     fn panicked(&mut self) {
         self.panics += 1;
+        // What is remembered was brought up to date, and no news came of it.
+        self.recorder.begin_anew();
         tracing::error!(panics = self.panics, "a cycle panicked; limits stay as they are");
         self.news.findings.push(panicked());
         if self.panics >= MOST_PANICS {
@@ -451,6 +451,7 @@ impl Daemon {
         beside.extend(instances::findings(&self.policy, self.collector.last().host.systemd));
         beside.extend(self.forecasts.findings(&self.policy, &self.collector.last().host));
         beside.extend(mending::findings(&self.policy, &self.state, self.collector.last()));
+        beside.extend(self.recorder.findings());
         beside.extend(self.outdated.then(asked::outdated));
         beside.extend_from_slice(self.timetable.findings());
         let recent = |at: &Tick| clock::now().since(*at) < TOLD_FOR;

@@ -6,6 +6,7 @@
 mod action;
 mod component;
 mod decision;
+mod event;
 mod filesystem;
 mod finding;
 mod forecast;
@@ -21,14 +22,15 @@ mod outcome;
 mod pressure;
 mod probe;
 mod realtime;
-mod record;
 mod report;
+pub mod slots;
 mod snapshot;
 mod topology;
 
 pub use action::{Action, Change, Plan, Via};
 pub use component::{CpuClass, Home, HomeKind, Priority};
 pub use decision::{Decision, Held, Placement, Reason, Target};
+pub use event::{Event, EventOf};
 pub use filesystem::{FileSystem, FileSystemView, Room};
 pub use finding::{Finding, FindingKind, Severity};
 pub use forecast::{Expected, Forecast, ForecastModel, ForecastStage, ForecastView, Moment};
@@ -53,7 +55,6 @@ pub use realtime::{
     RealtimeSeen, RealtimeView, Sched, SchedPolicy, ThreadLine, ThreadOwner, ThreadTarget,
     ThreadView,
 };
-pub use record::CycleRecord;
 pub use report::{
     ActionLine, CeilingView, ComponentReport, Drift, EscapeTimes, Escaped, HomeReport, HookReport,
     HostReport, InstancesView, KnobReport, Report, ScheduleView,
