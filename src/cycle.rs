@@ -22,10 +22,11 @@ use crate::plan::{Skipped, plan, sound};
 use crate::units::{CgroupPath, ComponentName, Tick};
 use pacing::Pacing;
 use placing::Refusals;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What one cycle hands to the next.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// Whose the values in the kernel are.
     pub ownership: Ownership,
@@ -45,7 +46,7 @@ pub struct State {
     planned: Option<Planned>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Planned {
     generation: u64,
     levels: Levels,

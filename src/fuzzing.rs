@@ -9,6 +9,7 @@ mod kernel;
 mod knobs;
 mod learnt;
 mod quantities;
+mod recording;
 mod requests;
 mod series;
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub use kernel::{frames, kernel};
 pub use knobs::{knobs, properties};
 pub use learnt::learnt;
 pub use quantities::quantities;
+pub use recording::recording;
 pub use requests::requests;
 pub use series::series;
 
@@ -27,7 +29,7 @@ pub use series::series;
 pub type Check = fn(&[u8]);
 
 /// Every check by the name of its fuzz target and of its seeds' folder.
-pub const CHECKS: [(&str, Check); 10] = [
+pub const CHECKS: [(&str, Check); 11] = [
     ("config", config),
     ("frames", frames),
     ("journal", journal),
@@ -36,6 +38,7 @@ pub const CHECKS: [(&str, Check); 10] = [
     ("learnt", learnt),
     ("properties", properties),
     ("quantities", quantities),
+    ("recording", recording),
     ("requests", requests),
     ("series", series),
 ];

@@ -41,6 +41,7 @@ pub(crate) fn policy(components: impl IntoIterator<Item = Component>) -> Policy 
         own_cpu: Limit::Max,
         alerts: crate::config::AlertPolicy::default(),
         listen: Vec::new(),
+        history: Bytes::mebi(10),
         protect: Vec::new(),
         components: components
             .into_iter()

@@ -2,7 +2,11 @@
 
 use super::Printout;
 use super::doctor::DoctorArgs;
+use super::export::ExportArgs;
 use super::fail::Failure;
+use super::history::{EventsArgs, HistoryArgs};
+use super::past::Past;
+use super::replay::ReplayArgs;
 use crate::config::Calendar;
 use crate::config::{Colour, Division, Sources, Strategy, Trust};
 use crate::daemon::Paths;
@@ -101,6 +105,15 @@ pub(super) enum Verb {
     },
     /// Where the busiest hours of the host and its components go over weeks, and when they need all there is.
     Capacity,
+    /// Which limits were changed, when, by how much, why, and what came of it. Reads the recording: no daemon is needed.
+    History(HistoryArgs),
+    /// What happened: actions, findings that came and went, levels that moved. Reads the recording: no daemon is needed.
+    Events(EventsArgs),
+    /// Run recorded cycles again and show what differs: nothing, unless this provost, the configuration or the strategy is another one.
+    /// Touches no host.
+    Replay(ReplayArgs),
+    /// Write the configuration, statistics, series or decisions for other programs.
+    Export(ExportArgs),
     /// Make the daemon read its configuration again; on an error the old one stays in force.
     Reload,
     /// Measure what a disk can do, through a private file on one of its file systems. Slows down whoever uses it meanwhile; stops when
@@ -228,6 +241,9 @@ pub(super) struct PlanArgs {
     /// As the schedules have it at the next time that fits, such as "Mon 09:00"; the host is seen as it is now.
     #[arg(long, value_name = "CALENDAR")]
     pub(super) at: Option<Calendar>,
+    /// What this configuration would have wanted otherwise on what was recorded from then on, such as "24h", instead of on the host now.
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["at", "exit_code"])]
+    pub(super) against_history: Option<Past>,
 }
 
 #[derive(Debug, Args)]

@@ -15,20 +15,25 @@ pub mod check;
 pub mod config;
 pub mod doctor;
 mod explain;
+mod export;
 mod fail;
 mod forecast;
 mod health;
+mod history;
 mod leak;
 mod mend;
+mod past;
 mod plan;
 mod printout;
 mod probe;
 mod realtime;
 pub mod render;
+mod replay;
 mod restore;
 mod run;
 mod simulate;
 mod start;
+mod statistics;
 mod status;
 mod storage;
 mod strategy;
@@ -88,6 +93,10 @@ fn verb(cli: &Cli) -> Result<Printout, Failure> {
         Verb::Explain { component } => explain::explain(cli, component),
         Verb::Forecast { component } => forecast::forecast(cli, component.as_ref()),
         Verb::Capacity => capacity::capacity(cli),
+        Verb::History(args) => history::history(cli, args),
+        Verb::Events(args) => history::tell(cli, args),
+        Verb::Replay(args) => replay::replay(cli, args),
+        Verb::Export(args) => export::export(cli, args),
         Verb::Reload => ask::reload(cli),
         Verb::Calibrate(args) => calibrate::calibrate(cli, args),
         Verb::Simulate(args) => simulate::simulate(cli, args),

@@ -22,6 +22,9 @@ const EXIT_CHANGES: u8 = 2;
 pub(super) fn plan(cli: &Cli, args: &PlanArgs) -> Result<Printout, Failure> {
     let (fs, roots) = open_tree()?;
     let (mut policy, when) = policy(cli, args, &roots)?;
+    if let Some(past) = args.against_history {
+        return super::replay::against(cli, policy, past);
+    }
     // All of it is shown, however long it would take to write.
     policy.writes = Writes::UNLIMITED;
     let mut state = State::default();

@@ -26,6 +26,15 @@ impl Printout {
         Self { stdout, stderr: String::new(), exit: EXIT_OK }
     }
 
+    /// Prints what is for standard output, for a verb that prints more later.
+    ///
+    /// # Errors
+    /// Those of writing; that nobody reads any more is one.
+    pub fn print_on(&self) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(self.stdout.as_bytes()).and_then(|()| out.flush())
+    }
+
     /// Prints both and gives the exit code.
     ///
     /// # Errors

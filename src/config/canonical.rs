@@ -67,6 +67,7 @@ pub fn entries(policy: &Policy) -> Vec<Entry> {
     list.text("own.cpu", policy.own_cpu);
     alerts(&mut list, &policy.alerts);
     list.raw("http.listen", array(policy.listen.iter().map(|place| quoted(&place.to_string()))));
+    list.text("history.budget", exact(policy.history));
     for (name, component) in &policy.components {
         list.component = Some(name.to_string());
         component_entries(&mut list, component);

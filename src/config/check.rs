@@ -206,6 +206,7 @@ impl Check<'_> {
             self.cpu_limit(&key.then("own").then("cpu"), own).unwrap_or(policy.own_cpu);
         policy.alerts = self.alerts(raw.alerts.as_ref(), policy.alerts);
         policy.listen = self.listen(raw.http.as_ref(), policy.listen);
+        policy.history = self.budget(raw.history.as_ref()).unwrap_or(policy.history);
         policy.thresholds = self.thresholds(raw.thresholds.as_ref(), policy.thresholds);
         policy.disks = self.disks(raw);
         policy.storage = self.storage(raw);

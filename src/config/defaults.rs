@@ -33,6 +33,7 @@ pub fn default_policy(cpu: Millicpu, memory: Bytes) -> Policy {
         own_cpu: OWN_CPU,
         alerts: AlertPolicy::default(),
         listen: Listen::usual(),
+        history: Bytes::mebi(10),
         protect: Vec::new(),
         components: BTreeMap::new(),
     }

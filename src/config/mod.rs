@@ -15,6 +15,7 @@ mod issue;
 mod load;
 mod merged;
 mod policy;
+mod policy_text;
 mod protected;
 mod raw;
 mod render;
@@ -41,6 +42,7 @@ pub use policy::{
     Probe, RealtimePolicy, Reserve, Rule, Scale, Steer, Steps, StoragePolicy, Strategy,
     THREAD_NAME_BYTES, Thresholds, Webhook, Writes,
 };
+pub use policy_text::PolicyText;
 pub use protected::{PROTECTED_UNITS, is_protected_unit};
 pub use render::{Colour, render};
 pub use schedule::Schedule;

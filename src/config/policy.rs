@@ -66,6 +66,8 @@ pub struct Policy {
     pub alerts: AlertPolicy,
     /// Where metrics and health are served over HTTP.
     pub listen: Vec<Listen>,
+    /// How much room the recording takes on disk, 1 MiB to 1 GiB; nothing is recorded in none.
+    pub history: Bytes,
     /// Units that are never touched, beside the built-in ones, as globs on unit names.
     pub protect: Vec<Glob>,
     /// The components, by name.

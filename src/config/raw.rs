@@ -57,6 +57,8 @@ pub(super) struct Config {
     pub(super) http: Option<Http>,
     /// What provost itself may cost.
     pub(super) own: Option<Own>,
+    /// What is recorded of what provost sees and does.
+    pub(super) history: Option<History>,
     /// Windows of time in which something else holds, by name; at most 32. Where several are open, the later name wins. Default: none.
     pub(super) schedule: Option<BTreeMap<String, Schedule>>,
     /// What disks can do, by name: as `provost calibrate` measured it. Without, it is learned. Default: none.
@@ -196,6 +198,14 @@ pub(super) struct Writes {
     /// So many at once, 1 to 1000. Default: 100.
     #[schemars(range(min = 1, max = 1000))]
     pub(super) burst: Option<u64>,
+}
+
+/// What is recorded of what provost sees and does.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct History {
+    /// How much room the recording takes on disk from the next start on, "1M" to "1G"; "0" records nothing. Default: "10M".
+    pub(super) budget: Option<Size>,
 }
 
 /// Where the three alert levels begin, each above the one before; each ends five points lower.

@@ -40,7 +40,7 @@ fn host() -> Capacity<'static> {
     }
 }
 
-fn load_text(name: &str, text: &str) -> Result<Loaded, Vec<ConfigIssue>> {
+pub(super) fn load_text(name: &str, text: &str) -> Result<Loaded, Vec<ConfigIssue>> {
     let accounts = Path::new("tests/fixtures/config/root");
     load(&Sources::text(name, text).with_accounts_below(accounts), &host())
 }

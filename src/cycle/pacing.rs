@@ -23,6 +23,7 @@ use crate::config::{Policy, Writes};
 use crate::estimate::Ownership;
 use crate::model::{Action, Change, Knob, KnobKind, OutcomeOf, Plan, Reading, Snapshot};
 use crate::units::{CgroupId, CgroupPath, Span, Tick};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The least time between two writes to one file: a second, less what one look may come earlier than the one before.
@@ -39,7 +40,7 @@ const ONE: u64 = 1_000_000;
 type Place = (CgroupPath, KnobKind);
 
 /// What was written lately, and what waits.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Pacing {
     at: Option<Tick>,
     /// What is missing in the bucket, in millionths of a write.

@@ -4,6 +4,7 @@ use crate::model::{
     Action, Finding, FindingKind, OutcomeOf, Plan, Severity, Snapshot, Stray, Verdict,
 };
 use crate::units::{ComponentName, ProcId, Span, Tick};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// As for knobs.
@@ -13,7 +14,7 @@ const RETRY_REFUSED: Span = Span::secs(60);
 type What = (ComponentName, Option<ProcId>);
 
 /// Refusals that still stand.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Refusals {
     standing: BTreeMap<What, (String, Tick)>,
 }

@@ -171,38 +171,12 @@ pub(super) fn lost(plan: &Plan, ownership: &Ownership, seen: &Snapshot) -> u64 {
 }
 
 fn line(outcome: &Outcome) -> ActionLine {
-    let what = match &outcome.of {
-        OutcomeOf::Knob { knob, asked, .. } => format!("{knob} = {asked}"),
-        OutcomeOf::Process { process, comm, from, .. } => {
-            format!("move {comm} ({process}) from {from}")
-        }
-        OutcomeOf::Thread { thread, name, asked, .. } => {
-            format!("thread {thread} ({name}) = {asked}")
-        }
-        OutcomeOf::Group => "prepare the group".to_owned(),
-        OutcomeOf::Relief { means } => means.to_string(),
-        OutcomeOf::Hook { .. } => "hook".to_owned(),
-        OutcomeOf::Restart { unit } => format!("restart of {unit}"),
-        OutcomeOf::Unit { unit, job, .. } => format!("{job} {unit}"),
-    };
-    let has_ended = matches!(outcome.of, OutcomeOf::Hook { .. } | OutcomeOf::Restart { .. });
-    let result = match &outcome.verdict {
-        Verdict::Applied if has_ended => "done".to_owned(),
-        Verdict::Applied if matches!(outcome.of, OutcomeOf::Unit { ended: false, .. }) => {
-            "begun".to_owned()
-        }
-        Verdict::Refused { advice, .. } if has_ended => advice.clone(),
-        Verdict::Applied => "applied".to_owned(),
-        Verdict::Clipped { effective } => format!("the kernel keeps {effective}"),
-        Verdict::Refused { advice, .. } => format!("refused: {advice}"),
-        Verdict::Gone => "gone".to_owned(),
-    };
     ActionLine {
         at: outcome.at,
         component: outcome.component.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
         path: outcome.path.clone(),
-        what,
-        result,
+        what: outcome.what(),
+        result: outcome.result(),
         took: outcome.took,
     }
 }

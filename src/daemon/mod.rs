@@ -22,6 +22,7 @@ mod kept;
 mod leaks;
 mod learning;
 mod mending;
+mod recorder;
 mod report;
 mod run;
 mod sentry;

@@ -6,6 +6,7 @@
 
 mod asked;
 mod leave;
+mod recorded;
 mod telling;
 
 use super::chosen::Chosen;
@@ -17,6 +18,7 @@ use super::instance::Instance;
 use super::leaks::LeakFile;
 use super::learning::Learning;
 use super::mending::Mending;
+use super::recorder::Recorder;
 use super::sentry::Sentry;
 use super::sinks::Host;
 use super::start::{Options, Setup, StartError};
@@ -34,9 +36,8 @@ use crate::enforce::{Order, Worker, WorkerResult};
 use crate::kernel::proc_events::{ProcEvent, ProcEvents};
 use crate::kernel::systemd::SystemdEvent;
 use crate::kernel::{clock, heap, host};
-use crate::model::{CycleRecord, Decision, Outcome, Plan, Resource};
+use crate::model::{Decision, Outcome, Plan, Resource};
 use crate::observe::{Collector, Happened};
-use crate::record::Recorder;
 use crate::serve::Asked;
 use crate::units::Tick;
 use sd_notify::NotifyState;
@@ -53,6 +54,7 @@ const MOST_PANICS: u32 = 3;
 pub fn run(options: Options) -> Result<(), StartError> {
     let mut daemon = Daemon::start(options)?;
     notify(&[NotifyState::Ready]);
+    daemon.recorder.said(concat!("started, version ", env!("CARGO_PKG_VERSION")));
     tracing::info!(
         enforcing = daemon.enforcing,
         components = daemon.policy.components.len(),
@@ -142,7 +144,7 @@ impl Daemon {
         let nothing =
             News { decision: Decision::default(), plan: Plan::default(), findings: Vec::new() };
         Ok(Self {
-            recorder: Recorder::open(&options.paths.state),
+            recorder: Recorder::begin(&options.paths, policy.history),
             collector: Collector::new(setup.fs, &setup.roots),
             options,
             policy,
@@ -311,6 +313,7 @@ impl Daemon {
                 WorkerResult::Outcome(outcome) => {
                     self.history.happened(&outcome, self.happened.reloaded_at);
                     self.voice.alerting.happened(&outcome);
+                    self.recorder.happened(&outcome, self.pending.as_ref());
                     log_outcome(&outcome);
                     if let Some(unit) = outcome.stopped() {
                         self.worker.order(Order::Stopped(unit.to_owned()));
@@ -322,6 +325,7 @@ impl Daemon {
                     self.pending = None;
                     self.history.plan_done();
                     self.state.replan();
+                    self.recorder.replanned();
                 }
                 WorkerResult::Lifted(outcomes) => self.lifted(outcomes),
                 WorkerResult::GivenBack(account) => self.given_back(account),
@@ -348,6 +352,7 @@ impl Daemon {
     fn took_place(&mut self, outcomes: Vec<Outcome>) {
         for outcome in outcomes {
             self.history.happened(&outcome, None);
+            self.recorder.happened(&outcome, None);
             log_outcome(&outcome);
             self.happened.outcomes.push(outcome);
         }
@@ -371,12 +376,15 @@ impl Daemon {
             self.sources.follow(fs.mount(), &self.collector.watched());
             self.sentry.guard(&self.policy, seen, fs, (&self.sources.poller, SENTRY, STARVED));
         }
+        self.recorder.before(now, &self.state);
         self.forecasts.said().lend(&self.policy, &mut self.state.prospects);
-        if rest(&self.policy, &mut self.state, seen) {
+        let has_news = if rest(&self.policy, &mut self.state, seen) {
             self.worker.decided(self.policy.interval);
+            false
         } else {
-            self.step(now);
-        }
+            self.step(now)
+        };
+        self.record(now, has_news);
         self.learning.keep(&self.state);
         self.leaks.tend(now, &self.state.estimator);
         self.forecasts.tend(now, &self.policy, self.collector.last(), &self.state.estimator);
@@ -384,14 +392,15 @@ impl Daemon {
         self.tell(now);
     }
 
-    fn step(&mut self, now: Tick) {
+    /// Whether there is news.
+    fn step(&mut self, now: Tick) -> bool {
         let seen = self.collector.last();
         let (policy, state) = (&self.policy, self.state.clone());
         let stepped =
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| step(policy, state, seen)));
         let Ok(Step { state, news }) = stepped else {
             self.panicked();
-            return;
+            return false;
         };
         self.panics = 0;
         self.worker.decided(self.policy.interval);
@@ -399,25 +408,14 @@ impl Daemon {
         self.state = state;
         // Before anything is ordered: whatever happens to the daemon, no unit is restarted twice for one leak.
         self.mending.keep(&self.state);
-        if let Some(news) = news {
-            self.news = news;
-            self.order(lost, now);
-        }
+        let Some(news) = news else { return false };
+        self.news = news;
+        self.order(lost, now);
+        true
     }
 
     /// Hands the plan to the worker, if anything is to be enforced and the last one is done.
     fn order(&mut self, lost: u64, now: Tick) {
-        let seen = self.collector.last();
-        if !self.news.plan.is_empty() || !seen.outcomes.is_empty() {
-            self.recorder.append(&CycleRecord {
-                version: 1,
-                at: now,
-                wall_secs: clock::wall_secs(),
-                plan: self.news.plan.clone(),
-                outcomes: seen.outcomes.clone(),
-                findings: self.news.findings.clone(),
-            });
-        }
         let may = self.enforcing && self.busy.is_none() && self.give_back.is_none();
         if !may || self.news.plan.is_empty() {
             return;
@@ -432,6 +430,8 @@ impl Daemon {
 
     fn panicked(&mut self) {
         self.panics += 1;
+        // What is remembered was brought up to date, and no news came of it.
+        self.recorder.begin_anew();
         tracing::error!(panics = self.panics, "a cycle panicked; limits stay as they are");
         self.news.findings.push(panicked());
         if self.panics >= MOST_PANICS {

@@ -25,6 +25,7 @@ use crate::config::{Affinity, Component, Policy};
 use crate::estimate::Estimator;
 use crate::model::{Priority, Snapshot, Topology};
 use crate::units::{ComponentName, Millicpu, Span, Tick};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -51,14 +52,14 @@ const UNSTEADY: u64 = 45;
 const GAIN_PERCENT: u64 = 15;
 
 /// Where a component runs by its own demand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Choice {
     Shared,
     Own { cpus: usize, balanced: bool },
 }
 
 /// Why the choice is what it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 enum Why {
     #[default]
     Learning,
@@ -97,7 +98,7 @@ struct Sample {
 }
 
 /// Amounts over one minute; while it lasts, sums of thousandths of a core times milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 struct Minute {
     demand: u64,
     usage: u64,
@@ -105,8 +106,9 @@ struct Minute {
 }
 
 /// The last hour of minutes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Hour {
+    #[serde(with = "crate::model::slots")]
     minutes: [Minute; HOUR],
     next: usize,
     count: usize,
@@ -188,7 +190,7 @@ impl Shape {
 }
 
 /// One component's hour, and what came of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Auto {
     hour: Hour,
     minute: Minute,
@@ -347,7 +349,7 @@ fn cores(cpus: usize) -> u64 {
 }
 
 /// What was learnt of all components with `affinity = "auto"`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Autos {
     components: BTreeMap<ComponentName, Auto>,
 }

@@ -13,6 +13,7 @@
 //! **Properties.** Never above the capacity and, unless the caller says how low it may fall, never below [`FLOOR_PERCENT`] of it; under a constant room it comes to rest.
 
 use crate::units::{Span, Tick};
+use serde::{Deserialize, Serialize};
 
 /// The room is never less than this part of the capacity.
 const FLOOR_PERCENT: u64 = 5;
@@ -26,7 +27,7 @@ const RISE_DEADBANDS: u64 = 4;
 const RECENT: usize = 5;
 
 /// The cap between two looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Cap {
     /// Where the cap is, which moves at every look.
     pub(super) at: u64,
@@ -105,7 +106,7 @@ pub(super) const fn percent(amount: u64, percent: u64) -> u64 {
 }
 
 /// The last few rates.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Recent {
     rates: [u64; RECENT],
     count: usize,

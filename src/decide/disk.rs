@@ -27,6 +27,7 @@ use crate::config::{Component, Division, Policy};
 use crate::estimate::Estimator;
 use crate::model::{IoMax, IoRate, IoWeightBackend, Snapshot};
 use crate::units::{Bytes, CgroupPath, DeviceId, Limit, Span, Tick};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Somebody waits for a disk when all its tasks do for so many millionths of the time: where level warning ends.
@@ -46,11 +47,11 @@ type Lanes = [u64; LANES];
 const UNLIMITED: Lanes = [u64::MAX; LANES];
 
 /// The disks between two looks.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Disks(BTreeMap<DeviceId, Disk>);
 
 /// One disk.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Disk {
     lanes: [Lane; LANES],
     /// There while any lane is limited.
@@ -60,7 +61,7 @@ struct Disk {
     parts: BTreeMap<CgroupPath, Lanes>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Lane {
     all: Recent,
     others: Recent,
@@ -70,7 +71,7 @@ struct Lane {
 }
 
 /// What lowering the limits brings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Trial {
     began: Tick,
     before: Plight,
@@ -84,7 +85,7 @@ struct Trial {
 }
 
 /// How those fare who are protected.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Plight {
     /// How long the one waits that waits most, in millionths of the time.
     wait: u64,

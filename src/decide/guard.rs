@@ -16,6 +16,7 @@ use crate::config::{Component, Policy};
 use crate::estimate::RaisedThreads;
 use crate::model::{RealtimeSeen, Snapshot};
 use crate::units::{ComponentName, CpuTime, ProcId, Span, Tick};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// In percent of a CPU's time. The kernel stops real time at 95 % of a second by default, so that a loop shows a little less than that; what
@@ -31,7 +32,7 @@ const LONGEST: Span = Span::secs(3600);
 const FORGIVEN_AFTER: Span = Span::secs(3600);
 
 /// What is remembered of each component with threads in real time.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Guards {
     at: Tick,
     /// CPU time of each named thread at that time.
@@ -39,7 +40,7 @@ pub(super) struct Guards {
     guards: BTreeMap<ComponentName, Guard>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Guard {
     over_since: Option<Tick>,
     /// The last pause, how long it is or was, and why.

@@ -34,6 +34,7 @@ use crate::config::{MemoryPolicy, Policy};
 use crate::estimate::{Estimator, Prospects};
 use crate::model::{GroupView, Knob, KnobKind, Level, Snapshot};
 use crate::units::{Bytes, CgroupPath, Limit, Ppm, Span, Tick};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use user::{User, amount, divide, max_of, swap_room, used, users};
 
@@ -66,7 +67,7 @@ const MOST_MORE_PERCENT: u64 = 100;
 const SHORTEST: Span = Span::millis(500);
 
 /// All limits between two looks.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct High {
     at: Tick,
     /// The host's memory.
@@ -91,7 +92,7 @@ pub(super) struct High {
 }
 
 /// The limit of one home.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Held {
     at: Bytes,
     /// Since when it is full of what cannot be swapped out.
@@ -100,7 +101,7 @@ struct Held {
 }
 
 /// Why homes are limited, in numbers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Measured {
     /// What all that yield may hold together.
     pub(super) left: Bytes,

@@ -23,6 +23,7 @@ use crate::model::{
     Severity, Snapshot, Template, UnitJob, Verdict,
 };
 use crate::units::{CgroupPath, ComponentName, Millicpu, Span, Tick};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A second of much work is no reason for another instance.
@@ -38,13 +39,13 @@ const RESTS: Span = Span::secs(10);
 const RESTS_MOST: Span = Span::secs(600);
 
 /// All components that have instances.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Crews {
     components: BTreeMap<ComponentName, Crew>,
 }
 
 /// One component's.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Crew {
     trend: Trend,
     busy_since: Option<Tick>,
@@ -62,7 +63,7 @@ struct Crew {
 }
 
 /// Jobs that failed one after the other.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Failed {
     times: u32,
     until: Tick,

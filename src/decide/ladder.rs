@@ -31,6 +31,7 @@ use crate::model::{
 };
 use crate::units::{Bytes, CgroupPath, Span, Tick};
 use input::{Input, WAITS_MUCH, is_nothing_left};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use telling::Telling;
 pub(super) use telling::largest;
@@ -61,7 +62,7 @@ const DRY_FOR: Span = Span::secs(30);
 const EAGAIN: i32 = 11;
 
 /// The ladder between two looks.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Ladder {
     at: Tick,
     /// Where it stands; none while memory is not short.
@@ -84,7 +85,7 @@ pub(super) struct Ladder {
 }
 
 /// A rung, since when, and the input then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Stood {
     rung: Rung,
     since: Tick,
@@ -92,7 +93,7 @@ struct Stood {
 }
 
 /// Who stands still.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Frozen {
     since: Tick,
     before: Input,

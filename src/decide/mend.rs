@@ -28,6 +28,7 @@ use crate::model::{
     Outcome, OutcomeOf, Radius, Relief, RestartEnd, RestartPlan, Restarted, Snapshot, Verdict,
 };
 use crate::units::{CgroupPath, ComponentName, Span, Tick};
+use serde::{Deserialize, Serialize};
 use squeeze::Squeeze;
 use std::collections::BTreeMap;
 
@@ -60,7 +61,7 @@ impl Sight<'_> {
 }
 
 /// All components of which something is to be mended, or was.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Mends {
     enforcing: bool,
     each: BTreeMap<ComponentName, Mend>,
@@ -69,7 +70,7 @@ pub(super) struct Mends {
 }
 
 /// One component.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Mend {
     /// Whether its hook was called for what is found now.
     told: bool,

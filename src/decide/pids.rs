@@ -20,6 +20,7 @@ use super::{Case, Housed, scale, yielding};
 use crate::config::Policy;
 use crate::model::{Home, Knob, KnobKind, Level, Reason, Resource, Snapshot, Target};
 use crate::units::{CgroupId, CgroupPath, Limit, Ppm, Span, Tick};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A part of a divided ceiling never gets so small that it would be a freeze.
@@ -39,7 +40,7 @@ const MUCH: Ppm = Ppm::percent(30);
 const SHORTEST: Span = Span::millis(100);
 
 /// The limits between two looks.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Pids {
     /// Tasks of the host at the last look.
     last: Option<(Tick, u64)>,
@@ -48,7 +49,7 @@ pub(super) struct Pids {
 }
 
 /// How many tasks a home had.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Usual {
     id: CgroupId,
     minute_began: Tick,
@@ -60,7 +61,7 @@ struct Usual {
 }
 
 /// What one home may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Held {
     pub(super) limit: u64,
     /// What it usually has; none where it is not known for long.

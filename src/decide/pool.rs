@@ -30,6 +30,7 @@ use crate::config::{Component, Policy};
 use crate::estimate::Rates;
 use crate::model::{Home, Snapshot};
 use crate::units::{CgroupPath, Millicpu, Span};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A cap that has not helped after this is too high.
@@ -42,7 +43,7 @@ const TRIFLE_PERCENT: u64 = 4;
 const LEAST: Millicpu = Millicpu(10);
 
 /// The pool between two looks.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Pool {
     capacity: Millicpu,
     cap: Option<Cap>,
@@ -56,7 +57,7 @@ pub(super) struct Pool {
 }
 
 /// A home's portion of the cap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Part {
     given: Millicpu,
     hungry: bool,

@@ -1,6 +1,7 @@
 //! Whether something presses, or did not long ago: what was done for it stays for a minute, and longer where it came back soon.
 
 use crate::units::{Span, Tick};
+use serde::{Deserialize, Serialize};
 
 /// After the last sign it lasts for so long.
 const RELEASE_AFTER: Span = Span::secs(60);
@@ -9,7 +10,7 @@ const AGAIN_WITHIN: Span = Span::secs(300);
 const SLOWEST: u64 = 8;
 
 /// Whether something presses, or did not long ago.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Pressed {
     last: Option<Tick>,
     released: Option<Tick>,

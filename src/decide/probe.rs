@@ -20,6 +20,7 @@ use crate::model::{
     GroupView, Home, Knob, KnobKind, Level, Means, OutcomeOf, ProbeView, Relief, Snapshot, Verdict,
 };
 use crate::units::{Bytes, CgroupId, CgroupPath, ComponentName, Limit, Ppm, Span, Tick};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The time between two slices.
@@ -42,7 +43,7 @@ const SWAPPED_OUT: u64 = 1 << 20;
 const UNANSWERED: Span = Span::secs(10);
 
 /// All groups that are probed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Probes {
     each: BTreeMap<CgroupPath, Probed>,
     /// How much of swap was in use, and when; and whether it fills too fast.
@@ -51,7 +52,7 @@ pub(super) struct Probes {
 }
 
 /// One group.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Probed {
     component: ComponentName,
     id: CgroupId,

@@ -31,6 +31,7 @@ use crate::model::{
 use crate::units::{Bytes, CgroupId, CgroupPath, ComponentName, Limit, Span, Tick};
 pub(super) use ceiling::Trend;
 use ceiling::{Ceiling, Sight};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What has a ceiling that can follow the need.
@@ -98,7 +99,7 @@ impl<'a> Look<'a> {
 }
 
 /// All ceilings that follow the need, between two looks.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scaling {
     at: Tick,
     components: BTreeMap<ComponentName, Scaled>,
@@ -106,7 +107,7 @@ pub struct Scaling {
 }
 
 /// One component's.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Scaled {
     ceilings: Each<Option<Ceiling>>,
     /// How many of its processes were killed for want of memory, when that was last known.

@@ -24,10 +24,11 @@ use crate::model::{
     ProbeView, Reason, Relief, Resource, Snapshot, UnitJob,
 };
 use crate::units::{Bytes, CgroupPath, ComponentName, DeviceId, Limit, Millicpu, Ppm, Tick};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What is remembered between two looks.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Steering {
     at: Tick,
     pool: Pool,

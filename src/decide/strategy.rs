@@ -19,6 +19,7 @@ use crate::config::{Component, Policy, Strategy};
 use crate::estimate::Estimator;
 use crate::model::{Level, Levels};
 use crate::units::{ComponentName, Ppm, Span, Tick};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The adaptive strategy goes one step down after so long without need.
@@ -55,7 +56,7 @@ pub(super) struct Buffer {
 const PRESSED_POINTS: u64 = 5;
 
 /// How eagerly limits follow demand, the least eager first.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Pace {
     Conservative,
     #[default]
@@ -101,7 +102,7 @@ impl Pace {
 }
 
 /// What the adaptive strategy comes to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Adaptive {
     pub(super) pace: Pace,
     /// When the pace, or a higher one, was asked for last.
@@ -138,7 +139,7 @@ impl Adaptive {
 }
 
 /// Who waited for CPU lately, and when last.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Asking {
     waited: BTreeMap<ComponentName, Tick>,
 }

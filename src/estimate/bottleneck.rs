@@ -18,6 +18,7 @@
 use super::smooth::{Ewma, Interval};
 use crate::model::{Amounts, Bottleneck, Cause, Each, HostUse, Resource};
 use crate::units::{Bytes, ComponentName, Millicpu, Ppm, Span, Tick};
+use serde::{Deserialize, Serialize};
 
 /// A score below this is not worth a name.
 const WORTH_NAMING: Ppm = Ppm::percent(2);
@@ -31,7 +32,7 @@ const MARK_EVERY: Span = Span::secs(10);
 const LEAST_IO: u64 = 1 << 20;
 
 /// Use of one moment: thousandths of a CPU, bytes, bytes per second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 struct Mark {
     cpu: u64,
     memory: u64,
@@ -39,7 +40,7 @@ struct Mark {
 }
 
 /// Use over the last half minute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Trail {
     cpu: Ewma,
     io: Ewma,

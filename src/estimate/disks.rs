@@ -17,6 +17,7 @@ use super::signals::grown;
 use super::smooth::Interval;
 use crate::model::{DiskRate, IoMax, IoRate, Knob, KnobKind, Reading, Snapshot};
 use crate::units::{Bytes, DeviceId, Ppm, Span};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 const WINDOW: Span = Span::secs(10);
@@ -24,14 +25,14 @@ const WINDOWS: usize = 32;
 const BUSY: Ppm = Ppm::percent(20);
 
 /// What is known of each disk.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Disks {
     waited: Option<u64>,
     disks: BTreeMap<DeviceId, Learned>,
 }
 
 /// One disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Learned {
     busy: [IoRate; WINDOWS],
     count: usize,
@@ -40,7 +41,7 @@ struct Learned {
 }
 
 /// The window that is not full yet.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Window {
     length: Span,
     waited: u64,

@@ -29,6 +29,7 @@ use crate::model::{
     IoRate, Leak, LeakMemories, LevelView, Levels, Need, Resource, Snapshot, Wait, Waits,
 };
 use crate::units::{Bytes, CgroupPath, ComponentName, DeviceId, Millicpu, Ppm, Span, Tick};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The host slept, or the agent did, when nobody looked for longer than this and three intervals.
@@ -37,7 +38,7 @@ const GAP: Span = Span::secs(3);
 const SHORTEST: Span = Span::millis(100);
 
 /// What is remembered between two looks.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Estimator {
     at: Option<Tick>,
     host: Host,
@@ -56,7 +57,7 @@ pub struct Estimator {
 }
 
 /// What is known of one component.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Component {
     protected: bool,
     need: Need,
@@ -65,7 +66,7 @@ struct Component {
 }
 
 /// The worst of a component's homes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Waited {
     cpu: Part,
     memory: Part,

@@ -17,6 +17,7 @@
 use super::statistics::{Series, line, whole};
 use crate::model::FillsIn;
 use crate::units::{Ppm, Span, Tick};
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 const HOUR: Span = Span::secs(3600);
@@ -26,7 +27,7 @@ const LEAST: usize = 6;
 const FARTHEST: Span = Span::secs(30 * 86_400);
 
 /// The last day of one file system.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Filling {
     hours: VecDeque<Ppm>,
     at: Option<Tick>,

@@ -16,9 +16,10 @@ use super::signals::{difference, grown, per_second, time_to};
 use super::smooth::{Ewma, Interval, Smooth};
 use crate::model::{Each, HostLoad, HostUse, Snapshot};
 use crate::units::{Bytes, CpuTime, Millicpu, Ppm};
+use serde::{Deserialize, Serialize};
 
 /// A share, and whether it, or a part of it, was known and cannot be read now.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Part {
     pub(super) value: Option<Ppm>,
     pub(super) missing: bool,
@@ -43,7 +44,7 @@ impl Part {
 }
 
 /// What is remembered of the host.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Host {
     busy: Option<CpuTime>,
     memory_full: Option<u64>,

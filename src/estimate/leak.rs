@@ -28,6 +28,7 @@ use crate::model::{
     Leak, LeakEvidence, LeakLimit, LeakMemories, LeakMemory, LeakTier, LeakTierMemory,
 };
 use crate::units::{Bytes, CgroupId, ComponentName, Millicpu, Ppm, Span, Tick};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use window::{Turn, Window};
 
@@ -110,7 +111,7 @@ pub(super) struct Held {
 }
 
 /// All components, by name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Leaks {
     each: BTreeMap<ComponentName, Watch>,
 }
@@ -170,7 +171,7 @@ impl Leaks {
 }
 
 /// One component.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Watch {
     homes: Vec<CgroupId>,
     tiers: [Tier; RULES.len()],
@@ -180,7 +181,7 @@ struct Watch {
 }
 
 /// One tier of one component.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Tier {
     window: Window,
     /// So many examinations in a row did not say what the tier says now.

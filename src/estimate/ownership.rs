@@ -22,6 +22,7 @@
 use super::threads::RaisedThreads;
 use crate::model::{Knob, KnobKind, OutcomeOf, Snapshot, Verdict};
 use crate::units::{CgroupId, CgroupPath, Span, Tick};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Re-assertions against resets within a minute before provost steps aside.
@@ -32,7 +33,7 @@ const MOST_FIGHTS: u32 = 2;
 const RETRY_REFUSED: Span = Span::secs(60);
 
 /// What is remembered of every knob that provost wrote.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ownership {
     /// Threads that provost raised.
     pub threads: RaisedThreads,
@@ -40,7 +41,7 @@ pub struct Ownership {
 }
 
 /// What is remembered of one knob.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// The group that held it.
     pub id: CgroupId,
@@ -67,7 +68,7 @@ pub struct Record {
 }
 
 /// Another writer's value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Override {
     /// The value.
     pub value: Knob,
@@ -78,7 +79,7 @@ pub struct Override {
 }
 
 /// A value that the kernel or systemd refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
     /// The value.
     pub asked: Knob,

@@ -21,6 +21,7 @@
 
 use crate::model::Level;
 use crate::units::{ComponentName, Ppm, Span, Tick};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A level that is entered again within this time after it was left flaps.
@@ -33,7 +34,7 @@ const MOST_FLAP: u32 = 8;
 const HOLD_MISSING: Span = Span::secs(300);
 
 /// One thing for each level above `normal`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Ladder<T> {
     pub(super) warning: T,
     pub(super) critical: T,
@@ -78,7 +79,7 @@ pub(super) struct Step {
 pub(super) type Steps = Ladder<Option<Step>>;
 
 /// A signal that moves a level.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Signal {
     /// All tasks of a protected component waited for a CPU, through no limit of its own.
     ProtectedCpu,
@@ -194,7 +195,7 @@ impl Input<'_> {
 }
 
 /// What brought a level where it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Moved {
     Up { signal: Signal, who: Option<ComponentName>, value: Ppm, on: Ppm },
     Down { from: Level, after: Span },
@@ -232,7 +233,7 @@ pub(super) struct Moment {
 }
 
 /// The state of one resource.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Machine {
     level: Level,
     since: Tick,

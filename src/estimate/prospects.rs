@@ -10,10 +10,11 @@
 
 use crate::model::{Each, Forecast, ForecastStage, Resource};
 use crate::units::{ComponentName, Span};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The forecasts that decisions may rest on.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prospects {
     within: Span,
     components: BTreeMap<ComponentName, Each<Option<Forecast>>>,

@@ -5,6 +5,7 @@
 
 use crate::model::Snapshot;
 use crate::units::{CgroupId, CgroupPath, CpuTime, Millicpu, Span, Tick};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Longer than this between two looks and the difference says nothing about the present.
@@ -14,12 +15,12 @@ const LONGEST_GAP: Span = Span::secs(30);
 const SHORTEST_GAP: Span = Span::millis(500);
 
 /// The last counters of each group and the rates that they gave.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rates {
     groups: BTreeMap<CgroupPath, Counters>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Counters {
     id: CgroupId,
     at: Tick,

@@ -25,6 +25,7 @@ use crate::model::{
     Usage, Waits,
 };
 use crate::units::{Bytes, CgroupId, CgroupPath, CpuTime, Limit, Millicpu, Ppm, Span, Tick};
+use serde::{Deserialize, Serialize};
 
 /// A memory limit that was reached explains waiting for so long.
 const LIMIT_COUNTS_FOR: Span = Span::secs(10);
@@ -51,7 +52,7 @@ pub(super) struct Around {
 }
 
 /// The counters of the fast tier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Fast {
     at: Tick,
     cpu: Option<CpuTime>,
@@ -59,7 +60,7 @@ struct Fast {
 }
 
 /// The counters of the waiting tier, and those of the fast tier that explain them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Waiting {
     at: Tick,
     /// Of the group and of all above it.
@@ -77,7 +78,7 @@ struct Waiting {
 }
 
 /// Averages of what the group waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Averages {
     /// All tasks waited for a CPU, throttling included.
     pub(super) cpu: Smooth,
@@ -102,7 +103,7 @@ pub(super) struct Averages {
 }
 
 /// One group.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Signals {
     id: CgroupId,
     /// The groups above it, so that looking them up asks for no memory.

@@ -17,6 +17,7 @@
 
 use crate::model::Wait;
 use crate::units::{Ppm, Span};
+use serde::{Deserialize, Serialize};
 
 /// Over about ten seconds.
 pub(super) const SHORT: Span = Span::secs(10);
@@ -88,7 +89,7 @@ fn multiplied(one: u64, other: u64) -> u64 {
 }
 
 /// An average of whole numbers, kept in 2^-16.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Ewma {
     scaled: i64,
 }
@@ -143,7 +144,7 @@ impl Interval {
 }
 
 /// A share of time over about ten seconds and about a minute, and whether it is known now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Smooth {
     short: Ewma,
     long: Ewma,

@@ -18,14 +18,15 @@ use super::pressure::{Input, Machine, Moment, Signal, configured};
 use crate::config::Steps;
 use crate::model::{FileSystem, FileSystemView, Level, Room};
 use crate::units::Ppm;
+use serde::{Deserialize, Serialize};
 
 /// All file systems between two looks, by mount point.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Space {
     each: Vec<Kept>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Kept {
     seen: FileSystem,
     space: Machine,

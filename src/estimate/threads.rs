@@ -5,20 +5,21 @@
 
 use crate::model::{OutcomeOf, Sched, Snapshot, Verdict};
 use crate::units::{CgroupRef, ComponentName, ProcId, Span, Tick};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// As for knobs: what was refused is tried again after so long.
 const RETRY_REFUSED: Span = Span::secs(60);
 
 /// What provost owes to threads.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RaisedThreads {
     records: BTreeMap<ProcId, RaisedThread>,
     refused: BTreeMap<ComponentName, RefusedThread>,
 }
 
 /// A thread that was raised.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RaisedThread {
     /// Whose it is.
     pub component: ComponentName,
@@ -33,7 +34,7 @@ pub struct RaisedThread {
 }
 
 /// What the kernel said when a thread of the component was to be raised or lowered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedThread {
     /// Why, and what to do about it.
     pub advice: String,

@@ -1,6 +1,5 @@
-//! Any line as a request to the daemon, as its reply, and as a record of a cycle.
+//! Any line as a request to the daemon and as its reply.
 
-use crate::model::CycleRecord;
 use crate::serve::{Reply, Request};
 
 /// What is read writes to one line that reads as the same, whatever else was in the text.
@@ -18,10 +17,5 @@ pub fn requests(data: &[u8]) {
         let line = serde_json::to_string(&reply).unwrap_or_default();
         assert!(!line.contains('\n'));
         assert_eq!(serde_json::from_str::<Reply>(&line).ok(), Some(reply));
-    }
-    if let Ok(record) = serde_json::from_str::<CycleRecord>(&text) {
-        let line = serde_json::to_string(&record).unwrap_or_default();
-        assert!(!line.contains('\n'));
-        assert_eq!(serde_json::from_str::<CycleRecord>(&line).ok(), Some(record));
     }
 }

@@ -133,4 +133,4 @@ macro_rules! holds {
     };
 }
 
-holds!(config, frames, journal, kernel, knobs, properties, quantities, requests, series);
+holds!(config, frames, journal, kernel, knobs, properties, quantities, recording, requests, series);

@@ -72,6 +72,8 @@ pub enum FindingKind {
     Unusual,
     /// The control loop stood still.
     Stalled,
+    /// What happens is not recorded, or was not for a while.
+    Unrecorded,
     /// Writes wait for their turn.
     Deferred,
     /// Memory stays short whatever is done.

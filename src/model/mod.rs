@@ -7,6 +7,7 @@ mod action;
 mod alert;
 mod component;
 mod decision;
+mod event;
 mod filesystem;
 mod finding;
 mod forecast;
@@ -24,8 +25,8 @@ mod own;
 mod pressure;
 mod probe;
 mod realtime;
-mod record;
 mod report;
+pub mod slots;
 mod snapshot;
 mod storage;
 mod topology;
@@ -34,6 +35,7 @@ pub use action::{Action, Change, Plan, Via};
 pub use alert::{AlertBook, AlertKind, AlertMemory, AlertState, AlertView, Evidence, SinkCounts};
 pub use component::{CpuClass, Home, HomeKind, Priority};
 pub use decision::{Decision, Held, Placement, Reason, Target};
+pub use event::{Event, EventOf};
 pub use filesystem::{FileSystem, FileSystemView, FillsIn, Room};
 pub use finding::{Finding, FindingKind, Severity};
 pub use forecast::{Expected, Forecast, ForecastModel, ForecastStage, ForecastView, Moment};
@@ -60,7 +62,6 @@ pub use realtime::{
     RealtimeSeen, RealtimeView, Sched, SchedPolicy, ThreadLine, ThreadOwner, ThreadTarget,
     ThreadView,
 };
-pub use record::CycleRecord;
 pub use report::{
     ActionLine, CeilingView, ComponentReport, Drift, EscapeTimes, Escaped, HomeReport, HookReport,
     HostReport, InstancesView, KnobReport, Report, ScheduleView,

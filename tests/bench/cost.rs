@@ -24,6 +24,7 @@ mod idle;
 mod matching;
 mod measure;
 mod parse;
+mod record;
 mod rstat;
 mod sample;
 mod tree;
@@ -36,7 +37,7 @@ use std::process::ExitCode;
 /// Adds its rows to the table.
 type Measure = fn(&mut Table);
 
-const ALL: [(&str, Measure); 11] = [
+const ALL: [(&str, Measure); 12] = [
     // First: a fork costs the more the more memory the parent has touched.
     ("fork", fork::run),
     ("parse", parse::run),
@@ -45,6 +46,7 @@ const ALL: [(&str, Measure); 11] = [
     ("cycle", cycle::run),
     ("decide", cycle::on_paper),
     ("forecast", forecast::run),
+    ("record", record::run),
     ("write", write::run),
     ("match", matching::run),
     ("escape", escape::run),

@@ -35,6 +35,7 @@ mod pressing;
 mod probing;
 mod queueing;
 mod realtime;
+mod recording;
 mod scaling;
 mod schedules;
 mod second_reader;

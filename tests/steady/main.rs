@@ -14,6 +14,7 @@ use provost::kernel::host;
 use provost::kernel::probe::Roots;
 use provost::model::{Priority, Resource};
 use provost::observe::{Collector, Happened};
+use provost::record::{Batch, Look, Packer, Seen, Tally, Which};
 use provost::units::{Bytes, CgroupPath, ComponentName, CpuTime, Millicpu, Ppm, Span, Tick};
 use std::path::{Path, PathBuf};
 
@@ -296,4 +297,55 @@ fn a_leak_is_found_without_asking_for_memory() {
         assert_eq!(asked, 0, "look {look}");
     }
     assert_eq!(state.estimator.leaks().count(), 2);
+}
+
+#[test]
+fn a_steady_cycle_is_recorded_without_asking_for_memory() {
+    let fixture = Fixture::new("recorded");
+    let policy = fixture.policy();
+    let start = Tick::default().plus(Span::secs(100));
+    let (mut collector, mut state) = settled(&fixture, &policy, start);
+    let (mut packer, mut batch, mut tally) =
+        (Packer::default(), Batch::default(), Tally::default());
+    let mut encoder = Which::Looks.encoder();
+    let mut sizes = Vec::new();
+    for second in 1..50 {
+        let used = format!("usage_usec {}\nthrottled_usec 0\n", 1000 + second * 500_000);
+        fixture.write("cgroup/web-007/cpu.stat", &used);
+        let now = start.plus(Span::secs(second % 9));
+        if second % 9 == 1 {
+            batch.clear();
+        }
+        collector.look(&policy, now, Happened::default());
+        let _rests = rest(&policy, &mut state, collector.last());
+        let asked = allocations(|| {
+            let look = Look::<(), (), Prospects> {
+                seen: collector.last(),
+                is_anew: second == 1,
+                is_replanned: false,
+                base: None,
+                lent: None,
+                news: None,
+            };
+            look.pack(&mut packer).unwrap();
+            batch.add(1_700_000_000, &mut encoder, &packer);
+            let estimator = &state.estimator;
+            let seen = Seen {
+                at: now,
+                wall_secs: 1_700_000_000,
+                host: estimator.host(),
+                levels: estimator.levels(),
+                actions: 0,
+            };
+            let needs = policy.components.keys();
+            let needs = needs.filter_map(|name| Some((name, estimator.component(name)?)));
+            assert!(tally.look(&seen, needs).is_none());
+        });
+        // Until every buffer has its size once.
+        if second > 18 {
+            assert_eq!(asked, 0, "second {second}");
+        }
+        sizes.push(packer.sections().count());
+    }
+    assert!(sizes[0] > sizes[48] && sizes[48] > GROUPS, "{sizes:?}");
 }

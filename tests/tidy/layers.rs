@@ -40,7 +40,10 @@ pub(crate) const ROOMS: [(&str, &[&str]); 20] = [
     // Builders for unit tests, compiled into no binary.
     ("testing", &["units", "model", "config", "estimate", "cycle", "plan", "daemon"]),
     // What all parsers must hold, for tests and fuzzing.
-    ("fuzzing", &["units", "model", "kernel", "config", "estimate", "enforce", "serve", "sim"]),
+    (
+        "fuzzing",
+        &["units", "model", "kernel", "config", "estimate", "enforce", "record", "serve", "sim"],
+    ),
     ("main", &["cli"]),
     ("lib", &[]),
 ];

@@ -7,8 +7,7 @@ use super::{caught, none, sources};
 type Ban = (&'static str, &'static [&'static str], &'static str);
 
 const FILES: &str = "files are touched in kernel, config/load.rs, enforce, record, publish, sim, daemon, cli/simulate.rs and cli/backtest.rs (their charts)";
-const SYSCALLS: &str =
-    "system calls are made in kernel, config/load.rs, and by the loop and the socket";
+const SYSCALLS: &str = "system calls are made in kernel, config/load.rs, where a ring is allocated, and by the loop and the socket";
 const LOCKS: &str = "pure rooms share nothing that changes";
 const PRINT: &str = "only cli prints, and it writes to the stream that it is given";
 const CLOCK: &str = "time is an argument; the clock is kernel::clock";
@@ -28,12 +27,14 @@ const WIRE_ROOMS: &[&str] = &[
     "publish",
     "kernel/systemd",
     "sim/raw.rs",
-    "estimate/forecast",
-    "estimate/foresight",
-    "estimate/growth",
-    "estimate/usual",
+    // What is remembered between two cycles is recorded with them.
+    "estimate",
+    "decide",
+    "cycle",
 ];
-const SHOWN: &[&str] = &["estimate", "publish", "sim", "cli", "config"];
+/// The last two pass on whatever number they are given.
+const SHOWN: &[&str] =
+    &["estimate", "publish", "sim", "cli", "config", "record/pack.rs", "record/unpack.rs"];
 
 const BANS: &[Ban] = &[
     (
@@ -100,6 +101,7 @@ const BANS: &[Ban] = &[
             "kernel/gate.rs",
             "kernel/calibrate.rs",
             "cli/ask.rs",
+            "cli/history.rs",
         ],
         "threads are named and started in daemon; the writer lives in enforce",
     ),
@@ -120,7 +122,7 @@ const BANS: &[Ban] = &[
     ("hyper", &["publish"], "HTTP is spoken in publish"),
     ("hyper_util", &["publish"], "HTTP is spoken in publish"),
     ("zbus", &["kernel/systemd", "daemon"], "systemd is spoken to in kernel/systemd"),
-    ("nix", &["kernel", "config/load.rs", "daemon", "serve"], SYSCALLS),
+    ("nix", &["kernel", "config/load.rs", "record/ring.rs", "daemon", "serve"], SYSCALLS),
     ("libc", &["kernel", "config/load.rs", "daemon", "serve"], SYSCALLS),
     ("procfs", &["kernel"], "kernel files are read in kernel"),
     ("cgroups_rs", &["enforce/lifecycle.rs"], "groups are made and removed in one file"),

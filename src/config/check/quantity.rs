@@ -9,6 +9,8 @@ use std::ops::RangeInclusive;
 
 /// What may be written beside an absolute amount.
 const OR_PERCENTAGE: &str = ", or a percentage of the host such as \"25%\"";
+/// Below, a recording does not hold a host's looks of a minute; above, it takes seconds to read.
+const BUDGET: RangeInclusive<Bytes> = Bytes::mebi(1)..=Bytes::mebi(1024);
 /// The whole host in thousandths of a percent.
 const WHOLE: u64 = 100_000;
 
@@ -111,6 +113,23 @@ impl Check<'_> {
             return None;
         }
         Some(Limit::At(rate))
+    }
+
+    /// Room on disk for the recording; a percentage has no meaning here.
+    pub(super) fn budget(&mut self, raw: Option<&raw::History>) -> Option<Bytes> {
+        let text = raw?.budget.as_ref()?.0.as_str();
+        let key = Key::default().then("history").then("budget");
+        let budget: Bytes = self.parsed(&key, text, text.parse())?;
+        if budget == Bytes::ZERO || BUDGET.contains(&budget) {
+            return Some(budget);
+        }
+        let message = format!("`budget` must be {} to {}, or 0", BUDGET.start(), BUDGET.end());
+        self.report(
+            ConfigIssue::error(Code::OutOfRange, message),
+            &key,
+            format!("this is {budget}"),
+        );
+        None
     }
 
     /// A duration within `range`.

@@ -28,7 +28,7 @@ fn key() -> impl Strategy<Value = String> {
             "on-exit", "auto-scale", "yields", "last-resort", "hook", "command", "timeout", "from", "unit", "cgroup", "container", "exe", "cmdline", "user", "group",
             "pidfile", "parent", "class", "guarantee", "ceiling", "period", "burst", "affinity", "partition", "realtime", "threads", "high", "swap",
             "oom", "hard", "min", "max", "cooldown", "instances", "up", "down", "drain", "weight", "limits", "device", "read", "write", "read-iops", "write-iops",
-            "thresholds", "schedule", "calendar", "duration", "writes", "rate", "forecast", "steer", "warning", "critical", "emergency",
+            "thresholds", "schedule", "calendar", "duration", "writes", "rate", "history", "budget", "forecast", "steer", "warning", "critical", "emergency",
         ]).prop_map(str::to_owned),
         1 => "[a-z-]{1,8}",
     ]

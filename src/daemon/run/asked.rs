@@ -60,6 +60,12 @@ impl Daemon {
         self.enforcing = on;
         self.policy.mode = Mode::of(on);
         self.state.forgive();
+        self.recorder.begin_anew();
+        self.recorder.said(if on {
+            "enforcing was switched on"
+        } else {
+            "enforcing was switched off"
+        });
         if on {
             self.gate.policy_changed();
             return Ok(Some("enforcing".to_owned()));
@@ -95,6 +101,7 @@ impl Daemon {
                 exit: 1,
             };
         }
+        self.recorder.begin_anew();
         chosen.lift(&mut self.policy);
         chosen.lay_over(&mut self.policy);
         self.chosen = chosen;
@@ -106,6 +113,7 @@ impl Daemon {
             None => format!("strategy: {now}"),
         };
         tracing::info!("{text}");
+        self.recorder.said(&*text);
         Reply::Done { text }
     }
 
@@ -116,6 +124,7 @@ impl Daemon {
         };
         self.state.ownership.clear();
         self.state.replan();
+        self.recorder.begin_anew();
         self.happened.reconcile = true;
         if let Some(asked) = self.give_back.take() {
             let _heard = asked.answer.send(reply);
@@ -136,6 +145,7 @@ impl Daemon {
         let changes = self.take_over(policy);
         for change in &changes {
             tracing::info!("reload: {change}");
+            self.recorder.said(format!("reload: {change}"));
         }
         let summary =
             if changes.is_empty() { "nothing changed".to_owned() } else { changes.join("\n") };
@@ -147,6 +157,7 @@ impl Daemon {
         let Some(policy) = self.timetable.turned(&self.collector.last().host) else { return };
         for change in self.take_over(policy) {
             tracing::info!("schedule: {change}");
+            self.recorder.said(format!("schedule: {change}"));
         }
     }
 
@@ -174,6 +185,7 @@ impl Daemon {
         self.collector.policy_changed();
         self.gate.policy_changed();
         self.state.forgive();
+        self.recorder.begin_anew();
         changes
     }
 }

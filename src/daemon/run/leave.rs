@@ -4,6 +4,7 @@ use super::super::words::account_text;
 use super::{Daemon, notify};
 use crate::config::OnLeave;
 use crate::enforce::{Order, WorkerResult};
+use crate::kernel::clock;
 use sd_notify::NotifyState;
 
 impl Daemon {
@@ -27,6 +28,7 @@ impl Daemon {
         }
         self.leaks.keep(&self.state.estimator);
         self.forecasts.keep_all();
+        self.recorder.end(clock::now(), "stopped");
         let _gone = std::fs::remove_file(self.options.paths.socket());
         let _gone = std::fs::remove_file(self.options.paths.http());
         let _gone = std::fs::remove_file(self.options.paths.metrics());

@@ -151,6 +151,7 @@ impl Daemon {
         beside.extend(instances::findings(&self.policy, seen.host.systemd));
         beside.extend(self.forecasts.findings(&self.policy, &seen.host));
         beside.extend(mending::findings(&self.policy, &self.state, seen));
+        beside.extend(self.recorder.findings());
         beside.extend(self.outdated.then(asked::outdated));
         beside.extend_from_slice(self.timetable.findings());
         beside.extend(self.stood_still().then(stalled));

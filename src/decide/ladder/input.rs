@@ -5,6 +5,7 @@
 use super::Look;
 use crate::model::Snapshot;
 use crate::units::{Bytes, Ppm};
+use serde::{Deserialize, Serialize};
 
 /// Whoever waits for less of the time does not wait: below the first level critical ends, at the second it begins.
 const WAITS: Ppm = Ppm::percent(5);
@@ -17,7 +18,7 @@ const STRAINED: Ppm = Ppm::percent(38);
 /// A fortieth of memory and a twentieth of swap is nothing.
 const NOTHING_LEFT: (u64, u64) = (40, 20);
 /// How short memory is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Input {
     pub(super) waits: Ppm,
     shortage: Ppm,

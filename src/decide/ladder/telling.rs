@@ -7,13 +7,14 @@ use super::{Look, UNANSWERED};
 use crate::config::{Component, Policy};
 use crate::model::{Home, Hook, Means, Outcome, Relief, Snapshot};
 use crate::units::{ComponentName, Ppm, Span, Tick};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A component is told once in this time: no less than the longest that a hook may run.
 const REST: Span = Span::secs(60);
 
 /// Who was told.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Telling {
     /// When, within the last [`REST`].
     told: BTreeMap<ComponentName, Tick>,

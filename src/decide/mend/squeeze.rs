@@ -8,6 +8,7 @@ use super::Sight;
 use crate::config::{Component, OnLeak};
 use crate::model::{GroupView, Level, Means, Outcome, Relief, Snapshot, Verdict};
 use crate::units::{Bytes, CgroupPath, Ppm, Span, Tick};
+use serde::{Deserialize, Serialize};
 
 /// What is reclaimed at once.
 const SLICE: Bytes = Bytes::mebi(32);
@@ -26,7 +27,7 @@ const WAITS: Ppm = Ppm::percent(1);
 const SWAP_KEPT: u64 = 20;
 
 /// What is done in one component.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Squeeze {
     order: Option<Relief>,
     trial: Option<Trial>,
@@ -37,7 +38,7 @@ pub(super) struct Squeeze {
 }
 
 /// One slice, and how the group was before it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Trial {
     at: Tick,
     path: CgroupPath,

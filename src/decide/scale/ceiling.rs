@@ -4,6 +4,7 @@ use super::Bounds;
 use crate::config::MemoryPolicy;
 use crate::model::Resource;
 use crate::units::{Bytes, Ppm, Span, Tick};
+use serde::{Deserialize, Serialize};
 
 /// Whoever needs this part of the line is near enough to be given more, and whoever never needs more than that one can do with less.
 const NEAR_PERCENT: u64 = 90;
@@ -42,7 +43,7 @@ pub(super) struct Sight {
 }
 
 /// Why a ceiling is where it is, in numbers of the moment when it was moved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Because {
     /// Nobody knows yet what is needed.
     New,
@@ -57,7 +58,7 @@ enum Because {
 }
 
 /// A ceiling between two looks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Ceiling {
     pub(super) at: u64,
     /// Where it goes next, once what is held has been pressed below that.
@@ -231,7 +232,7 @@ impl Ceiling {
 }
 
 /// The most of the last cooldowns.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Past {
     slots: [u64; REMEMBERED],
     next: usize,
@@ -264,7 +265,7 @@ impl Past {
 }
 
 /// What was needed a while ago, and a while before that.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::decide) struct Trend {
     marks: [(Tick, u64); 2],
 }

@@ -6,18 +6,20 @@
 use crate::estimate::statistics::{MOST, Series};
 use crate::model::LeakPart;
 use crate::units::{Bytes, Millicpu, Span, Tick};
+use serde::{Deserialize, Serialize};
 
 /// The last [`MOST`] parts, and the one that goes on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Window {
     /// Oldest first; only `count` of them are there.
+    #[serde(with = "crate::model::slots")]
     parts: [LeakPart; MOST],
     count: usize,
     open: Option<Open>,
 }
 
 /// The part that goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Open {
     /// Which part of all since the host's start.
     number: u64,

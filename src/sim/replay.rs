@@ -1,0 +1,205 @@
+//! Plays a recording through the cycle again and tells what differs. Must not decide which differences matter.
+//!
+//! **Approach.** A replay begins where the recording holds what was remembered, and then goes on by itself: it is given what was seen, what
+//! was lent and which policy held, and nothing of what was decided. After a gap it begins anew at the next such place. As recorded, each
+//! cycle must come to the same; under another policy or another version, what differs is what that one would have done on this very
+//! load. Would have begun to do: what was seen is what came of the recorded decisions, so only the first steps of a difference are certain.
+
+use crate::config::{ConfigIssue, Policy, PolicyText, Strategy};
+use crate::cycle::{News, State, rest, step};
+use crate::estimate::Prospects;
+use crate::model::{Knob, KnobKind, Target};
+use crate::record::{Cycle, Told, UnpackError};
+use crate::units::{CgroupPath, ComponentName};
+use std::collections::BTreeMap;
+use thiserror::Error;
+
+/// Why a recording cannot be played from a place on.
+#[derive(Debug, Error)]
+pub enum ReplayError {
+    /// The recorded policy is not one of this version.
+    #[error("the recorded configuration is not one of this version of provost: {}", issues.first().map_or_else(String::new, ConfigIssue::line))]
+    Policy {
+        /// All that is wrong with it.
+        issues: Vec<ConfigIssue>,
+    },
+    /// What was recorded is of another form.
+    #[error("what was recorded cannot be read by this version of provost: {0}")]
+    Form(#[from] UnpackError),
+}
+
+/// What holds instead of what was recorded.
+#[derive(Debug, Clone, Default)]
+pub struct Instead {
+    /// Another configuration.
+    pub policy: Option<Policy>,
+    /// Another strategy.
+    pub strategy: Option<Strategy>,
+}
+
+impl Instead {
+    /// Whether everything is as it was recorded.
+    #[must_use]
+    pub const fn is_nothing(&self) -> bool {
+        self.policy.is_none() && self.strategy.is_none()
+    }
+
+    fn lay_over(&self, recorded: Policy) -> Policy {
+        let mut policy = self.policy.clone().unwrap_or(recorded);
+        if let Some(strategy) = self.strategy {
+            policy.strategy = strategy;
+        }
+        policy
+    }
+}
+
+/// What one knob was to be, and would be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The component on whose behalf; none for an ancestor.
+    pub component: Option<ComponentName>,
+    /// The group.
+    pub at: CgroupPath,
+    /// The knob.
+    pub kind: KnobKind,
+    /// What it was to be, and why; none where nothing was wanted.
+    pub recorded: Option<(Knob, String)>,
+    /// What it would be, and why; none where nothing would be wanted.
+    pub replayed: Option<(Knob, String)>,
+}
+
+/// What a cycle came to when it was played again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replayed {
+    /// Seconds since 1970 when it was recorded.
+    pub wall_secs: u64,
+    /// Where the wanted values differ.
+    pub differences: Vec<Difference>,
+    /// Whether anything else differs: reasons, plans, findings.
+    pub is_otherwise_different: bool,
+}
+
+/// What is wanted of each knob, with the reason.
+type Wanted = BTreeMap<(CgroupPath, KnobKind), (Option<ComponentName>, Knob, String)>;
+
+/// A replay that goes on.
+#[derive(Debug, Default)]
+pub struct Replay {
+    instead: Instead,
+    /// None before the first place to begin, and after a gap.
+    running: Option<(Policy, State)>,
+    recorded: Option<Told>,
+    replayed: Option<News>,
+    /// Cycles that were played, and that were passed over for lack of a place to begin.
+    pub played: u64,
+    /// Those passed over.
+    pub passed_over: u64,
+}
+
+impl Replay {
+    /// A replay with something else in force than was recorded, or nothing else.
+    #[must_use]
+    pub fn new(instead: Instead) -> Self {
+        Self { instead, ..Self::default() }
+    }
+
+    /// Plays one cycle. What it came to; none where there is no place to begin yet.
+    ///
+    /// # Errors
+    /// [`ReplayError`] where the recording cannot be played from here on.
+    pub fn play(&mut self, cycle: &Cycle) -> Result<Option<Replayed>, ReplayError> {
+        if !cycle.follows {
+            self.running = None;
+        }
+        self.begin(cycle)?;
+        let Some((policy, mut state)) = self.running.take() else {
+            self.passed_over += 1;
+            return Ok(None);
+        };
+        self.played += 1;
+        if cycle.is_replanned {
+            state.replan();
+        }
+        if let Some(lent) = &cycle.lent {
+            state.prospects = lent.value::<Prospects>()?;
+        }
+        let mut news = None;
+        if !rest(&policy, &mut state, &cycle.seen) {
+            let stepped = step(&policy, state, &cycle.seen);
+            state = stepped.state;
+            news = stepped.news;
+        }
+        self.running = Some((policy, state));
+        Ok(Some(self.compare(cycle, news)))
+    }
+
+    /// Takes up what was remembered, where that is recorded: at the beginning, and whenever the recorded policy may be another one.
+    fn begin(&mut self, cycle: &Cycle) -> Result<(), ReplayError> {
+        let Some(base) = &cycle.base else { return Ok(()) };
+        if self.running.is_some() && !self.instead.is_nothing() {
+            // It goes on with what it came to itself.
+            return Ok(());
+        }
+        let text: PolicyText = base.policy()?;
+        let recorded = text.policy().map_err(|issues| ReplayError::Policy { issues })?;
+        let mut state: State = base.state()?;
+        if self.instead.policy.is_some() || self.instead.strategy.is_some() {
+            state.replan();
+        }
+        (self.recorded, self.replayed) = (None, None);
+        self.running = Some((self.instead.lay_over(recorded), state));
+        Ok(())
+    }
+
+    fn compare(&mut self, cycle: &Cycle, news: Option<News>) -> Replayed {
+        let has_news = (cycle.news.is_some(), news.is_some());
+        let is_same = match (&cycle.news, &news) {
+            (Some(told), Some(news)) => {
+                (&told.decision, &told.plan, &told.findings)
+                    == (&news.decision, &news.plan, &news.findings)
+            }
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if let Some(told) = &cycle.news {
+            self.recorded = Some(told.clone());
+        }
+        if let Some(news) = news {
+            self.replayed = Some(news);
+        }
+        let mut differences = Vec::new();
+        if has_news != (false, false) && !is_same {
+            let recorded = self.recorded.as_ref().map(|told| wanted(&told.decision.targets));
+            let replayed = self.replayed.as_ref().map(|news| wanted(&news.decision.targets));
+            if let (Some(recorded), Some(replayed)) = (recorded, replayed) {
+                differences = differing(recorded, replayed);
+            }
+        }
+        let is_otherwise_different = !is_same && differences.is_empty();
+        Replayed { wall_secs: cycle.wall_secs, differences, is_otherwise_different }
+    }
+}
+
+fn wanted(targets: &[Target]) -> Wanted {
+    let one = |target: &Target| {
+        let place = (target.at.clone(), target.knob.kind());
+        (place, (target.component.clone(), target.knob.clone(), target.reason.to_string()))
+    };
+    targets.iter().map(one).collect()
+}
+
+fn differing(recorded: Wanted, mut replayed: Wanted) -> Vec<Difference> {
+    let mut differences = Vec::new();
+    for ((at, kind), (component, knob, why)) in recorded {
+        let now = replayed.remove(&(at.clone(), kind)).map(|(_, knob, why)| (knob, why));
+        if now.as_ref().is_none_or(|(new, _)| *new != knob) {
+            let recorded = Some((knob, why));
+            differences.push(Difference { component, at, kind, recorded, replayed: now });
+        }
+    }
+    for ((at, kind), (component, knob, why)) in replayed {
+        let replayed = Some((knob, why));
+        differences.push(Difference { component, at, kind, recorded: None, replayed });
+    }
+    differences
+}
