@@ -7,10 +7,10 @@ use super::args::Cli;
 use super::ask::with_capacity;
 use super::fail::Failure;
 use super::past::{Past, since, unreadable};
-use super::statistics::summary;
+use super::statistics::{read, summary};
 use crate::config::{Colour, entries, load, render};
 use crate::model::{Event, EventOf, OutcomeOf, Resource};
-use crate::record::{Period, Which, events, periods};
+use crate::record::{Period, Which, events};
 use clap::{Args, ValueEnum};
 use form::{Cell, Rows};
 
@@ -148,8 +148,7 @@ fn statistics(cli: &Cli, past: Option<Past>) -> Result<Rows, Failure> {
 /// Hours up to the first minute, and minutes from there on.
 fn series(cli: &Cli, past: Option<Past>) -> Result<Rows, Failure> {
     let since = since(past);
-    let read = |which| periods(&cli.state_dir, which).map_err(|error| unreadable(cli, &error));
-    let ((minutes, _), (hours, _)) = (read(Which::Minutes)?, read(Which::Hours)?);
+    let ((minutes, _), (hours, _)) = (read(cli, Which::Minutes)?, read(cli, Which::Hours)?);
     let first = minutes.first().map_or(u64::MAX, |minute| minute.from_secs);
     let mut rows = Rows::new(
         "series",
@@ -214,3 +213,6 @@ fn add_decision(rows: &mut Rows, event: Event) {
         text(reason.map(|reason| reason.to_string())),
     ]);
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,8 +86,11 @@ pub(super) fn summary(
     component: Option<&ComponentName>,
     past: Option<Past>,
 ) -> Result<Summary, Failure> {
-    let read = |which| periods(&cli.state_dir, which).map_err(|error| unreadable(cli, &error));
-    let ((minutes, lost), (hours, _)) = (read(Which::Minutes)?, read(Which::Hours)?);
+    let ((minutes, lost), (hours, _)) = (read(cli, Which::Minutes)?, read(cli, Which::Hours)?);
+    if minutes.is_empty() && hours.is_empty() {
+        let text = "no minute is recorded yet; the first one is when it is over";
+        return Err(Failure::new(1, text.to_owned()));
+    }
     let (by, from) = chosen(&minutes, &hours, since(past));
     let within = if by == Which::Minutes { &minutes } else { &hours };
     let within: Vec<&Period> = within.iter().filter(|period| period.from_secs >= from).collect();
@@ -113,6 +116,14 @@ pub(super) fn summary(
         levels: levels(&within),
         lost,
     })
+}
+
+/// Recorded minutes or hours; none before the first is over.
+pub(super) fn read(cli: &Cli, which: Which) -> Result<(Vec<Period>, Lost), Failure> {
+    match periods(&cli.state_dir, which) {
+        Err(error) if error.is_missing() => Ok((Vec::new(), Lost::default())),
+        read => read.map_err(|error| unreadable(cli, &error)),
+    }
 }
 
 /// Minutes where they reach back to `since`, otherwise hours, and from when on.

@@ -2,14 +2,17 @@
 
 use crate::counting::allocations;
 use crate::measure::{Budget, Table, cost};
+use crate::tree::policy;
+use provost::config::PolicyText;
+use provost::cycle::{State, rest, step};
 use provost::kernel::host;
 use provost::kernel::probe::Roots;
 use provost::model::{
-    Controller, GroupView, IoCount, KnobKind, MemoryEvents, MemoryStat, Psi, PsiLine, Reading,
-    Snapshot, Usage, Via,
+    Controller, GroupView, Home, HomeKind, IoCount, KnobKind, MemoryEvents, MemoryStat, Psi,
+    PsiLine, Reading, Snapshot, Usage, Via,
 };
 use provost::record::{Batch, Encoder, Look, Packer, Press, Which};
-use provost::units::{Bytes, CgroupId, CgroupPath, CpuTime, DeviceId, Span, Tick};
+use provost::units::{Bytes, CgroupId, CgroupPath, CgroupRef, CpuTime, DeviceId, Span, Tick};
 
 /// So many quiet cycles are gathered before they are written.
 const GATHERED: u64 = 30;
@@ -70,6 +73,7 @@ fn of(table: &mut Table, count: u64, loop_budget: Budget, room_budget: Budget) {
     let changed = cost(|| goes_on(&mut seen, &mut noise, 1));
     let name = format!("ms, a look recorded, on the loop, {count} components");
     table.row("R1", &name, (0.0, (packed - changed).max(0.0) / 1e3), loop_budget);
+    remembered(table, &seen, count);
     batch.clear();
     for _ in 0..GATHERED {
         goes_on(&mut seen, &mut noise, 1);
@@ -80,6 +84,53 @@ fn of(table: &mut Table, count: u64, loop_budget: Budget, room_budget: Budget) {
     });
     let name = format!("ms, {GATHERED} looks compressed, on the thread, {count} components");
     table.row("", &name, (0.0, pressed / 1e3), Budget::Shown);
+}
+
+/// A look with what was remembered before it, as it is recorded every quarter of an hour.
+fn remembered(table: &mut Table, seen: &Snapshot, count: u64) {
+    let text: String = (0..count)
+        .map(|number| {
+            format!("[component.c{number:04}]\nmatch = {{ unit = \"c{number:04}.service\" }}\nmemory.ceiling = \"64M\"\n")
+        })
+        .collect();
+    let policy = policy(&text);
+    let mut seen = seen.clone();
+    for component in policy.components.values() {
+        let unit = format!("{}.service", component.name);
+        let path = CgroupPath::new("system.slice").child(&unit);
+        let id = seen.groups.get(&path).unwrap().id;
+        let home = Home { at: CgroupRef { path, id }, kind: HomeKind::Unit { unit } };
+        seen.homes.insert(component.name.clone(), vec![home]);
+    }
+    let mut state = step(&policy, State::default(), &seen).state;
+    let mut noise = Noise(11);
+    for look in 0..3600 {
+        goes_on(&mut seen, &mut noise, look);
+        let _rests = rest(&policy, &mut state, &seen);
+    }
+    let (mut packer, mut batch, mut press) =
+        (Packer::default(), Batch::default(), Press::default());
+    let mut base = || {
+        let kept = state.clone();
+        let text = PolicyText::of(&policy, &seen.host);
+        let look = Look::<_, _, ()> {
+            seen: &seen,
+            is_anew: true,
+            is_replanned: false,
+            base: Some((&text, &kept)),
+            lent: None,
+            news: None,
+        };
+        look.pack(&mut packer).unwrap();
+        batch.clear();
+        batch.add(1_700_000_000, &mut Which::Looks.encoder(), &packer);
+    };
+    let took = cost(&mut base);
+    let name = format!("ms, what is remembered (each 15 min), on the loop, {count} components");
+    table.row("", &name, (0.0, took / 1e3), Budget::Shown);
+    let kib = press.pack(&batch).len() as f64 / 1024.0;
+    let name = format!("KiB, the same, {count} components");
+    table.row("", &name, (0.0, kib), Budget::Shown);
 }
 
 fn record(

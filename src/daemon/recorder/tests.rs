@@ -4,7 +4,7 @@ use super::*;
 use crate::config::{Sources, Strategy, load};
 use crate::cycle::{rest, step};
 use crate::daemon::capacity;
-use crate::model::{Event, EventOf, Knob, Reading};
+use crate::model::{Event, EventOf, Knob, KnobKind, Reading};
 use crate::record::{Recording, Told, events, periods};
 use crate::sim::{Instead, Replay};
 use crate::testing::{add_home, carry_out, host, set};
@@ -184,6 +184,26 @@ fn another_strategy_shows_what_differs() {
 }
 
 #[test]
+fn another_configuration_shows_what_it_would_have_wanted() {
+    let mut life = Life::new("configuration", Bytes::mebi(10));
+    life.turns(120);
+    life.end();
+    let mut policy = life.policy.clone();
+    for component in policy.components.values_mut().filter(|one| one.yields) {
+        component.memory.ceiling = Limit::At(Bytes::mebi(256));
+    }
+    let mut replay = Replay::new(Instead { policy: Some(policy), ..Instead::default() });
+    let mut wanted = Vec::new();
+    for cycle in life.recording() {
+        let differences = replay.play(&cycle).unwrap().unwrap().differences;
+        let ceilings = differences.into_iter().filter(|one| one.kind == KnobKind::MemoryMax);
+        wanted.extend(ceilings.map(|one| (one.recorded.unwrap().0, one.replayed.unwrap().0)));
+    }
+    let ceiling = |mebi| Knob::MemoryMax(Limit::At(Bytes::mebi(mebi)));
+    assert_eq!(wanted.first(), Some(&(ceiling(512), ceiling(256))));
+}
+
+#[test]
 fn what_happened_is_told_with_its_reason() {
     let mut life = Life::new("events", Bytes::mebi(10));
     life.recorder.said("started");
@@ -274,6 +294,6 @@ fn after_a_crash_all_that_had_news_is_there() {
     let last = life.recording().last().unwrap();
     assert_eq!(last.seen.at, at);
     let web = last.seen.groups.iter().find(|(path, _)| path.name() == "web.service").unwrap().1;
-    let max = web.knob(crate::model::KnobKind::MemoryMax);
+    let max = web.knob(KnobKind::MemoryMax);
     assert_eq!(*max, Reading::Is(Knob::MemoryMax(Limit::At(Bytes(1 << 30)))));
 }
