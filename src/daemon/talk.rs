@@ -4,7 +4,6 @@
 use super::http::serve_all;
 use super::instance::Paths;
 use super::start::StartError;
-use super::textfile;
 use crate::config::Listen;
 use crate::kernel::poll::Waker;
 use crate::kernel::systemd::{SystemdEvent, listen};
@@ -64,12 +63,7 @@ pub(super) fn start(
             let Ok(listener) = tokio::net::UnixListener::from_std(listener) else { return };
             let asked = answer_or(shown.clone(), hand_over(&tell, &waker, Heard::Asked));
             let unserved = hand_over(&tell, &waker, Heard::Unserved);
-            let metrics = async {
-                tokio::join!(
-                    textfile::keep(paths.metrics(), shown.clone()),
-                    serve_all(paths.clone(), wanted, shown.clone(), unserved)
-                )
-            };
+            let metrics = serve_all(paths, wanted, shown, unserved);
             if systemd {
                 let listening = listen(hand_over(&tell, &waker, Heard::Systemd));
                 tokio::join!(serve(listener, asked), metrics, listening);

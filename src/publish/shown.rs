@@ -112,12 +112,6 @@ impl Shown {
         }
     }
 
-    /// The next report that is shown without being asked for; none when the loop is gone.
-    pub async fn next(&mut self) -> Option<Arc<View>> {
-        self.latest.changed().await.ok()?;
-        self.latest.borrow_and_update().clone()
-    }
-
     /// How provost does: as the loop said last, and whether it still says anything.
     #[must_use]
     pub fn health(&self) -> Health {

@@ -7,6 +7,7 @@ use super::super::report::{ReportInput, report};
 use super::super::sinks::Host;
 use super::super::start::StartError;
 use super::super::talk::{self, Talk};
+use super::super::textfile::TextFile;
 use super::super::words::stalled;
 use super::super::{hooks, instances, mending};
 use super::{Daemon, asked};
@@ -20,8 +21,8 @@ use crate::publish::{Showing, window};
 use crate::units::{Span, Tick};
 use sd_notify::NotifyState;
 
-/// A report is shown so often though nobody asks: the file of the metrics is made of it.
-const SHOWN_EVERY: Span = Span::secs(10);
+/// The file of the metrics is written so often.
+const WRITTEN_EVERY: Span = Span::secs(10);
 /// A stall is told in the status for so long.
 const TOLD_FOR: Span = Span::secs(600);
 /// A write may reclaim memory for some seconds; one that takes longer than this hangs.
@@ -39,8 +40,11 @@ pub(super) struct Voice {
     pub(super) peaks: Peaks,
     pub(super) cost: Cost,
     pub(super) pace: Pace,
-    /// When the last report was shown, and how provost did then.
-    shown: Option<(Tick, Health)>,
+    file: TextFile,
+    /// When the file was written last.
+    written_at: Option<Tick>,
+    /// How provost did when the last report was shown.
+    health: Option<Health>,
 }
 
 impl Voice {
@@ -64,14 +68,15 @@ impl Voice {
             peaks: Peaks::default(),
             cost: Cost::new(),
             pace: Pace::new(policy.interval),
-            shown: None,
+            file: TextFile::new(paths.metrics()),
+            written_at: None,
+            health: None,
         })
     }
 }
 
 impl Daemon {
-    /// Tells alerts, takes the account of this look, and shows a report if somebody waits for one, if it is time, or if provost does otherwise than
-    /// before.
+    /// Tells others of the look that began then: alerts, what it cost, and a report to whoever waits for one.
     pub(super) fn tell(&mut self, began: Tick) {
         let known = Known {
             policy: &self.policy,
@@ -87,20 +92,27 @@ impl Daemon {
         let (intervals, more) = STILL_AFTER;
         let still_after = Span(self.policy.interval.0.saturating_mul(intervals) + more.0);
         self.voice.showing.looked(clock::awake(), still_after);
+        self.show(now);
+    }
+
+    /// Makes a report if somebody waits for one, if the file is due, or if provost does otherwise than before.
+    fn show(&mut self, now: Tick) {
         let is_wanted = self.voice.showing.is_wanted();
         if is_wanted {
             self.voice.peaks.asked();
         }
+        let is_due = self.voice.written_at.is_none_or(|at| now.since(at) >= WRITTEN_EVERY);
         let health = self.health();
-        let has_time = self
-            .voice
-            .shown
-            .as_ref()
-            .is_some_and(|(at, shown)| now.since(*at) < SHOWN_EVERY && *shown == health);
-        if is_wanted || !has_time {
-            self.voice.showing.show(clock::awake(), self.report());
-            self.voice.shown = Some((now, health));
+        if !is_wanted && !is_due && self.voice.health.as_ref() == Some(&health) {
+            return;
         }
+        let report = self.report();
+        if is_due {
+            self.voice.file.write(&report);
+            self.voice.written_at = Some(now);
+        }
+        self.voice.showing.show(clock::awake(), report);
+        self.voice.health = Some(health);
     }
 
     /// Keeps to what provost itself may cost.
@@ -217,7 +229,7 @@ impl Daemon {
         let mode = if self.enforcing { "enforcing" } else { "observing" };
         let count = self.policy.components.len();
         let findings = self.news.findings.len();
-        let health = self.voice.shown.as_ref().map(|(_, health)| health);
+        let health = self.voice.health.as_ref();
         let (condition, reason) = health.map_or_else(Default::default, |health| {
             let reason = health.reasons.first();
             (health.condition, reason.map_or_else(String::new, |reason| format!(": {reason}")))
