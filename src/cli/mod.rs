@@ -18,6 +18,7 @@ mod fail;
 mod forecast;
 mod leak;
 mod mend;
+mod monitor;
 mod plan;
 mod printout;
 mod probe;
@@ -79,6 +80,7 @@ fn verb(cli: &Cli) -> Result<Printout, Failure> {
         Verb::Enforce { switch } => ask::enforce(cli, *switch),
         Verb::Strategy(args) => strategy::strategy(cli, args),
         Verb::Restore(args) => restore::restore(cli, args),
+        Verb::Monitor(args) => monitor::monitor(cli, args),
         Verb::Explain { component } => explain::explain(cli, component),
         Verb::Forecast { component } => forecast::forecast(cli, component.as_ref()),
         Verb::Capacity => capacity::capacity(cli),
