@@ -11,6 +11,7 @@ mod placing;
 mod raising;
 
 use crate::config::{Component, Policy, Writes};
+pub use crate::decide::doomed;
 use crate::decide::{Look, Steering, decide};
 use crate::estimate::{Estimator, Ownership, Prospects, Rates, Standing, standing};
 use crate::model::{

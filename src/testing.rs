@@ -35,8 +35,10 @@ pub(crate) fn policy(components: impl IntoIterator<Item = Component>) -> Policy 
         reserve: Reserve { cpu: Millicpu(250), memory: Bytes::mebi(256) },
         thresholds: Thresholds::default(),
         disks: BTreeMap::new(),
+        storage: BTreeMap::new(),
         schedules: BTreeMap::new(),
         writes: Writes::UNLIMITED,
+        listen: Vec::new(),
         protect: Vec::new(),
         components: components
             .into_iter()
@@ -467,6 +469,9 @@ pub(crate) fn sample_report() -> crate::model::Report {
         started: Tick::default(),
         history: &history,
         schedules: Vec::new(),
+        peaks: &crate::estimate::Peaks::default(),
+        own: crate::model::Own { reloaded: true, ..crate::model::Own::default() },
+        health: crate::model::Health::default(),
     })
 }
 

@@ -55,7 +55,7 @@ pub(super) enum Verb {
     /// Stop the daemon; limits are given back or kept as the configuration says.
     Stop,
     /// What is limited now, what it uses, and what needs a person.
-    Status,
+    Status(StatusArgs),
     /// What would be changed: old -> new -> effective for every file or property, with the reason. Changes nothing.
     Plan(PlanArgs),
     /// What this host's kernel, cgroup tree and systemd can do, and what would mend what they cannot.
@@ -106,6 +106,8 @@ pub(super) enum Verb {
     Simulate(SimulateArgs),
     /// What the forecasts would have been worth on recorded series, beside simple rules. Reads CSV files and touches nothing else.
     Backtest(BacktestArgs),
+    /// How large the configured folders are and which files their rules would remove; with --clean, remove them, as the user of each.
+    Storage(StorageArgs),
     /// Print a completion script.
     Completion {
         /// For which shell.
@@ -120,6 +122,9 @@ pub(super) enum Verb {
     /// Become a component's hook, for the daemon that started this.
     #[command(hide = true)]
     Hook(HookArgs),
+    /// Look below a folder and remove what a rule says, for `provost storage` and with the rights of the folder's user.
+    #[command(hide = true)]
+    Sweep(SweepArgs),
     /// Write the manual pages into a folder.
     #[command(hide = true)]
     Man {
@@ -151,12 +156,47 @@ pub(super) struct StartArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// Only whether provost itself does all that it is asked for, and why not: exit code 1 when it does not.
+    #[arg(long)]
+    pub(super) health: bool,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct HookArgs {
     /// Whose rights it has.
     pub(super) user: String,
     /// The program and its arguments.
     #[arg(last = true, required = true)]
     pub(super) command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StorageArgs {
+    /// The folder, by its name in the configuration; without it, all.
+    pub(super) name: Option<ComponentName>,
+    /// Remove the files.
+    #[arg(long)]
+    pub(super) clean: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SweepArgs {
+    /// Below which folder.
+    #[arg(long)]
+    pub(super) path: PathBuf,
+    /// Which names are meant, as a glob.
+    #[arg(long = "match")]
+    pub(super) files: Option<String>,
+    #[arg(long)]
+    pub(super) older_than: Option<Span>,
+    #[arg(long)]
+    pub(super) keep_size: Option<Bytes>,
+    #[arg(long)]
+    pub(super) keep_count: Option<u64>,
+    /// Remove nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

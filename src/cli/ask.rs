@@ -27,7 +27,7 @@ fn done(cli: &Cli, request: &Request) -> Result<String, Failure> {
     match ask(&cli.paths().socket(), request)? {
         Reply::Done { text } => Ok(text),
         Reply::Failed { text, exit } => Err(Failure::new(exit, text)),
-        Reply::Status { .. } => {
+        Reply::Status { .. } | Reply::Health { .. } => {
             Err(Failure::new(1, "the daemon answered another question".to_owned()))
         }
     }
@@ -69,7 +69,7 @@ pub(super) fn enforce(cli: &Cli, switch: Switch) -> Result<Printout, Failure> {
     match ask(&cli.paths().socket(), &Request::Enforce { on }) {
         Ok(Reply::Done { text }) => Ok(said(cli, "enforce", text)),
         Ok(Reply::Failed { text, exit }) => Err(Failure::new(exit, text)),
-        Ok(Reply::Status { .. }) => {
+        Ok(Reply::Status { .. } | Reply::Health { .. }) => {
             Err(Failure::new(1, "the daemon answered another question".to_owned()))
         }
         Err(ClientError::NotRunning { .. }) => {

@@ -16,6 +16,7 @@ pub mod doctor;
 mod explain;
 mod fail;
 mod forecast;
+mod health;
 mod leak;
 mod mend;
 mod monitor;
@@ -29,8 +30,10 @@ mod run;
 mod simulate;
 mod start;
 mod status;
+mod storage;
 mod strategy;
 mod svg;
+mod sweep;
 
 pub use args::Cli;
 pub use printout::{EXIT_BAD_CONFIG, EXIT_OK, Printout};
@@ -63,7 +66,8 @@ fn verb(cli: &Cli) -> Result<Printout, Failure> {
     match &cli.verb {
         Verb::Start(args) => start::start(cli, args),
         Verb::Stop => ask::stop(cli),
-        Verb::Status => status::status(cli),
+        Verb::Status(args) if args.health => health::health(cli),
+        Verb::Status(_) => status::status(cli),
         Verb::Plan(args) => plan::plan(cli, args),
         Verb::Doctor(args) => ask::doctor(cli, *args),
         Verb::Check { file } => {
@@ -88,6 +92,7 @@ fn verb(cli: &Cli) -> Result<Printout, Failure> {
         Verb::Calibrate(args) => calibrate::calibrate(cli, args),
         Verb::Simulate(args) => simulate::simulate(cli, args),
         Verb::Backtest(args) => backtest::backtest(cli, args),
+        Verb::Storage(args) => storage::storage(cli, args),
         Verb::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "provost", &mut script);
@@ -98,6 +103,7 @@ fn verb(cli: &Cli) -> Result<Printout, Failure> {
         Verb::Hook(args) => {
             served(kernel::hook::stand_in(&args.user, &args.command).map(|never| match never {}))
         }
+        Verb::Sweep(args) => sweep::sweep(args),
         Verb::Man { folder } => args::man_pages(folder),
     }
 }

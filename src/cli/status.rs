@@ -5,8 +5,8 @@ use super::args::Cli;
 use super::fail::Failure;
 use super::render::{COLUMNS, Column, Table, escape, paragraph, wrap};
 use crate::model::{
-    ComponentReport, Disk, EscapeTimes, Escaped, FileSystemView, Finding, HomeReport, Knob,
-    KnobKind, Level, Report, Room, ScheduleView, Severity,
+    ComponentReport, Condition, Disk, EscapeTimes, Escaped, FileSystemView, Finding, HomeReport,
+    Knob, KnobKind, Level, Report, Room, ScheduleView, Severity,
 };
 use crate::serve::{Reply, Request, ask};
 use crate::units::{Limit, Ppm, Span};
@@ -35,7 +35,7 @@ pub(super) fn fetch_from(socket: &Path) -> Result<Report, Failure> {
     match ask(socket, &Request::Status)? {
         Reply::Status { report } => Ok(*report),
         Reply::Failed { text, exit } => Err(Failure::new(exit, text)),
-        Reply::Done { .. } => {
+        Reply::Done { .. } | Reply::Health { .. } => {
             Err(Failure::new(1, "the daemon answered another question".to_owned()))
         }
     }
@@ -48,6 +48,9 @@ pub(super) const WHEN: &str = "%a %Y-%m-%d %H:%M %Z";
 #[must_use]
 pub(super) fn text(report: &Report) -> String {
     let mut out = format!("{}\n", verdict(report));
+    if report.health.condition != Condition::Healthy {
+        out.push_str(&format!("provost itself is {}", super::health::text(&report.health)));
+    }
     let host = &report.host;
     // Writing to a String cannot fail.
     let _ok = writeln!(

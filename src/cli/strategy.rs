@@ -23,7 +23,7 @@ pub(super) fn strategy(cli: &Cli, args: &StrategyArgs) -> Result<Printout, Failu
     match ask(&cli.paths().socket(), &request) {
         Ok(Reply::Done { text }) => Ok(said(cli, "strategy", text)),
         Ok(Reply::Failed { text, exit }) => Err(Failure::new(exit, text)),
-        Ok(Reply::Status { .. }) => {
+        Ok(Reply::Status { .. } | Reply::Health { .. }) => {
             Err(Failure::new(1, "the daemon answered another question".to_owned()))
         }
         Err(ClientError::NotRunning { .. }) => remember(cli, args, strategy),

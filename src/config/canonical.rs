@@ -5,10 +5,10 @@
 
 use super::policy::{
     Affinity, Backend, Catch, Component, IoDevice, IoPolicy, Mode, OnLeak, OnLeave, OomPolicy,
-    Pattern, Policy, Probe, Rule, Scale, Thresholds,
+    Pattern, Policy, Probe, Rule, Scale, StoragePolicy, Thresholds,
 };
 use crate::model::Partition;
-use crate::units::{Bytes, Limit, Ppm};
+use crate::units::{Bytes, ComponentName, Limit, Ppm};
 use std::fmt::{Display, Write as _};
 
 /// One key of a policy.
@@ -49,6 +49,9 @@ pub fn entries(policy: &Policy) -> Vec<Entry> {
     for (name, disk) in &policy.disks {
         list.raw(&format!("disk.{name}"), io(disk));
     }
+    for (name, folder) in &policy.storage {
+        storage(&mut list, name, folder);
+    }
     for (name, schedule) in &policy.schedules {
         let key = |key: &str| format!("schedule.{name}.{key}");
         let begins = schedule.begins.iter().map(|begins| quoted(&begins.to_string()));
@@ -61,6 +64,7 @@ pub fn entries(policy: &Policy) -> Vec<Entry> {
     list.text("forecast.steer", policy.steer.word());
     list.raw("writes.rate", policy.writes.rate.to_string());
     list.raw("writes.burst", policy.writes.burst.to_string());
+    list.raw("http.listen", array(policy.listen.iter().map(|place| quoted(&place.to_string()))));
     for (name, component) in &policy.components {
         list.component = Some(name.to_string());
         component_entries(&mut list, component);
@@ -125,6 +129,24 @@ impl List {
             }
         };
         self.raw(key, value);
+    }
+}
+
+fn storage(list: &mut List, name: &ComponentName, folder: &StoragePolicy) {
+    let key = |key: &str| format!("storage.{name}.{key}");
+    list.text(&key("path"), folder.path.display());
+    list.text(&key("user"), &folder.user);
+    if let Some(files) = &folder.files {
+        list.text(&key("match"), files.text());
+    }
+    if let Some(age) = folder.retention.older_than {
+        list.text(&key("older-than"), age);
+    }
+    if let Some(size) = folder.retention.keep_size {
+        list.text(&key("keep-size"), exact(size));
+    }
+    if let Some(count) = folder.retention.keep_count {
+        list.raw(&key("keep-count"), count.to_string());
     }
 }
 

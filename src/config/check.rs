@@ -11,11 +11,13 @@ mod hook;
 mod instances;
 mod io;
 mod leak;
+mod listen;
 mod partition;
 mod quantity;
 mod realtime;
 mod rules;
 mod schedule;
+mod storage;
 mod thresholds;
 mod whole;
 
@@ -198,8 +200,10 @@ impl Check<'_> {
             policy.writes.rate = raw.rate.unwrap_or(policy.writes.rate);
             policy.writes.burst = raw.burst.unwrap_or(policy.writes.burst);
         }
+        policy.listen = self.listen(raw.http.as_ref(), policy.listen);
         policy.thresholds = self.thresholds(raw.thresholds.as_ref(), policy.thresholds);
         policy.disks = self.disks(raw);
+        policy.storage = self.storage(raw);
         policy.schedules = self.schedules(raw);
         policy.components = self.components(raw, policy.on_stop);
         policy

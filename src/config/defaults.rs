@@ -1,8 +1,8 @@
 //! What holds where the configuration says nothing. The commented reference file is tested against these.
 
 use super::policy::{
-    Affinity, Backend, Catch, Component, CpuPolicy, Division, LastResort, MemoryPolicy, Mode,
-    OnLeak, OnLeave, OomPolicy, Policy, Probe, Reserve, Steer, Strategy, Thresholds, Writes,
+    Affinity, Backend, Catch, Component, CpuPolicy, Division, LastResort, Listen, MemoryPolicy,
+    Mode, OnLeak, OnLeave, OomPolicy, Policy, Probe, Reserve, Steer, Strategy, Thresholds, Writes,
 };
 use crate::model::{Partition, Priority};
 use crate::units::{Bytes, ComponentName, CpuMax, Limit, Millicpu, Span};
@@ -23,8 +23,10 @@ pub fn default_policy(cpu: Millicpu, memory: Bytes) -> Policy {
         reserve: default_reserve(cpu, memory),
         thresholds: Thresholds::default(),
         disks: BTreeMap::new(),
+        storage: BTreeMap::new(),
         schedules: BTreeMap::new(),
         writes: Writes::default(),
+        listen: Listen::usual(),
         protect: Vec::new(),
         components: BTreeMap::new(),
     }

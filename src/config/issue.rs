@@ -194,8 +194,12 @@ codes! {
     HookProgram = "hook-program",
     /// A hook with root's rights.
     HookUser = "hook-user",
+    /// A folder of which nothing is removed by rule, or more than a file's name.
+    StoragePath = "storage-path",
     /// A strategy for a component for which nobody makes room.
     UnheardStrategy = "unheard-strategy",
+    /// A place to listen that is none, or that other hosts could reach.
+    ListenAddress = "listen-address",
     /// A reserve that leaves nothing.
     ReserveTooLarge = "reserve-too-large",
     /// CPU guarantees that do not fit into the host.

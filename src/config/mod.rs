@@ -37,8 +37,9 @@ pub use load::{MAX_FILE_BYTES, MAX_FILES, Sources, Trust};
 pub use merged::Merged;
 pub use policy::{
     Affinity, Backend, Catch, Component, CpuPolicy, Division, Glob, IoDevice, IoPolicy, LastResort,
-    MemoryPolicy, Mode, OnLeak, OnLeave, OomPolicy, Pattern, Policy, Probe, RealtimePolicy,
-    Reserve, Rule, Scale, Steer, Steps, Strategy, THREAD_NAME_BYTES, Thresholds, Writes,
+    Listen, MemoryPolicy, Mode, OnLeak, OnLeave, OomPolicy, Pattern, Policy, Probe, RealtimePolicy,
+    Reserve, Rule, Scale, Steer, Steps, StoragePolicy, Strategy, THREAD_NAME_BYTES, Thresholds,
+    Writes,
 };
 pub use protected::{PROTECTED_UNITS, is_protected_unit};
 pub use render::{Colour, render};

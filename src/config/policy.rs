@@ -4,16 +4,20 @@
 //! all guarantees fits. A reload replaces a `Policy` whole.
 
 mod glob;
+mod listen;
 mod memory;
 mod realtime;
 mod scale;
 mod steer;
+mod storage;
 
 pub use glob::{Glob, Pattern};
+pub use listen::Listen;
 pub use memory::{MemoryPolicy, OnLeak, OomPolicy, Probe};
 pub use realtime::{RealtimePolicy, THREAD_NAME_BYTES};
 pub use scale::Scale;
 pub use steer::Steer;
+pub use storage::StoragePolicy;
 
 use super::protected::is_sealed_unit;
 use super::schedule::Schedule;
@@ -48,10 +52,14 @@ pub struct Policy {
     pub thresholds: Thresholds,
     /// What disks can do where it was measured, by name. `Max` is what was not.
     pub disks: BTreeMap<ComponentName, IoPolicy>,
+    /// Folders that are kept small, by name.
+    pub storage: BTreeMap<ComponentName, StoragePolicy>,
     /// Windows of time in which something else holds, by name.
     pub schedules: BTreeMap<ComponentName, Schedule>,
     /// How fast provost may write.
     pub writes: Writes,
+    /// Where metrics and health are served over HTTP.
+    pub listen: Vec<Listen>,
     /// Units that are never touched, beside the built-in ones, as globs on unit names.
     pub protect: Vec<Glob>,
     /// The components, by name.

@@ -5,13 +5,15 @@
 
 mod io;
 mod memory;
+mod storage;
 mod values;
 
 pub(super) use io::{Disk, Io, IoLimit};
 pub(super) use memory::{Memory, OnLeak, Oom, Probe};
+pub(super) use storage::Storage;
 pub(super) use values::{
-    Account, Affinity, CalendarText, Ceiling, Count, CpuAmount, Duration, Glob, OneOrMany,
-    PathText, Percent, Priority, RegexText, Size,
+    Account, Affinity, CalendarText, Ceiling, Count, CpuAmount, Duration, Glob, ListenText,
+    OneOrMany, PathText, Percent, Priority, RegexText, Size,
 };
 
 use schemars::JsonSchema;
@@ -47,10 +49,14 @@ pub(super) struct Config {
     pub(super) forecast: Option<Forecast>,
     /// How fast provost may write. What gives back is never slowed down.
     pub(super) writes: Option<Writes>,
+    /// Metrics and health over HTTP.
+    pub(super) http: Option<Http>,
     /// Windows of time in which something else holds, by name; at most 32. Where several are open, the later name wins. Default: none.
     pub(super) schedule: Option<BTreeMap<String, Schedule>>,
     /// What disks can do, by name: as `provost calibrate` measured it. Without, it is learned. Default: none.
     pub(super) disk: Option<BTreeMap<String, Disk>>,
+    /// Folders of which `provost storage --clean` removes files, by name. Default: none.
+    pub(super) storage: Option<BTreeMap<String, Storage>>,
     /// The components, by name: 1 to 63 of a-z, 0-9, "_" and "-", starting with a letter or digit. At most 1024.
     pub(super) component: Option<BTreeMap<String, Component>>,
 }
@@ -155,6 +161,15 @@ pub(super) enum Steer {
     Memory,
     /// That, and that CPU gives way before it is needed.
     All,
+}
+
+/// Metrics (`/metrics`) and health (`/healthz`) over HTTP, for this host alone.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Http {
+    /// Where: "unix" for `http.sock` in /run/provost, and addresses of the loopback with their port; at most 8, `[]` for nowhere.
+    /// Default: ["unix", "127.0.0.1:17768"].
+    pub(super) listen: Option<Vec<ListenText>>,
 }
 
 /// How fast provost may write, counted in files of cgroups. What gives back is never slowed down.

@@ -1,9 +1,10 @@
 //! What the daemon remembers of its own work for the status report: last actions, escape times, drift.
 
+use super::counts::Counts;
 use crate::estimate::Ownership;
 use crate::model::{
-    Action, ActionLine, Change, Drift, EscapeTimes, Escaped, Means, Outcome, OutcomeOf, Plan,
-    Snapshot, Verdict,
+    Action, ActionCount, ActionLine, Change, Drift, EscapeTimes, Escaped, Means, Outcome,
+    OutcomeOf, Plan, Snapshot, Verdict,
 };
 use crate::units::{ComponentName, Span, Tick};
 use std::collections::{BTreeMap, VecDeque};
@@ -23,6 +24,7 @@ pub struct History {
     drift: Drift,
     noticed: Option<Tick>,
     hooks: BTreeMap<ComponentName, ActionLine>,
+    counts: Counts,
 }
 
 impl History {
@@ -36,6 +38,7 @@ impl History {
 
     /// Takes note of an outcome.
     pub fn happened(&mut self, outcome: &Outcome, reloaded_at: Option<Tick>) {
+        self.counts.add(outcome);
         // Every few seconds one: nothing else would be seen among them.
         if matches!(outcome.of, OutcomeOf::Relief { means: Means::Probe { .. } }) {
             return;
@@ -122,6 +125,12 @@ impl History {
     #[must_use]
     pub fn lines(&self) -> Vec<ActionLine> {
         self.lines.iter().cloned().collect()
+    }
+
+    /// How often what was done.
+    #[must_use]
+    pub fn counts(&self) -> Vec<ActionCount> {
+        self.counts.all()
     }
 
     /// What came last of each component's hook.

@@ -28,6 +28,12 @@ impl Paths {
         self.run.join("control")
     }
 
+    /// The socket on which metrics and health are served over HTTP.
+    #[must_use]
+    pub fn http(&self) -> PathBuf {
+        self.run.join("http.sock")
+    }
+
     /// The metrics text, for node_exporter's textfile collector.
     #[must_use]
     pub fn metrics(&self) -> PathBuf {

@@ -1,10 +1,12 @@
 //! The daemon: owns the loop, the threads, signals, reload and the watchdog.
 //!
 //! Four threads: the control loop (this one, on plain epoll), the worker and its failsafe (`enforce`), and the talking thread (tokio:
-//! control socket and systemd's signals). Nothing the others do can stall the loop.
+//! control socket, systemd's signals, metrics and health). Nothing the others do can stall the loop.
 #![allow(clippy::disallowed_methods, reason = "room daemon/ owns its run and state folders")]
 
 mod chosen;
+mod cost;
+mod counts;
 mod early;
 mod enter;
 mod foresight;
@@ -12,6 +14,7 @@ mod gate;
 mod growth;
 mod history;
 mod hooks;
+mod http;
 mod instance;
 mod instances;
 mod kept;
@@ -24,6 +27,7 @@ mod sentry;
 mod start;
 mod surveyor;
 mod talk;
+mod textfile;
 mod timetable;
 mod wait;
 mod words;

@@ -4,10 +4,10 @@ use super::growth;
 use super::history::History;
 use crate::config::{Component, Policy, Strategy};
 use crate::cycle::{News, State};
-use crate::estimate::{Foresight, Standing, standing};
+use crate::estimate::{Foresight, Peaks, Standing, standing};
 use crate::model::{
-    ComponentReport, Decision, Expected, Finding, Home, HomeReport, HookReport, HostReport, Knob,
-    KnobReport, Reading, Reason, Report, ScheduleView, Snapshot, Target,
+    ComponentReport, Decision, Expected, Finding, Health, Home, HomeReport, HookReport, HostReport,
+    Knob, KnobReport, Own, Reading, Reason, Report, ScheduleView, Snapshot, Target,
 };
 use crate::plan::is_settled;
 use crate::units::{CgroupPath, CpuSet, Millicpu, Tick};
@@ -39,6 +39,12 @@ pub struct ReportInput<'a> {
     pub history: &'a History,
     /// The windows of time.
     pub schedules: Vec<ScheduleView>,
+    /// The most that each component used of late.
+    pub peaks: &'a Peaks,
+    /// How the daemon does, and what it costs; the loop's lag and what was done are filled in here.
+    pub own: Own,
+    /// Whether it does all that it is asked for.
+    pub health: Health,
 }
 
 /// Makes the report.
@@ -69,6 +75,8 @@ pub fn report(input: ReportInput<'_>) -> Report {
         escape: input.history.escape().clone(),
         drift: input.history.drift().clone(),
         actions: input.history.lines(),
+        own: Own { lag: input.peaks.lag(), actions: input.history.counts(), ..input.own.clone() },
+        health: input.health.clone(),
     }
 }
 
@@ -80,6 +88,7 @@ fn host(input: &ReportInput<'_>) -> HostReport {
         memory: seen.host.memory,
         memory_reserve: policy.reserve.memory,
         systemd: seen.host.systemd,
+        load: seen.load,
         disks: seen.host.disks.clone(),
         growth: growth::of_host(input.foresight, policy, &seen.host),
     }
@@ -110,6 +119,7 @@ fn component_report(input: &ReportInput<'_>, component: &Component) -> Component
         probe: input.state.probed(input.policy, input.seen, component),
         mending: input.state.mending(input.policy, input.seen, component),
         forecasts: input.foresight.views(&component.name),
+        peaks: input.peaks.of(&component.name),
         growth: growth::of_component(input.foresight, component),
         loose: loose.map(|stray| format!("{} ({})", stray.process, stray.comm)).collect(),
     }

@@ -6,50 +6,44 @@
 
 mod asked;
 mod leave;
+mod telling;
 
 use super::chosen::Chosen;
 use super::early::Early;
 use super::foresight::Forecasts;
 use super::gate::{self, ExecGate};
 use super::history::{History, lost};
-use super::hooks;
-use super::instance::{Instance, replace};
-use super::instances;
+use super::instance::Instance;
 use super::leaks::LeakFile;
 use super::learning::Learning;
-use super::mending::{self, Mending};
-use super::report::{ReportInput, report};
+use super::mending::Mending;
 use super::sentry::Sentry;
 use super::start::{Options, Setup, StartError};
 use super::surveyor::Surveyor;
-use super::talk::{self, Heard};
+use super::talk::Heard;
 use super::timetable::Timetable;
 use super::wait::{
     ALARM, CHANGED, Changed, EARLY, RELOAD, SENTRY, STARVED, STOP, Waiting, drain,
     listen_to_executions, what_changed,
 };
-use super::words::{log_lowered, log_outcome, panicked, stalled};
+use super::words::{log_lowered, log_outcome, panicked};
 use crate::config::{Mode, OnLeave, Policy};
 use crate::cycle::{News, State, Step, rest, step};
 use crate::enforce::{Order, Worker, WorkerResult};
 use crate::kernel::proc_events::{ProcEvent, ProcEvents};
 use crate::kernel::systemd::SystemdEvent;
 use crate::kernel::{clock, heap, host};
-use crate::model::{CycleRecord, Decision, Outcome, Plan, Report, Resource};
+use crate::model::{CycleRecord, Decision, Outcome, Plan, Resource};
 use crate::observe::{Collector, Happened};
-use crate::publish::metrics_text;
 use crate::record::Recorder;
 use crate::serve::Asked;
-use crate::units::{Span, Tick};
+use crate::units::Tick;
 use sd_notify::NotifyState;
 use std::collections::BTreeSet;
-use std::sync::mpsc::Receiver;
+use telling::{Voice, notify};
 
 /// So many panics in a row and a fresh start is the better way.
 const MOST_PANICS: u32 = 3;
-const METRICS_EVERY: Span = Span::secs(10);
-/// A stall is told in the status for so long.
-const TOLD_FOR: Span = Span::secs(600);
 
 /// Runs the daemon until it is told to stop.
 ///
@@ -83,14 +77,15 @@ struct Daemon {
     state: State,
     news: News,
     worker: Worker,
-    busy: bool,
+    /// Since when a plan is under way.
+    busy: Option<Tick>,
     pending: Option<Plan>,
     happened: Happened,
     history: History,
     learning: Learning,
     mending: Mending,
     recorder: Recorder,
-    heard: Receiver<Heard>,
+    voice: Voice,
     sources: Waiting,
     executions: Option<ProcEvents>,
     gate: ExecGate,
@@ -104,7 +99,6 @@ struct Daemon {
     /// When the failsafe last lifted what follows the load.
     lifted_at: Option<Tick>,
     started: Tick,
-    metrics_at: Option<Tick>,
     panics: u32,
     /// Whether the last reload failed.
     outdated: bool,
@@ -128,7 +122,7 @@ impl Daemon {
         let early = Early::new(&sources.poller, &setup.roots.proc, EARLY).map_err(no_timer)?;
         let waker = sources.waker.clone();
         let systemd = host::view(&setup.roots).systemd;
-        let heard = talk::start(&options.paths, systemd, waker.clone())?;
+        let voice = Voice::start(&options.paths, &policy, systemd, waker.clone())?;
         let worker = Worker::start(setup.executor, move || waker.wake()).map_err(|error| {
             StartError::System { what: "start the worker", why: error.to_string() }
         })?;
@@ -156,13 +150,13 @@ impl Daemon {
             state,
             news: nothing,
             worker,
-            busy: false,
+            busy: None,
             pending: None,
             happened: Happened::default(),
             history: History::default(),
             learning,
             mending,
-            heard,
+            voice,
             gate: ExecGate::new(sources.waker.clone()),
             sentry,
             early,
@@ -174,7 +168,6 @@ impl Daemon {
             sources,
             executions,
             started: clock::now(),
-            metrics_at: None,
             panics: 0,
             outdated: false,
             leaving: false,
@@ -290,9 +283,10 @@ impl Daemon {
     }
 
     fn hear(&mut self) {
-        while let Ok(heard) = self.heard.try_recv() {
+        while let Ok(heard) = self.voice.talk.heard.try_recv() {
             match heard {
                 Heard::Asked(asked) => self.answer(asked),
+                Heard::Unserved(wrongs) => self.voice.unserved = wrongs,
                 Heard::Systemd(SystemdEvent::Reloading(true)) => {
                     self.happened.reloaded_at = Some(clock::now());
                 }
@@ -321,7 +315,7 @@ impl Daemon {
                     self.happened.outcomes.push(*outcome);
                 }
                 WorkerResult::PlanDone => {
-                    self.busy = false;
+                    self.busy = None;
                     self.pending = None;
                     self.history.plan_done();
                     self.state.replan();
@@ -358,6 +352,7 @@ impl Daemon {
 
     fn cycle(&mut self) {
         let now = clock::now();
+        let lag = self.voice.cost.lag(now, self.policy.interval);
         self.early.looked(now);
         let mut happened = std::mem::take(&mut self.happened);
         self.happened.reloaded_at = happened.reloaded_at;
@@ -382,9 +377,8 @@ impl Daemon {
         self.learning.keep(&self.state);
         self.leaks.tend(now, &self.state.estimator);
         self.forecasts.tend(now, &self.policy, self.collector.last(), &self.state.estimator);
-        if self.metrics_at.is_none_or(|at| now.since(at) >= METRICS_EVERY) {
-            self.publish(now);
-        }
+        self.voice.peaks.look(now, lag, &self.policy, &self.state.estimator);
+        self.tell(now);
     }
 
     fn step(&mut self, now: Tick) {
@@ -405,7 +399,6 @@ impl Daemon {
         if let Some(news) = news {
             self.news = news;
             self.order(lost, now);
-            self.publish(now);
         }
     }
 
@@ -422,7 +415,7 @@ impl Daemon {
                 findings: self.news.findings.clone(),
             });
         }
-        let may = self.enforcing && !self.busy && self.give_back.is_none();
+        let may = self.enforcing && self.busy.is_none() && self.give_back.is_none();
         if !may || self.news.plan.is_empty() {
             return;
         }
@@ -430,7 +423,7 @@ impl Daemon {
         log_lowered(&self.news.decision, &self.news.plan);
         let plan = self.news.plan.clone();
         self.pending = Some(plan.clone());
-        self.busy = true;
+        self.busy = Some(now);
         self.worker.order(Order::CarryOut(plan));
     }
 
@@ -444,50 +437,4 @@ impl Daemon {
             self.policy.on_stop = OnLeave::Keep;
         }
     }
-
-    fn report(&self) -> Report {
-        let mut beside = self.gate.findings();
-        beside.extend(hooks::findings(&self.policy));
-        beside.extend(instances::findings(&self.policy, self.collector.last().host.systemd));
-        beside.extend(self.forecasts.findings(&self.policy, &self.collector.last().host));
-        beside.extend(mending::findings(&self.policy, &self.state, self.collector.last()));
-        beside.extend(self.outdated.then(asked::outdated));
-        beside.extend_from_slice(self.timetable.findings());
-        let recent = |at: &Tick| clock::now().since(*at) < TOLD_FOR;
-        beside.extend(self.lifted_at.filter(recent).map(|_| stalled()));
-        report(ReportInput {
-            policy: &self.policy,
-            state: &self.state,
-            seen: self.collector.last(),
-            news: &self.news,
-            beside: &beside,
-            foresight: self.forecasts.said(),
-            enforcing: self.enforcing,
-            instead_of: self.chosen.instead_of(),
-            pid: std::process::id(),
-            started: self.started,
-            history: &self.history,
-            schedules: self.timetable.views(),
-        })
-    }
-
-    fn publish(&mut self, now: Tick) {
-        self.metrics_at = Some(now);
-        let text = metrics_text(&self.report());
-        if let Err(error) = replace(&self.options.paths.metrics(), &text) {
-            tracing::warn!(%error, "metrics could not be written");
-        }
-    }
-
-    fn feed_watchdog(&self) {
-        let mode = if self.enforcing { "enforcing" } else { "observing" };
-        let count = self.policy.components.len();
-        let status = format!("{mode}, {count} components, {} findings", self.news.findings.len());
-        notify(&[NotifyState::Watchdog, NotifyState::Status(&status)]);
-    }
-}
-
-/// Tells systemd; without one nobody listens.
-fn notify(states: &[NotifyState<'_>]) {
-    let _heard = sd_notify::notify(states);
 }

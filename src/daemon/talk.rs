@@ -1,13 +1,19 @@
-//! The talking thread: control socket and systemd's signals, on a tokio runtime of its own. What it hears it hands to the control loop.
+//! The talking thread: control socket, systemd's signals, metrics and health, on a tokio runtime of its own. What it hears it hands to the
+//! control loop; how provost does it answers by itself, since a loop that stands still could not.
 
+use super::http::serve_all;
 use super::instance::Paths;
 use super::start::StartError;
+use super::textfile;
+use crate::config::Listen;
 use crate::kernel::poll::Waker;
 use crate::kernel::systemd::{SystemdEvent, listen};
-use crate::serve::{Asked, serve};
+use crate::publish::Shown;
+use crate::serve::{Asked, Reply, Request, serve};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::watch;
 
 /// What the talking thread hears.
 #[derive(Debug)]
@@ -16,6 +22,16 @@ pub(super) enum Heard {
     Asked(Asked),
     /// A word from systemd.
     Systemd(SystemdEvent),
+    /// What is wrong now with the places where metrics are served.
+    Unserved(Vec<String>),
+}
+
+/// What the loop has of the thread.
+pub(super) struct Talk {
+    /// What it hears.
+    pub(super) heard: Receiver<Heard>,
+    /// Where metrics and health are to be served.
+    pub(super) listen: watch::Sender<Vec<Listen>>,
 }
 
 /// Starts the thread.
@@ -23,7 +39,9 @@ pub(super) fn start(
     paths: &Paths,
     systemd: bool,
     waker: Waker,
-) -> Result<Receiver<Heard>, StartError> {
+    places: Vec<Listen>,
+    shown: Shown,
+) -> Result<Talk, StartError> {
     let failed =
         |what| move |error: std::io::Error| StartError::System { what, why: error.to_string() };
     let path = paths.socket();
@@ -38,16 +56,25 @@ pub(super) fn start(
         .build()
         .map_err(failed("start a runtime"))?;
     let (tell, heard) = channel();
+    let (want, wanted) = watch::channel(places);
+    let paths = paths.clone();
     let work = move || {
         let local = tokio::task::LocalSet::new();
         local.block_on(&runtime, async move {
             let Ok(listener) = tokio::net::UnixListener::from_std(listener) else { return };
-            let serving = serve(listener, hand_over(&tell, &waker, Heard::Asked));
+            let asked = answer_or(shown.clone(), hand_over(&tell, &waker, Heard::Asked));
+            let unserved = hand_over(&tell, &waker, Heard::Unserved);
+            let metrics = async {
+                tokio::join!(
+                    textfile::keep(paths.metrics(), shown.clone()),
+                    serve_all(paths.clone(), wanted, shown.clone(), unserved)
+                )
+            };
             if systemd {
                 let listening = listen(hand_over(&tell, &waker, Heard::Systemd));
-                tokio::join!(serving, listening);
+                tokio::join!(serve(listener, asked), metrics, listening);
             } else {
-                serving.await;
+                tokio::join!(serve(listener, asked), metrics);
             }
         });
     };
@@ -55,7 +82,22 @@ pub(super) fn start(
         .name("talk".to_owned())
         .spawn(work)
         .map_err(failed("start a thread"))?;
-    Ok(heard)
+    Ok(Talk { heard, listen: want })
+}
+
+/// Answers how provost does, and hands over everything else.
+fn answer_or(
+    shown: Shown,
+    hand_over: impl Fn(Asked) + Clone + 'static,
+) -> impl Fn(Asked) + Clone + 'static {
+    move |asked| {
+        if asked.request == Request::Health {
+            // A client that hung up does not want the answer.
+            let _heard = asked.answer.send(Reply::Health { health: shown.health() });
+        } else {
+            hand_over(asked);
+        }
+    }
 }
 
 fn hand_over<T, W: Fn(T) -> Heard + Clone>(

@@ -213,6 +213,11 @@ impl Auto {
             self.why = Why::Unprotected;
             return self.choose(Choice::Shared);
         }
+        if self.why == Why::Unprotected {
+            // Its priority rose: nothing of its demand is known.
+            *self = Self { at: Some(now), minute_began: now, last_minute: now, ..Self::default() };
+            return true;
+        }
         let Some(last) = last else {
             (self.minute_began, self.last_minute) = (now, now);
             return false;

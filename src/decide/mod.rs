@@ -36,12 +36,14 @@ mod pool;
 mod pressed;
 mod probe;
 mod realtime;
+mod retain;
 mod scale;
 mod steer;
 mod strategy;
 mod tree;
 mod victim;
 
+pub use retain::doomed;
 pub use scale::{Look, Scaling};
 pub use steer::Steering;
 

@@ -143,8 +143,8 @@ const fn settings(resource: Resource) -> Settings {
     })
 }
 
-/// The sample of one resource; none where it is not known.
-fn amount(amounts: &Amounts, resource: Resource) -> Option<u64> {
+/// How much of one resource, in its unit; none where it is not known.
+pub(super) fn amount(amounts: &Amounts, resource: Resource) -> Option<u64> {
     match resource {
         Resource::Cpu => amounts.cpu.map(|cpu| cpu.0),
         Resource::Memory => amounts.memory.map(|memory| memory.0),

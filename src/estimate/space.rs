@@ -13,6 +13,7 @@
 //! **Properties**, each a test below: an alert ends five points below where it began; one that hangs raises nothing; what is mounted no more
 //! is forgotten; the same survey allocates nothing.
 
+use super::filling::Filling;
 use super::pressure::{Input, Machine, Moment, Signal, configured};
 use crate::config::Steps;
 use crate::model::{FileSystem, FileSystemView, Level, Room};
@@ -29,14 +30,20 @@ struct Kept {
     seen: FileSystem,
     space: Machine,
     inodes: Machine,
+    filling: Filling,
     /// Whether each was ever known.
     ever: (bool, bool),
 }
 
 impl Kept {
     fn new(seen: &FileSystem) -> Self {
-        let seen = seen.clone();
-        Self { seen, space: Machine::default(), inodes: Machine::default(), ever: (false, false) }
+        Self {
+            seen: seen.clone(),
+            space: Machine::default(),
+            inodes: Machine::default(),
+            filling: Filling::default(),
+            ever: (false, false),
+        }
     }
 
     /// The worse machine.
@@ -84,6 +91,7 @@ impl Space {
             alert: kept.worse().level(),
             since: kept.worse().since(),
             cause: kept.worse().cause(),
+            fills: kept.filling.fills_in(),
         };
         self.each.iter().map(view).collect()
     }
@@ -103,7 +111,8 @@ impl Kept {
         };
         self.space.step(&input(Signal::SpaceUsed, used, &mut self.ever.0), moment);
         self.inodes.step(&input(Signal::InodesUsed, inodes, &mut self.ever.1), moment);
-        before != self.alerts()
+        let moved = self.filling.look(used.max(inodes), moment.at);
+        moved || before != self.alerts()
     }
 
     fn alerts(&self) -> (Level, Level) {

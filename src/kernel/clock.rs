@@ -1,6 +1,6 @@
 //! The clocks: boot time for everything that is decided, wall time for people.
 
-use crate::units::{Span, Tick};
+use crate::units::{CpuTime, Span, Tick};
 use nix::time::{ClockId, clock_gettime};
 
 /// Now on `CLOCK_BOOTTIME`, which goes on while the host sleeps and never steps.
@@ -13,6 +13,12 @@ pub fn now() -> Tick {
 #[must_use]
 pub fn awake() -> Tick {
     Tick(micros(ClockId::CLOCK_MONOTONIC))
+}
+
+/// CPU time of all threads of this process since it was started, on `CLOCK_PROCESS_CPUTIME_ID`.
+#[must_use]
+pub fn own_cpu() -> CpuTime {
+    CpuTime(micros(ClockId::CLOCK_PROCESS_CPUTIME_ID))
 }
 
 /// Seconds since 1970, for people only: it may step.

@@ -1,7 +1,7 @@
 //! File systems: which are mounted, and how full they are.
 
 use super::Level;
-use crate::units::{Bytes, Ppm, Tick};
+use crate::units::{Bytes, Ppm, Span, Tick};
 use serde::{Deserialize, Serialize};
 
 /// One mounted file system with a store of its own: on a block device or in the network, and not read-only.
@@ -51,4 +51,54 @@ pub struct FileSystemView {
     pub since: Tick,
     /// What brought it there, as a clause for people; empty while nothing has happened.
     pub cause: String,
+    /// When it is full, if it goes on as in the last hours; none where it does not grow beyond doubt, or not within 30 days.
+    #[serde(default)]
+    pub fills: Option<FillsIn>,
+}
+
+/// When a file system is full, from now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FillsIn {
+    /// As it looks.
+    pub likely: Span,
+    /// With 95 % confidence not sooner than this.
+    pub soonest: Span,
+    /// And not later; none where that is more than 30 days away.
+    pub latest: Option<Span>,
+}
+
+impl FillsIn {
+    /// When, with how sure that is, in hours or days: a clause that begins with "in" or "now".
+    #[must_use]
+    pub fn told(&self) -> String {
+        let latest = self.latest.map_or_else(|| "over 30d".to_owned(), roughly);
+        match self.likely.0 / HOUR {
+            0 => "within the hour".to_owned(),
+            _ => format!("in {} ({} to {latest})", roughly(self.likely), roughly(self.soonest)),
+        }
+    }
+}
+
+const HOUR: u64 = 3_600_000_000;
+
+/// In hours up to two days, then in days.
+fn roughly(span: Span) -> String {
+    match span.0 / HOUR {
+        hours @ 0..48 => format!("{hours}h"),
+        hours => format!("{}d", hours / 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_it_is_full_reads_well() {
+        let hours = |count: u64| Span::secs(count * 3600);
+        let told = |likely, soonest, latest| FillsIn { likely, soonest, latest }.told();
+        assert_eq!(told(hours(5), hours(4), Some(hours(50))), "in 5h (4h to 2d)");
+        assert_eq!(told(hours(300), hours(100), None), "in 12d (4d to over 30d)");
+        assert_eq!(told(Span::secs(60), Span::ZERO, Some(hours(1))), "within the hour");
+    }
 }

@@ -10,6 +10,7 @@ mod filesystem;
 mod finding;
 mod forecast;
 mod growth;
+mod health;
 mod hook;
 mod instances;
 mod knob;
@@ -18,21 +19,24 @@ mod leak;
 mod learnt;
 mod mend;
 mod outcome;
+mod own;
 mod pressure;
 mod probe;
 mod realtime;
 mod record;
 mod report;
 mod snapshot;
+mod storage;
 mod topology;
 
 pub use action::{Action, Change, Plan, Via};
 pub use component::{CpuClass, Home, HomeKind, Priority};
 pub use decision::{Decision, Held, Placement, Reason, Target};
-pub use filesystem::{FileSystem, FileSystemView, Room};
+pub use filesystem::{FileSystem, FileSystemView, FillsIn, Room};
 pub use finding::{Finding, FindingKind, Severity};
 pub use forecast::{Expected, Forecast, ForecastModel, ForecastStage, ForecastView, Moment};
 pub use growth::{Growth, GrowthView, Reached, Unusual};
+pub use health::{Condition, Health};
 pub use hook::Hook;
 pub use instances::{Instances, JobKind, Template, UnitJob};
 pub use knob::{Controller, IoMax, Knob, KnobKind, KnobParseError, Partition, Validity};
@@ -44,6 +48,7 @@ pub use leak::{
 pub use learnt::{Learnt, LearntChoice, LearntDemand, LearntError, LearntMinute};
 pub use mend::{MendBook, MendMemory, MendView, RestartEnd, RestartPlan, Restarted};
 pub use outcome::{Outcome, OutcomeOf, Verdict};
+pub use own::{ActionCount, Durations, HttpCounts, Own, OwnUse};
 pub use pressure::{
     Amounts, Bottleneck, Bound, Cause, ComponentEstimate, DiskRate, Each, Estimate, HostUse,
     IoRate, Level, LevelView, Levels, Need, Resource, Wait, Waits,
@@ -62,4 +67,5 @@ pub use snapshot::{
     Disk, GroupView, HostLoad, HostView, IoCount, IoWeightBackend, MemoryEvents, MemoryStat, Psi,
     PsiLine, ReadFault, Reading, Refusal, Snapshot, Stray, Usage,
 };
+pub use storage::{Retention, Stored, Swept};
 pub use topology::{Core, Topology};

@@ -1,8 +1,9 @@
 //! The status report: one document behind `provost status`, `provost explain` and the metrics.
 
 use super::{
-    CpuClass, Disk, Estimate, Expected, Finding, ForecastView, GrowthView, HomeKind, Hook, Knob,
-    KnobKind, LadderView, MendView, Priority, ProbeView, RealtimeView, Resource, Usage,
+    CpuClass, Disk, Estimate, Expected, Finding, ForecastView, GrowthView, Health, HomeKind, Hook,
+    HostLoad, Knob, KnobKind, LadderView, MendView, Own, Priority, ProbeView, RealtimeView,
+    Resource, Usage,
 };
 use crate::units::{Bytes, CgroupPath, ComponentName, CpuSet, Limit, Millicpu, ProcId, Span, Tick};
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,12 @@ pub struct Report {
     pub drift: Drift,
     /// The last actions, newest last.
     pub actions: Vec<ActionLine>,
+    /// How provost does, and what it costs.
+    #[serde(default)]
+    pub own: Own,
+    /// Whether it does all that it is asked for.
+    #[serde(default)]
+    pub health: Health,
 }
 
 /// A window of time, in seconds since 1970.
@@ -80,6 +87,9 @@ pub struct HostReport {
     pub memory_reserve: Bytes,
     /// Whether systemd manages the tree.
     pub systemd: bool,
+    /// How busy it is, as counters and levels.
+    #[serde(default)]
+    pub load: HostLoad,
     /// Whole disks, with what makes weights work on each.
     #[serde(default)]
     pub disks: Vec<Disk>,
@@ -141,6 +151,9 @@ pub struct ComponentReport {
     /// What it is expected to need in the next minutes, where anything is known of that.
     #[serde(default)]
     pub forecasts: BTreeMap<Resource, ForecastView>,
+    /// The most that it used of late, in each resource's unit: over the last minute at least, and since the last scrape.
+    #[serde(default)]
+    pub peaks: BTreeMap<Resource, u64>,
     /// Where its busiest hours go, once two weeks were seen.
     #[serde(default)]
     pub growth: BTreeMap<Resource, GrowthView>,

@@ -1,16 +1,31 @@
-//! The report in Prometheus' text format 0.0.4, for node_exporter's textfile collector and anything else that reads it.
+//! The report in the two text formats that Prometheus reads: the older one, 0.0.4, which node_exporter's textfile collector reads too, and
+//! OpenMetrics 1.0.
+
+mod homes;
+mod own;
+mod pressure;
 
 use super::names::MetricName;
+use super::names::MetricType;
 use crate::model::{
-    ComponentEstimate, ComponentReport, FileSystemView, ForecastView, GrowthView, HomeReport, Knob,
-    KnobKind, KnobReport, Leak, Level, ProbeView, Report, Resource, Room, Severity, ThreadOwner,
+    ComponentEstimate, ComponentReport, FileSystemView, ForecastView, GrowthView, Leak, Level,
+    ProbeView, Report, Resource, Room, Severity, ThreadOwner,
 };
-use crate::units::{Bytes, CgroupPath, ComponentName, Limit, Millicpu, Ppm, Span};
+use crate::units::{Bytes, ComponentName, Millicpu, Ppm, Span};
 use std::fmt::Write as _;
+
+/// How metrics are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Prometheus' text format 0.0.4.
+    Text,
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+}
 
 /// The metrics text of one report.
 #[must_use]
-pub fn text(report: &Report) -> String {
+pub fn text(report: &Report, format: Format) -> String {
     let mut text = String::new();
     for name in MetricName::ALL {
         let samples = samples(name, report);
@@ -18,25 +33,54 @@ pub fn text(report: &Report) -> String {
             continue;
         }
         let (metric, kind, help) = name.describe();
+        let family = family(metric, kind, format);
         // Writing to a String cannot fail.
-        let _ok = writeln!(text, "# HELP {metric} {help}\n# TYPE {metric} {kind}");
+        let _ok = writeln!(text, "# HELP {family} {help}\n# TYPE {family} {}", kind.word());
         for (labels, value) in samples {
             let _ok = writeln!(text, "{metric}{labels} {value}");
         }
     }
+    if format == Format::OpenMetrics {
+        text.push_str("# EOF\n");
+    }
     text
 }
 
+/// What the samples are described under: OpenMetrics leaves out what makes a name a counter's.
+fn family(metric: &'static str, kind: MetricType, format: Format) -> &'static str {
+    match (format, kind) {
+        (Format::OpenMetrics, MetricType::Counter) => {
+            metric.strip_suffix("_total").unwrap_or(metric)
+        }
+        (Format::OpenMetrics | Format::Text, _) => metric,
+    }
+}
+
+/// What follows a metric's name, its labels and of a histogram what they are labels of; and the value.
 type Sample = (String, String);
 
 fn samples(name: MetricName, report: &Report) -> Vec<Sample> {
-    let bare = |value: String| vec![(String::new(), value)];
     match name {
         MetricName::BuildInfo => vec![(labels(&[("version", &report.version)]), "1".to_owned())],
         MetricName::Enforcing => bare(u8::from(report.enforcing).to_string()),
+        MetricName::Home(metric) => homes::samples(metric, report),
+        MetricName::Pressure(metric) => pressure::samples(metric, report),
+        MetricName::PressureLevel => pressure_levels(report),
+        MetricName::Peak(resource) => peaks(report, resource),
+        MetricName::ReservationCores => {
+            reserved(report, report.host.cpu_reserve.to_string(), |component| {
+                component.cpu_guarantee.to_string()
+            })
+        }
+        MetricName::ReservationBytes => {
+            reserved(report, report.host.memory_reserve.0.to_string(), |component| {
+                component.memory_guarantee.0.to_string()
+            })
+        }
         MetricName::PlacedProcesses => bare(report.escape.placed.to_string()),
         MetricName::EscapedProcesses => bare(report.escape.escaped.to_string()),
         MetricName::PlacementSeconds => placement(report),
+        MetricName::Actions => own::actions(report),
         MetricName::Drift => bare(report.drift.seen.to_string()),
         MetricName::ReloadReassertSeconds => report
             .drift
@@ -51,117 +95,57 @@ fn samples(name: MetricName, report: &Report) -> Vec<Sample> {
         MetricName::WorkingSetBytes => probed(report, |view| view.working_set),
         MetricName::ProbedBytes => probed(report, |view| Some(view.given)),
         MetricName::Forecast(resource) => expected(report, resource),
-        MetricName::ForecastConfidence => of_forecasts(report, |view| ratio(view.said.confidence)),
-        MetricName::Unusual => {
-            of_forecasts(report, |view| u8::from(view.unusual.is_some()).to_string())
+        MetricName::ForecastConfidence => {
+            of_forecasts(report, |view| Some(ratio(view.said.confidence)))
         }
-        MetricName::CeilingDays => ceiling_days(report),
-        MetricName::HostCeilingDays => host_ceiling_days(report),
+        MetricName::ForecastError => {
+            of_forecasts(report, |view| Some(ratio(view.said.coverage?.rest())))
+        }
+        MetricName::Unusual => {
+            of_forecasts(report, |view| Some(u8::from(view.unusual.is_some()).to_string()))
+        }
+        MetricName::CeilingSeconds => ceilings(report),
+        MetricName::HostCeilingSeconds => host_ceilings(report),
         MetricName::Findings => findings(report),
         MetricName::RealtimeThreads => realtime_threads(report),
-        MetricName::ComponentInfo
-        | MetricName::CpuUsageSeconds
-        | MetricName::CpuThrottledSeconds
-        | MetricName::CpuLimitCores
-        | MetricName::CpuWeight
-        | MetricName::MemoryUsageBytes
-        | MetricName::MemoryLimitBytes
-        | MetricName::Pids
-        | MetricName::OomKills => per_home(name, report),
+        MetricName::Own(metric) => own::samples(metric, report),
     }
 }
 
-fn per_home(name: MetricName, report: &Report) -> Vec<Sample> {
-    let homes = report
-        .components
-        .iter()
-        .flat_map(|component| component.homes.iter().map(move |home| (component, home)));
-    homes.flat_map(|(component, home)| home_samples(name, component, home)).collect()
+/// The one sample of what has no labels.
+fn bare(value: String) -> Vec<Sample> {
+    vec![(String::new(), value)]
 }
 
-fn home_samples(name: MetricName, component: &ComponentReport, home: &HomeReport) -> Vec<Sample> {
-    let path = home.path.to_string();
-    let who = labels(&[("component", component.name.as_str()), ("cgroup", &path)]);
-    let usage = &home.usage;
-    let value = match name {
-        MetricName::ComponentInfo => {
-            let all = labels(&[
-                ("component", component.name.as_str()),
-                ("cgroup", &path),
-                ("priority", component.priority.word()),
-            ]);
-            return vec![(all, "1".to_owned())];
-        }
-        MetricName::MemoryLimitBytes => return memory_limits(component, home),
-        MetricName::CpuUsageSeconds => usage.cpu.map(|time| seconds(time.0)),
-        MetricName::CpuThrottledSeconds => usage.throttled.map(|time| seconds(time.0)),
-        MetricName::MemoryUsageBytes => usage.memory.map(|bytes| bytes.0.to_string()),
-        MetricName::Pids => usage.pids.map(|count| count.to_string()),
-        MetricName::OomKills => usage.oom_kills.map(|count| count.to_string()),
-        MetricName::CpuWeight => match held(home, KnobKind::CpuWeight) {
-            Some(Knob::CpuWeight(weight)) => Some(weight.get().to_string()),
-            _ => None,
-        },
-        MetricName::CpuLimitCores => match held(home, KnobKind::CpuMax) {
-            Some(Knob::CpuMax(max)) => max.rate().value().map(|rate| rate.to_string()),
-            _ => None,
-        },
-        MetricName::BuildInfo
-        | MetricName::Enforcing
-        | MetricName::PlacedProcesses
-        | MetricName::EscapedProcesses
-        | MetricName::PlacementSeconds
-        | MetricName::Drift
-        | MetricName::ReloadReassertSeconds
-        | MetricName::FilesystemUsedRatio
-        | MetricName::FilesystemAlertLevel
-        | MetricName::LeakAlertLevel
-        | MetricName::LeakGrowth
-        | MetricName::LeakLimitSeconds
-        | MetricName::WorkingSetBytes
-        | MetricName::ProbedBytes
-        | MetricName::Forecast(_)
-        | MetricName::ForecastConfidence
-        | MetricName::Unusual
-        | MetricName::CeilingDays
-        | MetricName::HostCeilingDays
-        | MetricName::RealtimeThreads
-        | MetricName::Findings => None,
+fn pressure_levels(report: &Report) -> Vec<Sample> {
+    let sample = |(resource, view): (&Resource, &crate::model::LevelView)| {
+        (labels(&[("resource", resource.word())]), number(view.level).to_string())
     };
-    value.into_iter().map(|value| (who.clone(), value)).collect()
+    report.estimate.levels.iter().map(sample).collect()
 }
 
-fn held(home: &HomeReport, kind: KnobKind) -> Option<&Knob> {
-    let own = |knob: &&KnobReport| knob.at == home.path && knob.kind == kind;
-    home.knobs.iter().find(own).and_then(|knob| knob.seen.as_ref())
+fn peaks(report: &Report, resource: Resource) -> Vec<Sample> {
+    let sample = |component: &ComponentReport| {
+        let most = component.peaks.get(&resource)?;
+        Some((labels(&[("component", component.name.as_str())]), amount(resource, *most)))
+    };
+    report.components.iter().filter_map(sample).collect()
 }
 
-fn memory_limits(component: &ComponentReport, home: &HomeReport) -> Vec<Sample> {
-    let path: &CgroupPath = &home.path;
-    let mut samples = Vec::new();
-    for (kind, word) in [
-        (KnobKind::MemoryMin, "min"),
-        (KnobKind::MemoryLow, "low"),
-        (KnobKind::MemoryHigh, "high"),
-        (KnobKind::MemoryMax, "max"),
-    ] {
-        let Some(
-            Knob::MemoryMin(Limit::At(bytes))
-            | Knob::MemoryLow(Limit::At(bytes))
-            | Knob::MemoryHigh(Limit::At(bytes))
-            | Knob::MemoryMax(Limit::At(bytes)),
-        ) = held(home, kind)
-        else {
-            continue;
-        };
-        let who = labels(&[
-            ("component", component.name.as_str()),
-            ("cgroup", &path.to_string()),
-            ("kind", word),
-        ]);
-        samples.push((who, bytes.0.to_string()));
+/// What the host keeps back, then what each component is guaranteed.
+fn reserved(report: &Report, host: String, of: impl Fn(&ComponentReport) -> String) -> Vec<Sample> {
+    let sample = |component: &ComponentReport| {
+        (labels(&[("component", component.name.as_str())]), of(component))
+    };
+    bare(host).into_iter().chain(report.components.iter().map(sample)).collect()
+}
+
+/// An amount of a resource in the base unit of its metrics.
+fn amount(resource: Resource, amount: u64) -> String {
+    match resource {
+        Resource::Cpu => Millicpu(amount).to_string(),
+        Resource::Memory | Resource::Io | Resource::Pids => amount.to_string(),
     }
-    samples
 }
 
 fn placement(report: &Report) -> Vec<Sample> {
@@ -249,44 +233,44 @@ fn expected(report: &Report, resource: Resource) -> Vec<Sample> {
         let Some(view) = component.forecasts.get(&resource) else { continue };
         for (kind, amount) in [("point", view.said.point), ("upper", view.said.upper)] {
             let who = labels(&[("component", component.name.as_str()), ("kind", kind)]);
-            let value = match resource {
-                Resource::Cpu => Millicpu(amount).to_string(),
-                Resource::Memory | Resource::Io | Resource::Pids => amount.to_string(),
-            };
-            samples.push((who, value));
+            samples.push((who, self::amount(resource, amount)));
         }
     }
     samples
 }
 
-/// One sample for each forecast.
-fn of_forecasts(report: &Report, value: impl Fn(&ForecastView) -> String) -> Vec<Sample> {
+/// One sample for each forecast of which there is something to say.
+fn of_forecasts(report: &Report, value: impl Fn(&ForecastView) -> Option<String>) -> Vec<Sample> {
     let of = |component: &ComponentReport| {
         let sample = |(resource, view): (&Resource, &ForecastView)| {
             let who = [("component", component.name.as_str()), ("resource", resource.word())];
-            (labels(&who), value(view))
+            Some((labels(&who), value(view)?))
         };
-        component.forecasts.iter().map(sample).collect::<Vec<_>>()
+        component.forecasts.iter().filter_map(sample).collect::<Vec<_>>()
     };
     report.components.iter().flat_map(of).collect()
 }
 
-fn ceiling_days(report: &Report) -> Vec<Sample> {
+fn ceilings(report: &Report) -> Vec<Sample> {
     let of = |component: &ComponentReport| {
         let sample = |(resource, view): (&Resource, &GrowthView)| {
             let who = [("component", component.name.as_str()), ("resource", resource.word())];
-            Some((labels(&who), view.reached?.days.to_string()))
+            Some((labels(&who), seconds_of_days(view.reached?.days)))
         };
         component.growth.iter().filter_map(sample).collect::<Vec<_>>()
     };
     report.components.iter().flat_map(of).collect()
 }
 
-fn host_ceiling_days(report: &Report) -> Vec<Sample> {
+fn host_ceilings(report: &Report) -> Vec<Sample> {
     let sample = |(resource, view): (&Resource, &GrowthView)| {
-        Some((labels(&[("resource", resource.word())]), view.reached?.days.to_string()))
+        Some((labels(&[("resource", resource.word())]), seconds_of_days(view.reached?.days)))
     };
     report.host.growth.iter().filter_map(sample).collect()
+}
+
+fn seconds_of_days(days: u64) -> String {
+    days.saturating_mul(86_400).to_string()
 }
 
 fn ratio(share: Ppm) -> String {
@@ -322,62 +306,4 @@ fn labels(pairs: &[(&str, &str)]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_leak_has_its_samples_and_what_does_not_leak_one() {
-        let mut report = crate::testing::sample_report();
-        let web = report.estimate.components.get_mut("web").unwrap();
-        web.leak = Some(crate::testing::sample_leak());
-        let text = text(&report);
-        let samples: Vec<&str> =
-            text.lines().filter(|line| line.starts_with("provost_leak_")).collect();
-        assert_eq!(
-            samples,
-            [
-                "provost_leak_alert_level{component=\"batch\"} 0",
-                "provost_leak_alert_level{component=\"web\"} 1",
-                "provost_leak_growth_bytes_per_second{component=\"web\"} 18058",
-                "provost_leak_limit_seconds{component=\"web\"} 18813.000000",
-            ]
-        );
-    }
-
-    #[test]
-    fn forecasts_have_their_samples_in_base_units() {
-        let mut report = crate::testing::sample_report();
-        for (component, forecasts) in
-            report.components.iter_mut().zip(crate::testing::sample_forecasts())
-        {
-            component.forecasts = forecasts;
-        }
-        let text = text(&report);
-        let samples: Vec<&str> =
-            text.lines().filter(|line| line.starts_with("provost_forecast_")).collect();
-        insta::assert_snapshot!(samples.join("\n"));
-    }
-
-    #[test]
-    fn labels_are_escaped() {
-        assert_eq!(labels(&[("cgroup", "a\"b\\c\nd")]), "{cgroup=\"a\\\"b\\\\c\\nd\"}");
-    }
-
-    #[test]
-    fn times_are_seconds_with_six_decimals() {
-        assert_eq!(seconds(1_500_000), "1.500000");
-    }
-
-    #[test]
-    fn names_are_unique_and_follow_the_rules() {
-        let mut names: Vec<&str> = MetricName::ALL.iter().map(|name| name.describe().0).collect();
-        for (name, kind, help) in MetricName::ALL.map(MetricName::describe) {
-            assert!(name.starts_with("provost_"), "{name}");
-            assert_eq!(kind == "counter", name.ends_with("_total"), "{name}");
-            assert!(help.ends_with('.'), "{name}");
-        }
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), MetricName::ALL.len());
-    }
-}
+mod tests;

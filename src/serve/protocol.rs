@@ -1,6 +1,6 @@
 //! Requests and replies, version 1.
 
-use crate::model::Report;
+use crate::model::{Health, Report};
 use crate::units::ComponentName;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub enum Request {
     /// The status report.
     Status,
+    /// How provost itself does. Answered also while the control loop stands still.
+    Health,
     /// Read the configuration again.
     Reload,
     /// Put limits on processes, or give all of them back.
@@ -36,6 +38,11 @@ pub enum Reply {
     Status {
         /// The report.
         report: Box<Report>,
+    },
+    /// How provost does.
+    Health {
+        /// That.
+        health: Health,
     },
     /// Done.
     Done {

@@ -264,7 +264,8 @@ fn the_sandbox_is_as_tight_as_promised() {
     let words: Vec<&str> = line.split_whitespace().collect();
     let level = words.iter().find_map(|word| word.parse::<f64>().ok()).expect(line);
     figure("exposure_level", level);
-    assert!(level <= 3.1, "{line}");
+    // IP sockets, filtered to localhost, are 0.3 of it.
+    assert!(level <= 3.3, "{line}");
 }
 
 #[test]

@@ -6,7 +6,12 @@ const FULL: char = '█';
 const EMPTY: char = '·';
 
 /// How much of a whole is used, `width` cells wide, with letters at marks. A mark hides what lies below it. Anything of something is at least one cell.
-pub(super) fn bar(used: Option<u64>, whole: u64, width: usize, marks: &[(Option<u64>, char)]) -> String {
+pub(super) fn bar(
+    used: Option<u64>,
+    whole: u64,
+    width: usize,
+    marks: &[(Option<u64>, char)],
+) -> String {
     let cells = |part: u64| {
         let cells = u128::from(part.min(whole)) * to_wide(width) / u128::from(whole.max(1));
         usize::try_from(cells).unwrap_or(width)

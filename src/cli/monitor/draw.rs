@@ -55,14 +55,20 @@ fn head(report: &Report, frames: &Frames, width: usize) -> Vec<Line<'static>> {
         None => "now".to_owned(),
         Some(seconds) => format!("held, {} ago", Time::secs(seconds)),
     };
-    let verdict = format!("provost {}  {mode}, strategy {}  {when}", report.version, report.strategy);
+    let verdict =
+        format!("provost {}  {mode}, strategy {}  {when}", report.version, report.strategy);
     let share = |resource: Resource| {
         let share = (*report.estimate.host.share.of(resource))?;
         Some(format!("{resource} {}", whole(share)))
     };
     let used: Vec<String> =
         [Resource::Cpu, Resource::Memory, Resource::Pids].into_iter().filter_map(share).collect();
-    let host = format!("host    {} cores, {} of memory; in use: {}", report.host.cpu, report.host.memory, used.join(", "));
+    let host = format!(
+        "host    {} cores, {} of memory; in use: {}",
+        report.host.cpu,
+        report.host.memory,
+        used.join(", ")
+    );
     let mut lines = vec![
         Line::styled(cut(&verdict, width), Style::new().bold()),
         Line::from(cut(&host, width)),
@@ -83,7 +89,8 @@ fn head(report: &Report, frames: &Frames, width: usize) -> Vec<Line<'static>> {
 /// How much of the time the component waited that waited most, over the last moments.
 fn waiting(report: &Report, frames: &Frames, resource: Resource, width: usize) -> Line<'static> {
     let level = report.estimate.levels.get(&resource).map_or(Level::Normal, |view| view.level);
-    let parts: Vec<Option<u32>> = frames.until_shown().map(|report| most_waited(report, resource)).collect();
+    let parts: Vec<Option<u32>> =
+        frames.until_shown().map(|report| most_waited(report, resource)).collect();
     let words = format!("{:<7} {:<9} ", resource.to_string(), level.to_string());
     let strip = strip(&parts, width.saturating_sub(words.chars().count()));
     Line::from(vec![Span::styled(words, colour(level)), Span::styled(strip, colour(level))])
@@ -199,12 +206,18 @@ fn foot(report: &Report, frames: &Frames, width: usize) -> Vec<Line<'static>> {
         (None, None) => ("nothing needs a person".to_owned(), Level::Normal),
         (None, Some(finding)) => {
             let more = report.findings.len() - 1;
-            let more = if more > 0 { format!(" (and {more} more: provost status)") } else { String::new() };
+            let more = if more > 0 {
+                format!(" (and {more} more: provost status)")
+            } else {
+                String::new()
+            };
             (finding.text.clone() + &more, alarm(finding.severity))
         }
     };
     let keys = match frames.over() {
-        Over::Filter => format!("filter: {}_  Enter keeps it, Esc drops it", escape(frames.filter())),
+        Over::Filter => {
+            format!("filter: {}_  Enter keeps it, Esc drops it", escape(frames.filter()))
+        }
         Over::Why { .. } => "Up/Down scroll, Esc closes".to_owned(),
         Over::Nothing => format!(
             "q quit  e explain  / filter  s sort: {}  Space hold  Left/Right back and forth  End now",

@@ -67,10 +67,14 @@ pub(super) fn rows(report: &Report, filter: &str, sort: Sort) -> Vec<Row> {
 
 fn row(report: &Report, component: &ComponentReport) -> Row {
     let homes = &component.homes;
-    let bytes = |kind| together(homes, |home| match held(home, kind)? {
-        Knob::MemoryLow(Limit::At(size)) | Knob::MemoryHigh(Limit::At(size)) | Knob::MemoryMax(Limit::At(size)) => Some(size.0),
-        _ => None,
-    });
+    let bytes = |kind| {
+        together(homes, |home| match held(home, kind)? {
+            Knob::MemoryLow(Limit::At(size))
+            | Knob::MemoryHigh(Limit::At(size))
+            | Knob::MemoryMax(Limit::At(size)) => Some(size.0),
+            _ => None,
+        })
+    };
     let quota = together(homes, |home| match held(home, KnobKind::CpuMax)? {
         Knob::CpuMax(max) => match max.rate() {
             Limit::At(rate) => Some(rate.0),
@@ -78,8 +82,9 @@ fn row(report: &Report, component: &ComponentReport) -> Row {
         },
         _ => None,
     });
-    let is_frozen =
-        homes.iter().any(|home| matches!(held(home, KnobKind::CgroupFreeze), Some(Knob::CgroupFreeze(true))));
+    let is_frozen = homes
+        .iter()
+        .any(|home| matches!(held(home, KnobKind::CgroupFreeze), Some(Knob::CgroupFreeze(true))));
     Row {
         name: component.name.to_string(),
         priority: component.priority.word(),
@@ -109,6 +114,7 @@ fn together(homes: &[HomeReport], of: impl Fn(&HomeReport) -> Option<u64>) -> Op
 fn waits(report: &Report, component: &ComponentReport) -> Option<(&'static str, Ppm)> {
     let waits = report.estimate.components.get(&component.name)?.need.waits;
     let each = [("cpu", waits.cpu), ("mem", waits.memory), ("disk", waits.io)];
-    let known = each.into_iter().filter_map(|(what, wait): (_, Option<Wait>)| Some((what, wait?.p10)));
+    let known =
+        each.into_iter().filter_map(|(what, wait): (_, Option<Wait>)| Some((what, wait?.p10)));
     known.max_by_key(|(_, wait)| *wait)
 }

@@ -14,6 +14,22 @@ const TIMEOUT: Span = Span::secs(10);
 /// The longest argument, and the most bytes of all together.
 const LONGEST: usize = 4096;
 
+/// The words for whose rights something has.
+pub(super) struct Whose {
+    /// What never has root's, up to "the rights of".
+    pub(super) what: &'static str,
+    /// Whom to name instead.
+    pub(super) name: &'static str,
+    /// Where that name must be.
+    pub(super) place: &'static str,
+}
+
+const WHOSE: Whose = Whose {
+    what: "a hook never has",
+    name: "name the account that the component runs as",
+    place: "a hook\'s user must be in that file by name: accounts of a directory service are not seen",
+};
+
 impl Check<'_> {
     /// The hook; `None` when what it calls or whose rights it has could not be read.
     pub(super) fn hook(&mut self, key: &Key, raw: &raw::Hook) -> Option<Hook> {
@@ -66,20 +82,24 @@ impl Check<'_> {
     }
 
     pub(super) fn hook_user(&mut self, key: &Key, name: &str) -> Option<String> {
+        self.unprivileged(key, name, &WHOSE)
+    }
+
+    /// An account that is not root's.
+    pub(super) fn unprivileged(&mut self, key: &Key, name: &str, whose: &Whose) -> Option<String> {
         match self.accounts.users.get(name) {
             Some(0) => {
                 let message =
-                    format!("a hook never has the rights of \"{}\", which is root", shorten(name));
-                let issue = ConfigIssue::error(Code::HookUser, message)
-                    .help("name the account that the component runs as, or make one for it: useradd --system NAME");
+                    format!("{} the rights of \"{}\", which is root", whose.what, shorten(name));
+                let help = format!("{}, or make one for it: useradd --system NAME", whose.name);
+                let issue = ConfigIssue::error(Code::HookUser, message).help(help);
                 self.report(issue, key, "uid 0");
                 None
             }
             Some(_) => Some(name.to_owned()),
             None => {
                 let message = format!("no user \"{}\" in /etc/passwd", shorten(name));
-                let issue = ConfigIssue::error(Code::UnknownAccount, message)
-                    .help("a hook\'s user must be in that file by name: accounts of a directory service are not seen");
+                let issue = ConfigIssue::error(Code::UnknownAccount, message).help(whose.place);
                 self.report(issue, key, "not there");
                 None
             }

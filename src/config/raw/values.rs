@@ -30,6 +30,8 @@ texts! {
     Duration, "a duration", "10s";
     /// A calendar expression of systemd.time(7), such as "Mon..Fri 22:00".
     CalendarText, "a calendar expression", "Mon..Fri 22:00";
+    /// "unix", or an address and a port such as "127.0.0.1:17768".
+    ListenText, "a place to listen", "127.0.0.1:17768";
     /// CPU numbers such as "0-3,8", "shared" or "auto".
     CpuList, "a CPU list", "0-3";
     /// A glob: `*` and `?` stay within one part of a path, `**` does not, `[...]` is a set of characters.

@@ -23,7 +23,7 @@ fn tell(result: &Result<Loaded, Vec<ConfigIssue>>) {
 fn key() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => prop::sample::select(vec![
-            "mode", "strategy", "division", "interval", "on-stop", "override-for", "backend", "protect", "reserve",
+            "mode", "http", "listen", "strategy", "division", "interval", "on-stop", "override-for", "backend", "protect", "reserve",
             "component", "web", "db", "priority", "share", "match", "catch", "cpu", "memory", "io", "pids",
             "on-exit", "auto-scale", "yields", "last-resort", "hook", "command", "timeout", "from", "unit", "cgroup", "container", "exe", "cmdline", "user", "group",
             "pidfile", "parent", "class", "guarantee", "ceiling", "period", "burst", "affinity", "partition", "realtime", "threads", "high", "swap",

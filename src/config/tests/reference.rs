@@ -45,8 +45,9 @@ fn the_reference_shows_the_defaults() {
         Err(issues) => panic!("{}", render(&issues, Colour::Never)),
     };
     let default = default_policy(Millicpu::cores(4), Bytes::mebi(8192));
-    // Named disks and windows are examples, as components are.
-    let is_example = |key: &str| key.starts_with("disk.") || key.starts_with("schedule.");
+    // Named disks, windows and folders are examples, as components are.
+    let is_example =
+        |key: &str| ["disk.", "schedule.", "storage."].iter().any(|table| key.starts_with(table));
     let is_default = |entry: &Entry| entry.component.is_none() && !is_example(&entry.key);
     let whole: Vec<Entry> = entries(&loaded.policy).into_iter().filter(is_default).collect();
     assert_eq!(whole, entries(&default));

@@ -16,6 +16,8 @@ impl Daemon {
     pub(super) fn answer(&mut self, asked: Asked) {
         let reply = match &asked.request {
             Request::Status => Reply::Status { report: Box::new(self.report()) },
+            // The talking thread answers this before it comes here.
+            Request::Health => Reply::Health { health: self.report().health },
             Request::Reload => match self.reload() {
                 Ok(text) => Reply::Done { text },
                 Err(text) => Reply::Failed { text, exit: 78 },
@@ -148,6 +150,11 @@ impl Daemon {
         self.worker.order(Order::Keep(kept(&policy)));
         self.worker.order(Order::Hooks(hooks(&policy)));
         self.enforcing = policy.mode == Mode::Enforce;
+        self.voice.talk.listen.send_if_modified(|places| {
+            let is_other = *places != policy.listen;
+            places.clone_from(&policy.listen);
+            is_other
+        });
         self.policy = policy;
         if self.executions.is_none() {
             self.executions = listen_to_executions(&self.policy, &self.sources);

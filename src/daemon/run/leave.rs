@@ -28,6 +28,7 @@ impl Daemon {
         self.leaks.keep(&self.state.estimator);
         self.forecasts.keep_all();
         let _gone = std::fs::remove_file(self.options.paths.socket());
+        let _gone = std::fs::remove_file(self.options.paths.http());
         let _gone = std::fs::remove_file(self.options.paths.metrics());
         tracing::info!("stopped");
     }

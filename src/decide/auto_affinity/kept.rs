@@ -31,7 +31,8 @@ impl Autos {
 
 impl Auto {
     pub(super) const fn is_worth_keeping(&self) -> bool {
-        self.at.is_some() && (self.hour.count > 0 || self.choice.is_some())
+        let is_chosen = self.choice.is_some() && !matches!(self.why, Why::Unprotected);
+        self.at.is_some() && (self.hour.count > 0 || is_chosen)
     }
 
     pub(super) fn learnt(&self) -> LearntDemand {

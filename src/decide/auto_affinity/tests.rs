@@ -69,6 +69,19 @@ const fn own(cpus: usize) -> Option<Choice> {
 }
 
 #[test]
+fn who_becomes_protected_is_one_of_whom_nothing_is_known() {
+    let mut play = Play::new(Priority::Low);
+    play.minutes(70, 1900);
+    assert_eq!(play.choice(), Some(Choice::Shared));
+    assert!(!play.auto.is_worth_keeping(), "it follows from the priority");
+    play.priority = Priority::Critical;
+    play.minutes(59, 1900);
+    assert_eq!(play.choice(), None);
+    play.minutes(3, 1900);
+    assert_eq!(play.choice(), own(2));
+}
+
+#[test]
 fn a_steady_critical_component_has_whole_cores_after_an_hour() {
     let mut play = Play::new(Priority::Critical);
     play.minutes(59, 1900);
