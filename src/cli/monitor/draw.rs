@@ -20,9 +20,10 @@ const LEAST: (u16, u16) = (80, 24);
 const ABOVE: usize = 7;
 const BELOW: usize = 4;
 /// The columns of a row beside its two bars, with the gaps between.
-const FIXED: usize = 54;
+const FIXED: usize = NAME + PRIORITY + 2 * AMOUNT + WAITS + 6;
 const NAME: usize = 16;
-const AMOUNT: usize = 13;
+const PRIORITY: usize = 4;
+const AMOUNT: usize = 11;
 const WAITS: usize = 9;
 
 pub(super) fn draw(frame: &mut Frame<'_>, frames: &Frames) {
@@ -79,8 +80,8 @@ fn head(report: &Report, frames: &Frames, width: usize) -> Vec<Line<'static>> {
     lines.push(Line::default());
     let bars = bar_width(width);
     let title = format!(
-        "{:<NAME$} {:<4} {:<bars$} {:>AMOUNT$} {:<bars$} {:>AMOUNT$} {:>WAITS$}",
-        "COMPONENT", "PRIO", "CPU", "OF", "MEMORY", "OF", "WAITS"
+        "{:<NAME$} {:<PRIORITY$} {:<bars$} {:>AMOUNT$} {:<bars$} {:>AMOUNT$} {:>WAITS$}",
+        "COMPONENT", "PRIO", "CPU", "USED/MAX", "MEMORY", "USED/MAX", "WAITS"
     );
     lines.push(Line::styled(cut(&title, width), Style::new().dim()));
     lines
@@ -143,9 +144,9 @@ fn line(report: &Report, row: &Row, width: usize, is_selected: bool) -> Line<'st
         (false, _) => String::new(),
     };
     let text = format!(
-        "{:<NAME$} {:<4} {cpu} {:>AMOUNT$} {memory} {:>AMOUNT$} {waits:>WAITS$}",
+        "{:<NAME$} {:<PRIORITY$} {cpu} {:>AMOUNT$} {memory} {:>AMOUNT$} {waits:>WAITS$}",
         cut(&row.name, NAME),
-        cut(row.priority, 4),
+        row.priority.chars().take(PRIORITY).collect::<String>(),
         of_cpu(row.cpu, row.cpu_limit),
         of_memory(row.memory, row.max),
     );
@@ -220,7 +221,7 @@ fn foot(report: &Report, frames: &Frames, width: usize) -> Vec<Line<'static>> {
         }
         Over::Why { .. } => "Up/Down scroll, Esc closes".to_owned(),
         Over::Nothing => format!(
-            "q quit  e explain  / filter  s sort: {}  Space hold  Left/Right back and forth  End now",
+            "q quit  e explain  / filter  s sort: {}  Space hold  ←→ back/forth  End now",
             frames.sort().word()
         ),
     };
@@ -256,7 +257,7 @@ fn why(frame: &mut Frame<'_>, report: &Report, frames: &Frames, from: usize) {
 }
 
 const fn bar_width(width: usize) -> usize {
-    width.saturating_sub(FIXED + NAME - 16) / 2
+    width.saturating_sub(FIXED) / 2
 }
 
 fn colour(level: Level) -> Style {
