@@ -93,6 +93,8 @@ pub(super) enum Verb {
     Strategy(StrategyArgs),
     /// Put back what was there before provost, with no daemon running.
     Restore(RestoreArgs),
+    /// What the host and its components do now, each second, in a terminal; with the last minutes to go back through.
+    Monitor(MonitorArgs),
     /// Why a component has the limits that it has.
     Explain {
         /// The component.
@@ -244,6 +246,19 @@ pub(super) struct PlanArgs {
     /// What this configuration would have wanted otherwise on what was recorded from then on, such as "24h", instead of on the host now.
     #[arg(long, value_name = "TIME", conflicts_with_all = ["at", "exit_code"])]
     pub(super) against_history: Option<Past>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MonitorArgs {
+    /// How often the daemon is asked: "200ms" to "1m".
+    #[arg(long, default_value = "1s", value_parser = interval)]
+    pub(super) interval: Span,
+}
+
+fn interval(text: &str) -> Result<Span, String> {
+    let span = text.parse::<Span>().map_err(|error| error.to_string())?;
+    let range = Span::millis(200)..=Span::secs(60);
+    if range.contains(&span) { Ok(span) } else { Err("write a time from 200ms to 1m".to_owned()) }
 }
 
 #[derive(Debug, Args)]

@@ -25,7 +25,12 @@ pub(super) fn explain(cli: &Cli, name: &ComponentName) -> Result<Printout, Failu
         });
         return Ok(Printout::text(format!("{document:#}\n")));
     }
-    Ok(Printout::text(text(&report, component, &concerning)))
+    Ok(Printout::text(text(&report, component, &concerning, COLUMNS)))
+}
+
+/// The same of a report that is there already, with tables of so many columns.
+pub(super) fn explained(report: &Report, component: &ComponentReport, columns: usize) -> String {
+    text(report, component, &concerning(report, component), columns)
 }
 
 /// What it waits for through no doing of its own, what holds it back, and whether it leaks.
@@ -180,7 +185,12 @@ fn ceilings(report: &Report, component: &ComponentReport) -> String {
     component.ceilings.iter().map(line).collect()
 }
 
-fn text(report: &Report, component: &ComponentReport, concerning: &[Finding]) -> String {
+fn text(
+    report: &Report,
+    component: &ComponentReport,
+    concerning: &[Finding],
+    columns: usize,
+) -> String {
     let mut out = String::new();
     entitled(&mut out, report, component);
     // Writing to a String cannot fail.
@@ -231,7 +241,7 @@ fn text(report: &Report, component: &ComponentReport, concerning: &[Finding]) ->
                 knob.reason.clone(),
             ]);
         }
-        out.push_str(&table.render(COLUMNS));
+        out.push_str(&table.render(columns));
     }
     if !component.loose.is_empty() {
         let _ok = writeln!(out, "\nnot yet in place: {}", component.loose.join(", "));
@@ -257,7 +267,7 @@ mod tests {
         let report = sample_report();
         let explained = [0, 2].map(|place| {
             let component = &report.components[place];
-            text(&report, component, &concerning(&report, component))
+            text(&report, component, &concerning(&report, component), COLUMNS)
         });
         insta::assert_snapshot!(explained.join("----\n"));
     }
@@ -287,7 +297,7 @@ mod tests {
         ]
         .map(knob)
         .into();
-        insta::assert_snapshot!(text(&report, &report.components[0], &[]));
+        insta::assert_snapshot!(text(&report, &report.components[0], &[], COLUMNS));
     }
 
     #[test]
@@ -297,7 +307,7 @@ mod tests {
         batch.cpu_class = Some(crate::model::CpuClass::Idle);
         batch.auto_affinity = Some("shared: for this reason".to_owned());
         let component = &report.components[0];
-        let explained = text(&report, component, &[]);
+        let explained = text(&report, component, &[], COLUMNS);
         let head: Vec<&str> = explained.lines().take(3).collect();
         assert!(head[0].contains("priority") && head[0].contains(", CPU class idle"), "{head:?}");
         assert_eq!(head[2], "          affinity auto: shared: for this reason");

@@ -27,6 +27,11 @@ impl Failure {
         Self { exit, text }
     }
 
+    /// Why, as a sentence without its end.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     pub(super) fn printout(&self) -> Printout {
         let mut stderr = String::new();
         // Only what is too wide is broken: drawings of configuration errors stay as they are.

@@ -22,6 +22,7 @@ mod health;
 mod history;
 mod leak;
 mod mend;
+mod monitor;
 mod past;
 mod plan;
 mod printout;
@@ -90,6 +91,7 @@ fn verb(cli: &Cli) -> Result<Printout, Failure> {
         Verb::Enforce { switch } => ask::enforce(cli, *switch),
         Verb::Strategy(args) => strategy::strategy(cli, args),
         Verb::Restore(args) => restore::restore(cli, args),
+        Verb::Monitor(args) => monitor::monitor(cli, args),
         Verb::Explain { component } => explain::explain(cli, component),
         Verb::Forecast { component } => forecast::forecast(cli, component.as_ref()),
         Verb::Capacity => capacity::capacity(cli),

@@ -13,6 +13,7 @@ use crate::units::{Limit, Ppm, Span};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::fmt::Write as _;
+use std::path::Path;
 
 pub(super) fn status(cli: &Cli) -> Result<Printout, Failure> {
     let report = fetch(cli)?;
@@ -26,7 +27,12 @@ pub(super) fn status(cli: &Cli) -> Result<Printout, Failure> {
 
 /// The daemon's report.
 pub(super) fn fetch(cli: &Cli) -> Result<Report, Failure> {
-    match ask(&cli.paths().socket(), &Request::Status)? {
+    fetch_from(&cli.paths().socket())
+}
+
+/// The report of the daemon that listens there.
+pub(super) fn fetch_from(socket: &Path) -> Result<Report, Failure> {
+    match ask(socket, &Request::Status)? {
         Reply::Status { report } => Ok(*report),
         Reply::Failed { text, exit } => Err(Failure::new(exit, text)),
         Reply::Done { .. } | Reply::Health { .. } => {

@@ -102,6 +102,7 @@ const BANS: &[Ban] = &[
             "kernel/calibrate.rs",
             "cli/ask.rs",
             "cli/history.rs",
+            "cli/monitor.rs",
         ],
         "threads are named and started in daemon; the writer lives in enforce",
     ),
