@@ -14,7 +14,7 @@ use super::fail::Failure;
 use super::status::fetch_from;
 use crate::kernel::clock;
 use crate::model::Report;
-use frames::{Frames, Pressed};
+use frames::{Frames, Moment, Pressed};
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -42,6 +42,7 @@ pub(super) fn monitor(cli: &Cli, args: &MonitorArgs) -> Result<Printout, Failure
 }
 
 /// Asks the daemon again and again, until nobody listens any more.
+#[expect(clippy::disallowed_methods, reason = "a thread that only asks may sleep between")]
 fn ask_each(socket: PathBuf, interval: Duration) -> Result<Receiver<Answer>, Failure> {
     let (answer, answers) = sync_channel(1);
     let ask = move || {
@@ -83,34 +84,41 @@ fn watch(
     }
 }
 
+/// What keys mean.
+const MEANT: [(KeyCode, Pressed); 17] = [
+    (KeyCode::Esc, Pressed::Back),
+    (KeyCode::Enter, Pressed::Enter),
+    (KeyCode::Backspace, Pressed::Erase),
+    (KeyCode::Up, Pressed::Up),
+    (KeyCode::Down, Pressed::Down),
+    (KeyCode::Left, Pressed::To(Moment::Earlier(1))),
+    (KeyCode::Right, Pressed::To(Moment::Later(1))),
+    (KeyCode::PageUp, Pressed::To(Moment::Earlier(30))),
+    (KeyCode::PageDown, Pressed::To(Moment::Later(30))),
+    (KeyCode::End, Pressed::To(Moment::Now)),
+    (KeyCode::Char(' '), Pressed::To(Moment::Held)),
+    (KeyCode::Char('q'), Pressed::Leave),
+    (KeyCode::Char('k'), Pressed::Up),
+    (KeyCode::Char('j'), Pressed::Down),
+    (KeyCode::Char('s'), Pressed::Sort),
+    (KeyCode::Char('/'), Pressed::Filter),
+    (KeyCode::Char('e'), Pressed::Enter),
+];
+
 /// What a key means; while a filter is typed, letters are letters.
 fn pressed(key: KeyEvent, is_typing: bool) -> Option<Pressed> {
     if key.kind == KeyEventKind::Release {
         return None;
     }
-    let leaves = key.modifiers.contains(KeyModifiers::CONTROL) && key.code == KeyCode::Char('c');
-    Some(match key.code {
-        _ if leaves => Pressed::Leave,
-        KeyCode::Esc => Pressed::Back,
-        KeyCode::Enter => Pressed::Enter,
-        KeyCode::Backspace => Pressed::Erase,
-        KeyCode::Up => Pressed::Up,
-        KeyCode::Down => Pressed::Down,
-        KeyCode::Left => Pressed::Earlier(1),
-        KeyCode::Right => Pressed::Later(1),
-        KeyCode::PageUp => Pressed::Earlier(30),
-        KeyCode::PageDown => Pressed::Later(30),
-        KeyCode::End => Pressed::Now,
-        KeyCode::Char(letter) if is_typing => Pressed::Type(letter),
-        KeyCode::Char('q') => Pressed::Leave,
-        KeyCode::Char('k') => Pressed::Up,
-        KeyCode::Char('j') => Pressed::Down,
-        KeyCode::Char('s') => Pressed::Sort,
-        KeyCode::Char('/') => Pressed::Filter,
-        KeyCode::Char(' ') => Pressed::Pause,
-        KeyCode::Char('e') => Pressed::Enter,
-        _ => return None,
-    })
+    if let KeyCode::Char(letter) = key.code {
+        if letter == 'c' && key.modifiers.contains(KeyModifiers::CONTROL) {
+            return Some(Pressed::Leave);
+        }
+        if is_typing {
+            return Some(Pressed::Type(letter));
+        }
+    }
+    MEANT.iter().find(|(code, _)| *code == key.code).map(|(_, pressed)| *pressed)
 }
 
 fn failed(error: std::io::Error) -> Failure {

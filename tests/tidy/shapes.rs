@@ -13,6 +13,7 @@ const OPT_OUTS: &[(&str, &str)] = &[
     ("src/cli/ask.rs", "clippy::disallowed_methods"),
     ("src/cli/backtest.rs", "clippy::disallowed_methods"),
     ("src/cli/history.rs", "clippy::disallowed_methods"),
+    ("src/cli/monitor.rs", "clippy::disallowed_methods"),
     ("src/cli/run.rs", "clippy::disallowed_methods"),
     ("src/cli/simulate.rs", "clippy::disallowed_methods"),
     ("src/config/load.rs", "clippy::disallowed_methods"),

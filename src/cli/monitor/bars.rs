@@ -34,10 +34,9 @@ pub(super) fn strip(parts: &[Option<u32>], width: usize) -> String {
     let cell = |part: &Option<u32>| match part {
         None => ' ',
         Some(part) => {
-            // Waiting a tenth of the time is felt already: the height goes by the square root.
-            let height = (f64::from(*part) / 1e6).sqrt() * 8.0;
-            // From zero to eight by construction.
-            let height = (height.ceil() as usize).min(8);
+            // By the square root, since a tenth of the time is felt already: the lowest step whose square reaches it, 64 of which are the whole.
+            let height = (0..8).find(|step| step * step * 15_625 >= *part).unwrap_or(8);
+            let height = usize::try_from(height).unwrap_or(8);
             EIGHTHS.get(height).copied().unwrap_or(' ')
         }
     };

@@ -160,7 +160,7 @@ fn line(report: &Report, row: &Row, width: usize, is_selected: bool) -> Line<'st
 }
 
 fn of_cpu(used: Option<Millicpu>, limit: Option<Millicpu>) -> String {
-    of(used.map(|used| hundredths(used)), limit.map(|limit| hundredths(limit)))
+    of(used.map(hundredths), limit.map(hundredths))
 }
 
 fn of_memory(used: Option<Bytes>, max: Option<Bytes>) -> String {

@@ -18,14 +18,21 @@ pub(super) enum Pressed {
     Erase,
     Up,
     Down,
-    /// So many moments.
-    Earlier(usize),
-    Later(usize),
-    Now,
     Sort,
     Filter,
-    Pause,
     Type(char),
+    To(Moment),
+}
+
+/// Which moment to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// So many before this one.
+    Earlier(usize),
+    Later(usize),
+    /// This one, until that is pressed again.
+    Held,
+    Now,
 }
 
 /// What lies over the table.
@@ -100,12 +107,14 @@ impl Frames {
     fn press_at_table(&mut self, key: Pressed) {
         match key {
             Pressed::Back => self.filter.clear(),
-            Pressed::Enter if !self.rows().is_empty() => self.over = Over::Why { from: 0 },
+            Pressed::Enter if self.rows().is_empty() => {}
+            Pressed::Enter => self.over = Over::Why { from: 0 },
             Pressed::Filter => self.over = Over::Filter,
             Pressed::Sort => self.sort = self.sort.next(),
             Pressed::Up => self.selected = self.selected.saturating_sub(1),
             Pressed::Down => self.selected += 1,
-            _ => self.move_in_time(key),
+            Pressed::To(moment) => self.go(moment),
+            Pressed::Leave | Pressed::Erase | Pressed::Type(_) => {}
         }
     }
 
@@ -114,30 +123,36 @@ impl Frames {
             Pressed::Back | Pressed::Enter => self.over = Over::Nothing,
             Pressed::Up => self.over = Over::Why { from: from.saturating_sub(1) },
             Pressed::Down => self.over = Over::Why { from: from.saturating_add(1) },
-            _ => self.move_in_time(key),
+            Pressed::To(moment) => self.go(moment),
+            Pressed::Leave
+            | Pressed::Erase
+            | Pressed::Sort
+            | Pressed::Filter
+            | Pressed::Type(_) => {}
         }
     }
 
     fn press_at_filter(&mut self, key: Pressed) {
         match key {
-            Pressed::Type(letter) if !letter.is_control() => self.filter.push(letter),
+            Pressed::Type(letter) if letter.is_control() => {}
+            Pressed::Type(letter) => self.filter.push(letter),
             Pressed::Erase => drop(self.filter.pop()),
             Pressed::Enter => self.over = Over::Nothing,
             Pressed::Back => {
                 self.filter.clear();
                 self.over = Over::Nothing;
             }
-            _ => self.move_in_time(key),
+            Pressed::To(moment) => self.go(moment),
+            Pressed::Leave | Pressed::Up | Pressed::Down | Pressed::Sort | Pressed::Filter => {}
         }
     }
 
-    fn move_in_time(&mut self, key: Pressed) {
-        match key {
-            Pressed::Pause => self.held = self.held.map_or_else(|| Some(self.newest()), |_| None),
-            Pressed::Now => self.held = None,
-            Pressed::Earlier(count) => self.held = Some(self.place().saturating_sub(count)),
-            Pressed::Later(count) => self.later(count),
-            _ => {}
+    fn go(&mut self, to: Moment) {
+        match to {
+            Moment::Held => self.held = self.held.map_or_else(|| Some(self.newest()), |_| None),
+            Moment::Now => self.held = None,
+            Moment::Earlier(count) => self.held = Some(self.place().saturating_sub(count)),
+            Moment::Later(count) => self.later(count),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The rows of the table: one component each, over all its homes. Pure.
 
 use crate::model::{ComponentReport, HomeReport, Knob, KnobKind, Report, Wait};
-use crate::units::{Bytes, Limit, Millicpu, Ppm};
+use crate::units::{Bytes, Millicpu, Ppm};
 
 /// One component.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,20 +67,10 @@ pub(super) fn rows(report: &Report, filter: &str, sort: Sort) -> Vec<Row> {
 
 fn row(report: &Report, component: &ComponentReport) -> Row {
     let homes = &component.homes;
-    let bytes = |kind| {
-        together(homes, |home| match held(home, kind)? {
-            Knob::MemoryLow(Limit::At(size))
-            | Knob::MemoryHigh(Limit::At(size))
-            | Knob::MemoryMax(Limit::At(size)) => Some(size.0),
-            _ => None,
-        })
-    };
-    let quota = together(homes, |home| match held(home, KnobKind::CpuMax)? {
-        Knob::CpuMax(max) => match max.rate() {
-            Limit::At(rate) => Some(rate.0),
-            Limit::Max => None,
-        },
-        _ => None,
+    let bytes = |kind| together(homes, |home| size(held(home, kind)?));
+    let quota = together(homes, |home| {
+        let Knob::CpuMax(max) = held(home, KnobKind::CpuMax)? else { return None };
+        Some(max.rate().value()?.0)
     });
     let is_frozen = homes
         .iter()
@@ -101,6 +91,13 @@ fn row(report: &Report, component: &ComponentReport) -> Row {
 
 fn held(home: &HomeReport, kind: KnobKind) -> Option<&Knob> {
     home.knobs.iter().find(|knob| knob.at == home.path && knob.kind == kind)?.seen.as_ref()
+}
+
+fn size(knob: &Knob) -> Option<u64> {
+    let (Knob::MemoryLow(size) | Knob::MemoryHigh(size) | Knob::MemoryMax(size)) = knob else {
+        return None;
+    };
+    Some(size.value()?.0)
 }
 
 /// The sum over all homes; none where one of them has none, or where there is no home.

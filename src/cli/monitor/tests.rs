@@ -1,7 +1,7 @@
 //! Whole screens, and any keys on screens of any size.
 
 use super::draw::draw;
-use super::frames::{Frames, Over, Pressed};
+use super::frames::{Frames, Moment, Over, Pressed};
 use crate::model::{Report, Wait};
 use crate::testing::sample_report;
 use crate::units::{Ppm, Span};
@@ -11,9 +11,9 @@ use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 /// So many seconds after the first report, when the critical component waited for so much of the time.
-fn report(seconds: u64, percent: u32) -> Report {
+fn report(seconds: u32, percent: u32) -> Report {
     let mut report = sample_report();
-    report.at = report.at.plus(Span::secs(seconds));
+    report.at = report.at.plus(Span::secs(seconds.into()));
     let web = report.estimate.components.values_mut().next_back().unwrap();
     let wait = Ppm::percent(percent);
     web.need.waits.cpu = Some(Wait { p10: wait, p60: wait });
@@ -23,7 +23,7 @@ fn report(seconds: u64, percent: u32) -> Report {
 
 fn minute() -> Frames {
     let mut frames = Frames::new(report(0, 0));
-    (1..60).for_each(|second| frames.come(report(second, second as u32)));
+    (1..60).for_each(|second| frames.come(report(second, second)));
     frames
 }
 
@@ -51,7 +51,12 @@ fn one_that_is_too_small_says_so() {
 #[test]
 fn it_goes_back_explains_and_filters() {
     let mut frames = minute();
-    for key in [Pressed::Earlier(30), Pressed::Earlier(1), Pressed::Sort, Pressed::Sort] {
+    for key in [
+        Pressed::To(Moment::Earlier(30)),
+        Pressed::To(Moment::Earlier(1)),
+        Pressed::Sort,
+        Pressed::Sort,
+    ] {
         assert!(frames.press(key));
     }
     assert_eq!(frames.behind(), Some(31));
@@ -66,7 +71,7 @@ fn it_goes_back_explains_and_filters() {
     frames.press(Pressed::Back);
     assert_eq!(frames.over(), Over::Nothing);
     assert!(frames.press(Pressed::Back), "it drops the filter first");
-    frames.press(Pressed::Now);
+    frames.press(Pressed::To(Moment::Now));
     assert_eq!(frames.behind(), None);
     assert!(!frames.press(Pressed::Back), "and leaves then");
 }
@@ -97,12 +102,12 @@ fn any_key() -> impl Strategy<Value = Pressed> {
         Just(Pressed::Erase),
         Just(Pressed::Up),
         Just(Pressed::Down),
-        (0_usize..100).prop_map(Pressed::Earlier),
-        (0_usize..100).prop_map(Pressed::Later),
-        Just(Pressed::Now),
+        (0_usize..100).prop_map(|count| Pressed::To(Moment::Earlier(count))),
+        (0_usize..100).prop_map(|count| Pressed::To(Moment::Later(count))),
+        Just(Pressed::To(Moment::Now)),
         Just(Pressed::Sort),
         Just(Pressed::Filter),
-        Just(Pressed::Pause),
+        Just(Pressed::To(Moment::Held)),
         any::<char>().prop_map(Pressed::Type),
     ]
 }
