@@ -190,7 +190,7 @@ impl Ring {
                 let ring = Self::take_up(path, size, end)?;
                 Ok((ring, Opened::Continued))
             }
-            Ok(_) => Ok((Self::remake(path, size, scan(&bytes).0)?, Opened::Resized)),
+            Ok(_) => Ok((Self::remake(path, size, &scan(&bytes).0)?, Opened::Resized)),
             Err(error) => {
                 let to = path.with_extension("ring.old");
                 std::fs::rename(path, &to).map_err(failed("rename", path))?;
@@ -218,16 +218,16 @@ impl Ring {
 
     /// Makes a ring under another name first: one that was allocated by half is none.
     fn make(path: &Path, size: u64) -> Result<Self, RingError> {
-        Self::remake(path, size, Kept::default())
+        Self::remake(path, size, &[])
     }
 
-    /// Makes a ring and puts into it what fits of `kept`.
-    fn remake(path: &Path, size: u64, kept: Kept) -> Result<Self, RingError> {
+    /// Makes a ring and puts into it what fits of what was found in another.
+    fn remake(path: &Path, size: u64, found: &[Found<'_>]) -> Result<Self, RingError> {
         let temporary = path.with_extension("ring.new");
         let made = Self::create(&temporary, size).and_then(|mut ring| {
-            for Record { sequence, wall_secs, tag, payload } in kept.records {
-                ring.next = sequence;
-                match ring.append(tag, wall_secs, &payload) {
+            for Found { sequence, wall_secs, tag, payload } in found {
+                ring.next = *sequence;
+                match ring.append(*tag, *wall_secs, payload) {
                     // Too long for a small ring: whoever reads skips what builds on it.
                     Ok(()) | Err(RingError::TooLong { .. }) => {}
                     Err(error) => return Err(error),
@@ -326,14 +326,13 @@ pub(super) fn read(path: &Path) -> Result<Kept, RingError> {
     let bytes = load(path)?;
     let size = size_of(path, &bytes)?;
     let there = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    let (kept, _) = scan(&bytes);
-    Ok(Kept { cut_bytes: size.saturating_sub(there), ..kept })
+    Ok(kept(&bytes, size.saturating_sub(there)))
 }
 
 /// What is kept in the bytes of a ring's file; for tests and fuzzing.
 #[must_use]
 pub fn parse(bytes: &[u8]) -> Option<Kept> {
-    size_of(Path::new(""), bytes).ok().map(|_| scan(bytes).0)
+    size_of(Path::new(""), bytes).ok().map(|_| kept(bytes, 0))
 }
 
 fn load(path: &Path) -> Result<Vec<u8>, RingError> {
@@ -374,11 +373,20 @@ fn size_of(path: &Path, bytes: &[u8]) -> Result<u64, RingError> {
     }
 }
 
-/// All records that are whole, and where the newest ends.
-fn scan(bytes: &[u8]) -> (Kept, End) {
+/// A record that is whole, in the bytes of a file.
+#[derive(Debug, Clone, Copy)]
+struct Found<'a> {
+    sequence: u64,
+    wall_secs: u64,
+    tag: Tag,
+    payload: &'a [u8],
+}
+
+/// All records that are whole, by number, and where the newest ends.
+fn scan(bytes: &[u8]) -> (Vec<Found<'_>>, End) {
     let mut at = usize::try_from(DATA).unwrap_or(usize::MAX);
     let mut end = End { at, sequence: 0 };
-    let mut records = Vec::new();
+    let mut found = Vec::new();
     while let Some(rest) = bytes.get(at..).filter(|rest| rest.len() >= HEAD) {
         let Some((record, length)) = record(rest) else {
             at += 8;
@@ -388,19 +396,32 @@ fn scan(bytes: &[u8]) -> (Kept, End) {
         if record.sequence >= end.sequence {
             end = End { at, sequence: record.sequence };
         }
-        records.push(record);
+        found.push(record);
     }
-    records.sort_by_key(|record: &Record| record.sequence);
-    records.dedup_by_key(|record| record.sequence);
-    let numbers = records.first().zip(records.last());
+    found.sort_by_key(|record| record.sequence);
+    found.dedup_by_key(|record| record.sequence);
+    (found, end)
+}
+
+/// What is kept in the bytes of a file, of which so many are missing.
+fn kept(bytes: &[u8], cut_bytes: u64) -> Kept {
+    let (found, _) = scan(bytes);
+    let numbers = found.first().zip(found.last());
     let span =
         numbers.map_or(0, |(first, last)| (last.sequence - first.sequence).saturating_add(1));
-    let there = u64::try_from(records.len()).unwrap_or(u64::MAX);
-    (Kept { records, damaged: span.saturating_sub(there), cut_bytes: 0 }, end)
+    let there = u64::try_from(found.len()).unwrap_or(u64::MAX);
+    let owned = |Found { sequence, wall_secs, tag, payload }| Record {
+        sequence,
+        wall_secs,
+        tag,
+        payload: payload.to_vec(),
+    };
+    let records = found.into_iter().map(owned).collect();
+    Kept { records, damaged: span.saturating_sub(there), cut_bytes }
 }
 
 /// The record at the beginning of the bytes, and how much room it takes.
-fn record(bytes: &[u8]) -> Option<(Record, usize)> {
+fn record(bytes: &[u8]) -> Option<(Found<'_>, usize)> {
     let (head, rest) = bytes.split_at_checked(HEAD)?;
     let (summed, sum) = head.split_at_checked(HEAD - 8)?;
     let short = |at: usize| summed.get(at..at + 4)?.first_chunk().copied().map(u32::from_le_bytes);
@@ -414,7 +435,7 @@ fn record(bytes: &[u8]) -> Option<(Record, usize)> {
         return None;
     }
     let room = (HEAD + payload.len()).next_multiple_of(8);
-    Some((Record { sequence, wall_secs, tag, payload: payload.to_vec() }, room))
+    Some((Found { sequence, wall_secs, tag, payload }, room))
 }
 
 #[cfg(test)]

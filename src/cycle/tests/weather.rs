@@ -6,9 +6,12 @@ use crate::model::{
     Action, Change, Each, FindingKind, IoCount, IoMax, Knob, KnobKind, Means, MemoryStat, Outcome,
     Plan, Priority, Psi, PsiLine, ReadFault, Reading, Reason, Resource, Snapshot, Verdict,
 };
+use crate::record::{Packer, unpack};
 use crate::testing::{DISK, add_home, carry_out, component, forecast, host, policy, set};
 use crate::units::{Bytes, CgroupId, CgroupPath, CpuTime, Limit, Millicpu, Span};
 use proptest::prelude::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
 
 const NAMES: [&str; 4] = ["web", "db", "job", "scan"];
@@ -27,6 +30,14 @@ const FOLLOWING: [KnobKind; 5] = [
 
 fn path(name: &str) -> CgroupPath {
     CgroupPath::new(&format!("system.slice/{name}.service"))
+}
+
+/// The same as a recording gives it back.
+fn recorded<T: Serialize + DeserializeOwned>(value: &T) -> T {
+    let mut packer = Packer::default();
+    packer.section(0, value).unwrap();
+    let section = packer.sections().next().unwrap();
+    unpack(section.shape, section.numbers).unwrap()
 }
 
 /// One second of load.
@@ -237,10 +248,12 @@ impl World {
         self.load(gust);
         self.expect(gust);
         self.meet(&gust.trouble);
-        let twin = (!is_calm(gust)).then(|| step(&self.rules, self.state.clone(), &self.seen));
+        let again = || step(&self.rules, recorded(&self.state), &recorded(&self.seen));
+        let twin = (!is_calm(gust)).then(again);
         let stepped = step(&self.rules, std::mem::take(&mut self.state), &self.seen);
         if let Some(twin) = twin {
             prop_assert_eq!(&twin.news, &stepped.news, "the same look, the same plan");
+            prop_assert_eq!(&twin.state, &stepped.state);
         }
         self.state = stepped.state;
         let Some(news) = stepped.news else {
