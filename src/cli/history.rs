@@ -19,8 +19,9 @@ use std::time::Duration;
 /// How often is looked for more.
 const FOLLOWED_EVERY: Duration = Duration::from_millis(500);
 
+// Which part of what happened. No doc comment: clap would take it for the verb's own.
 #[derive(Debug, Args)]
-pub(super) struct HistoryArgs {
+pub(super) struct Scope {
     /// Of this component alone.
     #[arg(long, value_name = "COMPONENT")]
     pub(super) component: Option<ComponentName>,
@@ -30,6 +31,12 @@ pub(super) struct HistoryArgs {
     /// At most so many, the newest.
     #[arg(long, value_name = "NUMBER", default_value_t = 100)]
     pub(super) limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct HistoryArgs {
+    #[command(flatten)]
+    pub(super) scope: Scope,
     /// Instead of the changes, what was used: means, percentiles, peaks, what is usual at this hour of the week, time at each level.
     #[arg(long)]
     pub(super) statistics: bool,
@@ -40,15 +47,8 @@ pub(super) struct EventsArgs {
     /// Print what happens from now on, until interrupted.
     #[arg(short, long)]
     pub(super) follow: bool,
-    /// Of this component alone.
-    #[arg(long, value_name = "COMPONENT")]
-    pub(super) component: Option<ComponentName>,
-    /// From then on: how long ago ("2h"), a time of the day ("14:00"), or a date and time ("2026-01-31 14:00").
-    #[arg(long, value_name = "TIME")]
-    pub(super) since: Option<Past>,
-    /// At most so many, the newest.
-    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
-    pub(super) limit: usize,
+    #[command(flatten)]
+    pub(super) scope: Scope,
 }
 
 /// What is asked for.
@@ -78,12 +78,12 @@ impl Wanted<'_> {
 
 pub(super) fn history(cli: &Cli, args: &HistoryArgs) -> Result<Printout, Failure> {
     if args.statistics {
-        return statistics::statistics(cli, args.component.as_ref(), args.since);
+        return statistics::statistics(cli, args.scope.component.as_ref(), args.scope.since);
     }
     let wanted = Wanted {
-        component: args.component.as_ref(),
-        since: since(args.since),
-        limit: args.limit,
+        component: args.scope.component.as_ref(),
+        since: since(args.scope.since),
+        limit: args.scope.limit,
         allocations_only: true,
     };
     let (found, lost) = read(cli, wanted.component)?;
@@ -97,9 +97,9 @@ pub(super) fn history(cli: &Cli, args: &HistoryArgs) -> Result<Printout, Failure
 
 pub(super) fn tell(cli: &Cli, args: &EventsArgs) -> Result<Printout, Failure> {
     let wanted = Wanted {
-        component: args.component.as_ref(),
-        since: since(args.since),
-        limit: args.limit,
+        component: args.scope.component.as_ref(),
+        since: since(args.scope.since),
+        limit: args.scope.limit,
         allocations_only: false,
     };
     if args.follow {

@@ -192,7 +192,7 @@ fn in_use(report: &Report) -> String {
 }
 
 /// To a percent: nobody reads more.
-fn whole(share: Ppm) -> Ppm {
+pub(super) fn whole(share: Ppm) -> Ppm {
     Ppm::percent(share.get() / 10_000)
 }
 

@@ -1,7 +1,6 @@
 //! The daemon: owns the loop, the threads, signals, reload and the watchdog.
 //!
-//! Four threads: the control loop (this one, on plain epoll), the worker and its failsafe (`enforce`), and the talking thread (tokio:
-//! control socket, systemd's signals, metrics and health). Nothing the others do can stall the loop.
+//! The control loop is this thread, on plain epoll; docs/architecture.md lists the others. Nothing that they do can stall the loop.
 #![allow(clippy::disallowed_methods, reason = "room daemon/ owns its run and state folders")]
 
 mod alerting;

@@ -6,6 +6,7 @@ use super::frames::{Frames, Over};
 use super::rows::Row;
 use crate::cli::explain::explained;
 use crate::cli::render::{escape, wrap};
+use crate::cli::status::whole;
 use crate::model::{Level, Report, Resource, Severity};
 use crate::units::{Bytes, Millicpu, Ppm, Span as Time};
 use ratatui::Frame;
@@ -274,11 +275,6 @@ const fn alarm(severity: Severity) -> Level {
         Severity::Warning => Level::Warning,
         Severity::Error => Level::Emergency,
     }
-}
-
-/// To a percent.
-fn whole(share: Ppm) -> Ppm {
-    Ppm::percent(share.get() / 10_000)
 }
 
 /// At most `width` characters; what is cut ends with a dot.

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-/// What every test's configuration begins with.
-const HEAD: &str = "interval = \"200ms\"\nbackend = \"subtree\"\n\
+/// What every test's configuration begins with. A guest's root is memory, and so is what is recorded there: no more than needed.
+const HEAD: &str = "interval = \"200ms\"\nbackend = \"subtree\"\nhistory.budget = \"1M\"\n\
                     [reserve]\ncpu = \"0.1\"\nmemory = \"64M\"\n";
 
 /// A provost of one test's own.
