@@ -7,6 +7,7 @@ use super::fail::Failure;
 use super::history::{EventsArgs, HistoryArgs};
 use super::past::Past;
 use super::replay::ReplayArgs;
+use super::report::ReportArgs;
 use crate::config::Calendar;
 use crate::config::{Colour, Division, Sources, Strategy, Trust};
 use crate::daemon::Paths;
@@ -116,6 +117,8 @@ pub(super) enum Verb {
     Replay(ReplayArgs),
     /// Write the configuration, statistics, series or decisions for other programs.
     Export(ExportArgs),
+    /// Draw one page of what was used, limited and waited for, to read in a browser, to print or to send.
+    Report(ReportArgs),
     /// Make the daemon read its configuration again; on an error the old one stays in force.
     Reload,
     /// Measure what a disk can do, through a private file on one of its file systems. Slows down whoever uses it meanwhile; stops when

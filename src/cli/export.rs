@@ -125,7 +125,7 @@ fn statistics(cli: &Cli, past: Option<Past>) -> Result<Rows, Failure> {
             "deviation_percent",
         ],
     );
-    for one in summary(cli, None, past)?.of {
+    for one in summary(cli, None, past)?.0.of {
         let (from, to) = one.usual.map_or((None, None), |(from, to)| (Some(from), Some(to)));
         rows.push([
             Cell::Text(one.component.to_string()),

@@ -220,6 +220,9 @@ fn words(event: &Event) -> String {
             let because = if cause.is_empty() { String::new() } else { format!(": {cause}") };
             format!("{resource} is at level {to}, was at {from}{because}")
         }
+        EventOf::Alert { id, severity, state, text } => {
+            format!("alert {id} is {state} ({severity}): {text}")
+        }
         EventOf::Daemon { what } => format!("provost: {what}"),
     }
 }

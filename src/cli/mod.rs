@@ -30,6 +30,7 @@ mod probe;
 mod realtime;
 pub mod render;
 mod replay;
+mod report;
 mod restore;
 mod run;
 mod simulate;
@@ -99,6 +100,7 @@ fn verb(cli: &Cli) -> Result<Printout, Failure> {
         Verb::Events(args) => history::tell(cli, args),
         Verb::Replay(args) => replay::replay(cli, args),
         Verb::Export(args) => export::export(cli, args),
+        Verb::Report(args) => report::report(cli, args),
         Verb::Reload => ask::reload(cli),
         Verb::Calibrate(args) => calibrate::calibrate(cli, args),
         Verb::Simulate(args) => simulate::simulate(cli, args),

@@ -131,6 +131,18 @@ fn files(count: u64) -> String {
     if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
 }
 
+/// What came lately, and for how long there is room for as much.
+fn growth(swept: &Swept) -> String {
+    let left = match (swept.left, swept.lasts()) {
+        (Some(left), Some(0)) => format!("; {left} are left, less than another day takes"),
+        (Some(left), Some(1)) => format!("; {left} are left, enough for another day"),
+        (Some(left), Some(days)) => format!("; {left} are left, enough for {days} days of that"),
+        (Some(left), None) => format!("; {left} are left"),
+        (None, _) => String::new(),
+    };
+    format!("changed within a day: {}, within a week: {}{left}", swept.day, swept.week)
+}
+
 fn told(look: &Look<'_>, clean: bool) -> String {
     let (name, path, user) = (look.name, look.folder.path.display(), &look.folder.user);
     let swept = match &look.came {
@@ -147,6 +159,7 @@ fn told(look: &Look<'_>, clean: bool) -> String {
         files(swept.removed),
         swept.freed
     ));
+    out.push_str(&paragraph(&growth(swept)));
     for file in &swept.first {
         out.push_str(&format!("  {file}\n"));
     }
@@ -186,6 +199,9 @@ mod tests {
         let swept = Swept {
             files: 40,
             size: Bytes::mebi(2600),
+            day: Bytes::mebi(120),
+            week: Bytes::mebi(700),
+            left: Some(Bytes::mebi(20_480)),
             removed: 9,
             freed: Bytes::mebi(2510),
             first: (1..=8).map(|day| format!("2026-01/{day}.log.gz")).collect(),

@@ -179,7 +179,7 @@ pub(super) struct Own {
     pub(super) cpu: Option<CpuAmount>,
 }
 
-/// Metrics (`/metrics`) and health (`/healthz`) over HTTP, for this host alone.
+/// Metrics (`/metrics`), health (`/healthz`) and a page for people (`/`) over HTTP, for this host alone.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Http {

@@ -127,8 +127,8 @@ impl Alerting {
         writes.now.1 += u64::from(matches!(outcome.verdict, Verdict::Refused { .. }));
     }
 
-    /// Takes in one look, and tells what is to be told.
-    pub(super) fn look(&mut self, at: Tick, known: Known<'_>) {
+    /// Takes in one look, and tells what is to be told; that comes back.
+    pub(super) fn look(&mut self, at: Tick, known: Known<'_>) -> Vec<AlertView> {
         if self.found_at.is_none_or(|found| at.since(found) >= EVERY) {
             self.found_at = Some(at);
             self.find(at, known);
@@ -137,11 +137,12 @@ impl Alerting {
         let found = self.found.iter().chain(&self.full).map(Found::signal);
         let signals = Resource::ALL.into_iter().flat_map(|of| levels(estimator, of)).chain(found);
         let told = self.alerts.look(&known.policy.alerts, at, signals);
-        for view in told {
+        for view in &told {
             tracing::debug!(alert = view.id, state = view.state.word(), "told");
-            self.sinks.tell(&Arc::new(Told { view, at: clock::wall_secs() }));
+            self.sinks.tell(&Arc::new(Told { view: view.clone(), at: clock::wall_secs() }));
         }
         self.keep();
+        told
     }
 
     fn find(&mut self, at: Tick, known: Known<'_>) {

@@ -2,7 +2,7 @@
 
 use super::instance::Paths;
 use crate::config::Listen;
-use crate::publish::{Listener, Shown, serve};
+use crate::publish::{Listener, Served, serve};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
@@ -19,7 +19,7 @@ const MODE: u32 = 0o660;
 pub(super) async fn serve_all(
     paths: Paths,
     mut wanted: watch::Receiver<Vec<Listen>>,
-    shown: Shown,
+    served: Served,
     tell: impl Fn(Vec<String>),
 ) {
     let mut told = Vec::new();
@@ -30,7 +30,7 @@ pub(super) async fn serve_all(
             let mut wrongs = Vec::new();
             missing.retain(|place| match open(*place, &paths) {
                 Ok(listener) => {
-                    serving.spawn_local(serve(listener, shown.clone()));
+                    serving.spawn_local(serve(listener, served.clone()));
                     false
                 }
                 Err(error) => {
@@ -87,7 +87,8 @@ fn open_unix(path: &Path) -> std::io::Result<UnixListener> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::publish::{Showing, window};
+    use crate::kernel::clock;
+    use crate::publish::{Pages, Showing, Shown, window};
     use crate::testing::sample_report;
     use crate::units::{Span, Tick};
     use std::cell::RefCell;
@@ -134,11 +135,13 @@ mod tests {
         let address = taken.local_addr().unwrap();
         let story = async {
             let (_showing, shown) = shown();
+            let pages = Pages::new(run.clone(), "host".to_owned(), clock::zoned);
+            let served = Served { shown, pages };
             let (want, wanted) = watch::channel(vec![Listen::Unix]);
             let told = Rc::new(RefCell::new(Vec::new()));
             let hear = Rc::clone(&told);
             let tell = move |wrongs| *hear.borrow_mut() = wrongs;
-            tokio::task::spawn_local(serve_all(paths.clone(), wanted, shown, tell));
+            tokio::task::spawn_local(serve_all(paths.clone(), wanted, served, tell));
             until(|| paths.http().exists()).await;
             let answer = ask(UnixStream::connect(paths.http()).await.unwrap()).await;
             assert!(answer.ends_with("healthy\n"), "{answer}");

@@ -18,9 +18,9 @@ use crate::config::{Policy, PolicyText};
 use crate::cycle::{News, State};
 use crate::estimate::Prospects;
 use crate::kernel::clock;
-use crate::model::{Finding, FindingKind, Outcome, Plan, Snapshot};
+use crate::model::{AlertView, Finding, FindingKind, Outcome, Plan, Snapshot};
 use crate::record::{
-    Batch, CameTo, Encoder, Look, PackError, Packer, Seen, Tally, Which, pack_events,
+    Batch, CameTo, Encoder, Look, PackError, Packer, Part, Seen, Tally, Which, pack_events,
 };
 use crate::units::{Bytes, Span, Tick};
 use events::Events;
@@ -121,6 +121,13 @@ impl Recorder {
         }
     }
 
+    /// Takes note of an alert of which others were told.
+    pub(super) fn told(&mut self, alert: AlertView) {
+        if self.writer.is_some() {
+            self.events.told(clock::now(), alert);
+        }
+    }
+
     /// A cycle begins, with this in memory.
     pub(super) fn before(&mut self, now: Tick, state: &State) {
         let is_due = self.based_at.is_none_or(|at| now.since(at) >= BASE_EVERY);
@@ -191,9 +198,15 @@ impl Recorder {
             levels: estimator.levels(),
             actions,
         };
-        let names = over.policy.components.keys();
-        let needs = names.filter_map(|name| Some((name, estimator.component(name)?)));
-        let ended = self.tally.look(&seen, needs);
+        let part = |name| {
+            Some(Part {
+                name,
+                need: estimator.component(name)?,
+                bottleneck: estimator.bottleneck(name)?,
+                expected: over.state.prospects.bounds(name),
+            })
+        };
+        let ended = self.tally.look(&seen, over.policy.components.keys().filter_map(part));
         self.add_periods(ended, wall_secs)
     }
 

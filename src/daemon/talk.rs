@@ -7,7 +7,8 @@ use super::start::StartError;
 use crate::config::Listen;
 use crate::kernel::poll::Waker;
 use crate::kernel::systemd::{SystemdEvent, listen};
-use crate::publish::Shown;
+use crate::kernel::{clock, host};
+use crate::publish::{Pages, Served, Shown};
 use crate::serve::{Asked, Reply, Request, serve};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
@@ -63,7 +64,8 @@ pub(super) fn start(
             let Ok(listener) = tokio::net::UnixListener::from_std(listener) else { return };
             let asked = answer_or(shown.clone(), hand_over(&tell, &waker, Heard::Asked));
             let unserved = hand_over(&tell, &waker, Heard::Unserved);
-            let metrics = serve_all(paths, wanted, shown, unserved);
+            let pages = Pages::new(paths.state.clone(), host::name(), clock::zoned);
+            let metrics = serve_all(paths, wanted, Served { shown, pages }, unserved);
             if systemd {
                 let listening = listen(hand_over(&tell, &waker, Heard::Systemd));
                 tokio::join!(serve(listener, asked), metrics, listening);

@@ -27,6 +27,18 @@ impl Prospects {
         self.components.get(name)?.of(resource).as_ref()
     }
 
+    /// What a component will need at most of each resource; none where nothing is promised.
+    #[must_use]
+    pub fn bounds(&self, name: &ComponentName) -> Each<Option<u64>> {
+        let bound = |said: Option<Forecast>| said.map(|said| said.upper);
+        self.components.get(name).map_or_else(Each::default, |said| Each {
+            cpu: bound(said.cpu),
+            memory: bound(said.memory),
+            io: bound(said.io),
+            pids: bound(said.pids),
+        })
+    }
+
     /// How far all of them look ahead.
     #[must_use]
     pub const fn within(&self) -> Span {

@@ -13,6 +13,7 @@ use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{FileStat, SFlag, fstatat};
+use nix::sys::statvfs::fstatvfs;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use std::ffi::{CStr, OsStr};
 use std::os::fd::OwnedFd;
@@ -124,6 +125,13 @@ impl Folder {
             }
         }
         Ok(())
+    }
+
+    /// What is free on its file system for whoever asks; none where that does not say.
+    #[must_use]
+    pub fn left(&self) -> Option<Bytes> {
+        let told = fstatvfs(&self.held).ok()?;
+        Some(Bytes(told.blocks_available().saturating_mul(told.fragment_size())))
     }
 
     /// Removes a file that is still as it was found.

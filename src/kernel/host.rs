@@ -14,6 +14,13 @@ pub fn view(roots: &Roots) -> HostView {
     with_topology(roots, online, topology)
 }
 
+/// The host's name, as `hostname` tells it; a word of its own where it has none.
+#[must_use]
+pub fn name() -> String {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "this host".to_owned())
+}
+
 /// The host again. How its CPUs belong together, which takes some files for each core, is read only if others are online than `before`.
 #[must_use]
 pub fn view_again(roots: &Roots, before: &HostView) -> HostView {

@@ -1,6 +1,6 @@
 //! What happened, as it is kept for people: one event each. Must not be read by anything that decides.
 
-use super::{Finding, Knob, Level, Outcome, OutcomeOf, Reason, Resource, Verdict};
+use super::{AlertState, Finding, Knob, Level, Outcome, OutcomeOf, Reason, Resource, Verdict};
 use crate::units::{CgroupPath, ComponentName, Tick};
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +46,17 @@ pub enum EventOf {
         /// What brought it there, as a clause.
         cause: String,
     },
+    /// Somebody was told of an alert.
+    Alert {
+        /// Its name: the kind and what it is about, such as `leak/web`.
+        id: String,
+        /// How grave it is; never `normal`.
+        severity: Level,
+        /// Where it stands.
+        state: AlertState,
+        /// What is wrong and how to mend it.
+        text: String,
+    },
     /// The daemon started or stopped, or was told something.
     Daemon {
         /// What, as a clause.
@@ -60,7 +71,7 @@ impl Event {
         match &self.of {
             EventOf::Action { outcome, .. } => outcome.component.as_ref(),
             EventOf::Finding { finding, .. } => finding.component.as_ref(),
-            EventOf::Level { .. } | EventOf::Daemon { .. } => None,
+            EventOf::Level { .. } | EventOf::Alert { .. } | EventOf::Daemon { .. } => None,
         }
     }
 
@@ -70,7 +81,7 @@ impl Event {
         match &self.of {
             EventOf::Action { outcome, .. } => Some(&outcome.path),
             EventOf::Finding { finding, .. } => finding.at.as_ref(),
-            EventOf::Level { .. } | EventOf::Daemon { .. } => None,
+            EventOf::Level { .. } | EventOf::Alert { .. } | EventOf::Daemon { .. } => None,
         }
     }
 

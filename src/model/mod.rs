@@ -54,8 +54,8 @@ pub use mend::{MendBook, MendMemory, MendView, RestartEnd, RestartPlan, Restarte
 pub use outcome::{Outcome, OutcomeOf, Verdict};
 pub use own::{ActionCount, Durations, HttpCounts, Own, OwnUse};
 pub use pressure::{
-    Amounts, Bottleneck, Bound, Cause, ComponentEstimate, DiskRate, Each, Estimate, HostUse,
-    IoRate, Level, LevelView, Levels, Need, Resource, Wait, Waits,
+    Amounts, Bottleneck, Bound, Cause, ComponentEstimate, Culprit, DiskRate, Each, Estimate,
+    HostUse, IoRate, Level, LevelView, Levels, Need, Resource, Wait, Waits,
 };
 pub use probe::ProbeView;
 pub use realtime::{

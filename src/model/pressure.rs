@@ -312,6 +312,77 @@ pub enum Cause {
     Unknown,
 }
 
+/// By whom or what somebody is held back: a [`Cause`] without its evidence, so that time can be added up by it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "by")]
+pub enum Culprit {
+    /// Its own limit, or one above it.
+    OwnLimit,
+    /// Another component.
+    Neighbour {
+        /// Which.
+        component: ComponentName,
+    },
+    /// What is no component.
+    Unmanaged,
+    /// All together.
+    HostFull,
+    /// Nobody stands out.
+    Unknown,
+}
+
+impl Cause {
+    /// Who or what it is.
+    #[must_use]
+    pub fn culprit(&self) -> Culprit {
+        match self {
+            Self::OwnLimit => Culprit::OwnLimit,
+            Self::Neighbour { component, .. } => {
+                Culprit::Neighbour { component: component.clone() }
+            }
+            Self::Unmanaged { .. } => Culprit::Unmanaged,
+            Self::HostFull { .. } => Culprit::HostFull,
+            Self::Unknown => Culprit::Unknown,
+        }
+    }
+}
+
+impl Culprit {
+    /// Whether the cause is this one, whatever its evidence.
+    #[must_use]
+    pub fn is_of(&self, cause: &Cause) -> bool {
+        match (self, cause) {
+            (Self::Neighbour { component: own }, Cause::Neighbour { component, .. }) => {
+                own == component
+            }
+            (Self::OwnLimit, Cause::OwnLimit)
+            | (Self::Unmanaged, Cause::Unmanaged { .. })
+            | (Self::HostFull, Cause::HostFull { .. })
+            | (Self::Unknown, Cause::Unknown) => true,
+            (
+                Self::OwnLimit
+                | Self::Neighbour { .. }
+                | Self::Unmanaged
+                | Self::HostFull
+                | Self::Unknown,
+                _,
+            ) => false,
+        }
+    }
+}
+
+impl fmt::Display for Culprit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OwnLimit => f.write_str("its own limit"),
+            Self::Neighbour { component } => write!(f, "{component}"),
+            Self::Unmanaged => f.write_str("what is no component"),
+            Self::HostFull => f.write_str("all together"),
+            Self::Unknown => f.write_str("nobody who stands out"),
+        }
+    }
+}
+
 impl fmt::Display for Bottleneck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self::Of { resource, wait, cause } = self else {

@@ -31,6 +31,12 @@ pub struct Swept {
     pub files: u64,
     /// What they took on the disk, before.
     pub size: Bytes,
+    /// What those of them take that were changed within the last day.
+    pub day: Bytes,
+    /// The same of the last seven days.
+    pub week: Bytes,
+    /// What is free on the folder's file system for its user; none where that does not say.
+    pub left: Option<Bytes>,
     /// So many were removed, or would be.
     pub removed: u64,
     /// What those took.
@@ -41,4 +47,46 @@ pub struct Swept {
     pub failed: u64,
     /// Why not, of the first of those.
     pub failure: Option<String>,
+}
+
+impl Swept {
+    /// Takes note of a file that was found.
+    pub fn found(&mut self, file: &Stored, now: Moment) {
+        let age = now.0.saturating_sub(file.changed.0);
+        self.files += 1;
+        self.size = self.size.plus(file.size);
+        for (since, sum) in [(DAY, &mut self.day), (7 * DAY, &mut self.week)] {
+            if age <= since {
+                *sum = sum.plus(file.size);
+            }
+        }
+    }
+
+    /// For how many days what is left lasts, if as much comes as in the last week and nothing goes; none where nothing came.
+    #[must_use]
+    pub fn lasts(&self) -> Option<u64> {
+        let left = self.left?.0;
+        u64::try_from((u128::from(left) * 7).checked_div(u128::from(self.week.0))?).ok()
+    }
+}
+
+const DAY: u64 = 86_400;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_lately_says_how_long_there_is_room() {
+        let mut swept = Swept { left: Some(Bytes::mebi(60)), ..Swept::default() };
+        assert_eq!(swept.lasts(), None, "nothing came");
+        let now = Moment(100 * DAY);
+        for (age, mebi) in [(0, 1), (DAY, 2), (3 * DAY, 4), (8 * DAY, 100)] {
+            let changed = Moment(now.0 - age);
+            swept.found(&Stored { size: Bytes::mebi(mebi), changed }, now);
+        }
+        assert_eq!((swept.files, swept.size), (4, Bytes::mebi(107)));
+        assert_eq!((swept.day, swept.week), (Bytes::mebi(3), Bytes::mebi(7)));
+        assert_eq!(swept.lasts(), Some(60));
+    }
 }

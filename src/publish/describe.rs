@@ -32,6 +32,7 @@ impl MetricName {
             Self::ReloadReassertSeconds => RELOAD_REASSERT,
             Self::FilesystemUsedRatio => FILESYSTEM_USED,
             Self::FilesystemAlertLevel => FILESYSTEM_ALERT,
+            Self::FilesystemFullInSeconds => FILESYSTEM_FULL,
             Self::LeakAlertLevel => {
                 ("provost_leak_alert_level", Gauge, "Leaks: 0 none, 1 warning, 2 critical.")
             }
@@ -104,6 +105,11 @@ const FILESYSTEM_ALERT: Described = (
     "provost_filesystem_alert_level",
     Gauge,
     "What the thresholds say of a file system: 0 normal, 1 warning, 2 critical, 3 emergency.",
+);
+const FILESYSTEM_FULL: Described = (
+    "provost_filesystem_full_in_seconds",
+    Gauge,
+    "In how long a file system is likely to be full; absent where it does not fill beyond doubt.",
 );
 const WORKING_SET: Described =
     ("provost_working_set_bytes", Gauge, "How much memory is needed, as probing found.");

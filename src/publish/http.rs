@@ -1,14 +1,19 @@
-//! Metrics and health over HTTP, for this host alone: `GET /metrics` and `GET /healthz`.
+//! Metrics, health and a page for people over HTTP, for this host alone: `GET /metrics`, `GET /healthz` and `GET /`.
 //!
 //! Runs on the talking thread. One request a connection, and nothing of it is read but its first line and three headers. Whoever is slow is
 //! dropped and counted; connections at once are bounded, and more wait in the kernel's queue. Must not ask the control loop for more than
 //! the next report.
 
 use super::metrics::{Format, text};
+use super::page::{STYLE, STYLE_PATH};
+use super::pages::{MOST_HOURS, Pages, USUAL_HOURS};
 use super::shown::Shown;
 use crate::model::Condition;
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderMap,
+    HeaderName, HeaderValue, REFERRER_POLICY, REFRESH, X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -26,6 +31,10 @@ const MOST_CONNECTIONS: usize = 16;
 /// The longest head, and what is sent at once.
 const BUFFER: usize = 16 * 1024;
 const PLAIN: &str = "text/plain; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+/// A browser runs nothing, loads nothing but the style, sends nothing anywhere, and shows the page in no other.
+const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const OLDER: &str = "text/plain; version=0.0.4; charset=utf-8";
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -60,19 +69,28 @@ struct Patience {
 const PATIENCE: Patience =
     Patience { head: Duration::from_secs(2), whole: Duration::from_secs(10) };
 
+/// What is served.
+#[derive(Debug, Clone)]
+pub struct Served {
+    /// What the control loop shows.
+    pub shown: Shown,
+    /// Pages for people.
+    pub pages: Pages,
+}
+
 /// Serves `listener` for ever. Runs inside a `LocalSet`.
-pub async fn serve(listener: Listener, shown: Shown) {
+pub async fn serve(listener: Listener, served: Served) {
     let slots = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     loop {
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-        let shown = shown.clone();
+        let served = served.clone();
         let accepted = match &listener {
             Listener::Unix(unix) => unix.accept().await.map(|(stream, _)| {
-                let conversation = converse(stream, Door::Unix, shown, PATIENCE);
+                let conversation = converse(stream, Door::Unix, served, PATIENCE);
                 tokio::task::spawn_local(holding(slot, conversation));
             }),
             Listener::Tcp(tcp) => tcp.accept().await.map(|(stream, _)| {
-                let conversation = converse(stream, Door::Tcp, shown, PATIENCE);
+                let conversation = converse(stream, Door::Tcp, served, PATIENCE);
                 tokio::task::spawn_local(holding(slot, conversation));
             }),
         };
@@ -92,12 +110,12 @@ async fn holding(slot: OwnedSemaphorePermit, conversation: impl Future<Output = 
 async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     door: Door,
-    shown: Shown,
+    served: Served,
     patience: Patience,
 ) {
     let service = service_fn(|request: Request<Incoming>| {
-        let shown = shown.clone();
-        async move { Ok::<_, Infallible>(respond(&request, door, &shown).await) }
+        let served = served.clone();
+        async move { Ok::<_, Infallible>(respond(&request, door, &served).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -106,19 +124,22 @@ async fn converse(
         .max_buf_size(BUFFER)
         .serve_connection(TokioIo::new(stream), service);
     if !matches!(tokio::time::timeout(patience.whole, connection).await, Ok(Ok(()))) {
-        shown.count_dropped();
+        served.shown.count_dropped();
     }
 }
 
-async fn respond<B>(request: &Request<B>, door: Door, shown: &Shown) -> Response<String> {
+async fn respond<B>(request: &Request<B>, door: Door, served: &Served) -> Response<String> {
+    let shown = &served.shown;
     let answer = match refusal(request, door) {
         Some(refusal) => Err(refusal),
         None => match request.uri().path() {
             "/metrics" => metrics(request.headers(), shown).await,
             "/healthz" => Ok(health(shown)),
+            "/" => page(request.uri().query(), served).await,
+            STYLE_PATH => Ok(with(Response::new(STYLE.to_owned()), CONTENT_TYPE, CSS)),
             path => Err(words(
                 StatusCode::NOT_FOUND,
-                format!("there is no {path}; ask for /metrics or /healthz\n"),
+                format!("there is no {path}; ask for /, /metrics or /healthz\n"),
             )),
         },
     };
@@ -173,6 +194,29 @@ async fn metrics(headers: &HeaderMap, shown: &Shown) -> Result<Response<String>,
         Format::OpenMetrics => OPENMETRICS,
     };
     Ok(with(Response::new(text(&view.report, format)), CONTENT_TYPE, kind))
+}
+
+/// The page of the last hours: `/`, or `/?hours=` and how many.
+async fn page(query: Option<&str>, served: &Served) -> Result<Response<String>, Response<String>> {
+    let asked = query.map_or(Some(USUAL_HOURS), |query| query.strip_prefix("hours=")?.parse().ok());
+    let Some(hours) = asked.filter(|hours| (1..=MOST_HOURS).contains(hours)) else {
+        let text = format!("ask for / or for /?hours=N, where N is 1 to {MOST_HOURS}\n");
+        return Err(words(StatusCode::BAD_REQUEST, text));
+    };
+    let Some(html) = served.pages.html(hours, served.shown.report().await).await else {
+        let text = "the page could not be drawn; see the log\n".to_owned();
+        return Err(words(StatusCode::INTERNAL_SERVER_ERROR, text));
+    };
+    let headers = [
+        (CONTENT_TYPE, HTML),
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        (CACHE_CONTROL, "no-store"),
+        (REFRESH, "30"),
+    ];
+    let response = Response::new(html.to_string());
+    Ok(headers.into_iter().fold(response, |response, (name, value)| with(response, name, value)))
 }
 
 /// What an `Accept` header asks for: OpenMetrics where it is named and nothing is liked better, else the older format.

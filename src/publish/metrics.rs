@@ -90,6 +90,7 @@ fn samples(name: MetricName, report: &Report) -> Vec<Sample> {
             .unwrap_or_default(),
         MetricName::FilesystemUsedRatio => filesystems_used(report),
         MetricName::FilesystemAlertLevel => filesystem_alerts(report),
+        MetricName::FilesystemFullInSeconds => filesystems_full(report),
         MetricName::LeakAlertLevel => leak_alerts(report),
         MetricName::LeakGrowth => leaking(report, |leak| (leak.per_hour.0 / 3600).to_string()),
         MetricName::LeakLimitSeconds => leaking(report, |leak| span_seconds(leak.until_limit)),
@@ -194,6 +195,13 @@ fn filesystem_alerts(report: &Report) -> Vec<Sample> {
         (labels(&[("mountpoint", &view.seen.at)]), number(view.alert).to_string())
     };
     report.estimate.filesystems.iter().map(sample).collect()
+}
+
+fn filesystems_full(report: &Report) -> Vec<Sample> {
+    let sample = |view: &FileSystemView| {
+        Some((labels(&[("mountpoint", &view.seen.at)]), seconds(view.fills?.likely)))
+    };
+    report.estimate.filesystems.iter().filter_map(sample).collect()
 }
 
 const fn number(level: Level) -> u8 {

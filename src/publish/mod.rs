@@ -4,16 +4,24 @@
 //! knows at its next look.
 
 mod describe;
+mod foreign;
 mod http;
 mod metrics;
 mod names;
+mod page;
+mod pages;
 mod shown;
+mod statistics;
 mod webhook;
 
-pub use http::{Listener, serve};
+pub use foreign::{escape, inert};
+pub use http::{Listener, Served, serve};
 pub use metrics::{Format, text as metrics_text};
 pub use names::{HomeMetric, MetricName, MetricType, OwnMetric, PressureMetric};
+pub use page::{Page, Recorded, Styled};
+pub use pages::{Pages, recorded};
 pub use shown::{Showing, Shown, View, window};
+pub use statistics::{Statistics, Summary};
 pub use webhook::{PostError, post};
 
 #[cfg(test)]

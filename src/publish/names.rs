@@ -69,6 +69,8 @@ pub enum MetricName {
     FilesystemUsedRatio,
     /// What the configured thresholds say of a file system.
     FilesystemAlertLevel,
+    /// When a file system is full, if it goes on as in the last hours.
+    FilesystemFullInSeconds,
     /// What is said of memory that grows without end.
     LeakAlertLevel,
     /// How fast it grows.
@@ -176,7 +178,7 @@ pub enum OwnMetric {
 
 impl MetricName {
     /// All of them, in the order in which they are exposed.
-    pub const ALL: [Self; 64] = [
+    pub const ALL: [Self; 65] = [
         Self::BuildInfo,
         Self::Enforcing,
         Self::Home(HomeMetric::Info),
@@ -212,6 +214,7 @@ impl MetricName {
         Self::ReloadReassertSeconds,
         Self::FilesystemUsedRatio,
         Self::FilesystemAlertLevel,
+        Self::FilesystemFullInSeconds,
         Self::LeakAlertLevel,
         Self::LeakGrowth,
         Self::LeakLimitSeconds,

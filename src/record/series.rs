@@ -6,7 +6,7 @@ use super::delta::Course;
 use super::look::each;
 use super::pack::{PackError, Packer};
 use super::unpack::UnpackError;
-use crate::model::{Each, HostUse, Level, Levels, Need, Resource, Wait};
+use crate::model::{Bottleneck, Culprit, Each, HostUse, Level, Levels, Need, Resource, Wait};
 use crate::units::{ComponentName, Ppm, Span, Tick};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -26,13 +26,40 @@ pub struct Used {
     pub most: u64,
 }
 
+/// For how long somebody waited for one resource because of one other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stalled {
+    /// What was waited for.
+    pub resource: Resource,
+    /// Because of whom or what.
+    #[serde(flatten)]
+    pub by: Culprit,
+    /// For how long in all.
+    pub waited: Span,
+}
+
+impl Stalled {
+    /// Adds this time to what was waited for the same reason.
+    pub fn add_to(&self, all: &mut Vec<Self>) {
+        let is_same = |one: &&mut Self| one.resource == self.resource && one.by == self.by;
+        match all.iter_mut().find(is_same) {
+            Some(same) => same.waited = Span(same.waited.0.saturating_add(self.waited.0)),
+            None => all.push(self.clone()),
+        }
+    }
+}
+
 /// What one component used and waited for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ComponentUse {
     /// What it used of each resource.
     pub used: Each<Option<Used>>,
     /// The most that it waited for each through no doing of its own, over ten seconds.
     pub waited: Each<Option<Ppm>>,
+    /// The most that it was expected to need: of the bounds that were in force, the greatest.
+    pub expected: Each<Option<u64>>,
+    /// Who held it back.
+    pub stalled: Vec<Stalled>,
 }
 
 /// How many seconds a resource was at each level.
@@ -147,10 +174,60 @@ impl Sum {
 }
 
 /// What is known of one component so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct ComponentSum {
     used: Each<Sum>,
     waited: Each<Option<Ppm>>,
+    expected: Each<Option<u64>>,
+    stalled: Vec<Stalled>,
+}
+
+impl ComponentSum {
+    fn add(&mut self, part: &Part<'_>, span: Span) {
+        for resource in Resource::ALL {
+            self.used.of_mut(resource).add(of_need(part.need, resource));
+            let waited = self.waited.of_mut(resource);
+            *waited = (*waited).max(of_waits(part.need, resource).map(|wait| wait.p10));
+            let expected = self.expected.of_mut(resource);
+            *expected = (*expected).max(*part.expected.of(resource));
+        }
+        let Bottleneck::Of { resource, wait, cause } = part.bottleneck else { return };
+        let waited = Span(u64::from(wait.get()).saturating_mul(span.0) / 1_000_000);
+        let is_same = |one: &&mut Stalled| one.resource == *resource && one.by.is_of(cause);
+        match self.stalled.iter_mut().find(is_same) {
+            Some(same) => same.waited = Span(same.waited.0.saturating_add(waited.0)),
+            None => {
+                self.stalled.push(Stalled { resource: *resource, by: cause.culprit(), waited });
+            }
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        for resource in Resource::ALL {
+            self.used.of_mut(resource).merge(*other.used.of(resource));
+            let waited = self.waited.of_mut(resource);
+            *waited = (*waited).max(*other.waited.of(resource));
+            let expected = self.expected.of_mut(resource);
+            *expected = (*expected).max(*other.expected.of(resource));
+        }
+        other.stalled.iter().for_each(|more| more.add_to(&mut self.stalled));
+    }
+
+    /// Keeps its room.
+    fn clear(&mut self) {
+        let mut stalled = std::mem::take(&mut self.stalled);
+        stalled.clear();
+        *self = Self { stalled, ..Self::default() };
+    }
+
+    fn component_use(&self) -> ComponentUse {
+        ComponentUse {
+            used: map(&self.used, Sum::used),
+            waited: self.waited,
+            expected: self.expected,
+            stalled: self.stalled.clone(),
+        }
+    }
 }
 
 /// A period that is not over.
@@ -175,12 +252,7 @@ impl Open {
             *levels = levels.plus(*other.levels.of(resource));
         }
         for (name, sum) in &other.components {
-            let own = self.components.entry(name.clone()).or_default();
-            for resource in Resource::ALL {
-                own.used.of_mut(resource).merge(*sum.used.of(resource));
-                let waited = own.waited.of_mut(resource);
-                *waited = (*waited).max(*sum.waited.of(resource));
-            }
+            self.components.entry(name.clone()).or_default().merge(sum);
         }
     }
 
@@ -189,7 +261,7 @@ impl Open {
         self.components.retain(|_, sum| *sum != ComponentSum::default());
         let components = std::mem::take(&mut self.components);
         *self = Self { from_secs: Some(from_secs), components, ..Self::default() };
-        self.components.values_mut().for_each(|sum| *sum = ComponentSum::default());
+        self.components.values_mut().for_each(ComponentSum::clear);
     }
 
     fn period(&self) -> Period {
@@ -200,9 +272,8 @@ impl Open {
             emergency: levels.emergency / 1_000_000,
         };
         let there = self.components.iter().filter(|(_, sum)| **sum != ComponentSum::default());
-        let component = |(name, sum): (&ComponentName, &ComponentSum)| {
-            (name.clone(), ComponentUse { used: map(&sum.used, Sum::used), waited: sum.waited })
-        };
+        let component =
+            |(name, sum): (&ComponentName, &ComponentSum)| (name.clone(), sum.component_use());
         Period {
             from_secs: self.from_secs.unwrap_or_default(),
             seen_secs: self.seen.0 / 1_000_000,
@@ -233,6 +304,19 @@ pub struct Seen<'a> {
     pub actions: u64,
 }
 
+/// What one look says of one component.
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'a> {
+    /// Which.
+    pub name: &'a ComponentName,
+    /// What it uses and waits for.
+    pub need: &'a Need,
+    /// What holds it back most.
+    pub bottleneck: &'a Bottleneck,
+    /// What it is expected to need at most.
+    pub expected: Each<Option<u64>>,
+}
+
 /// Adds looks up to minutes and hours.
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -251,11 +335,12 @@ pub struct Over {
 }
 
 impl Tally {
-    /// Takes in one look. What is over by it. Asks for no memory but at a minute's end and for a component that was not there before.
+    /// Takes in one look. What is over by it. Asks for no memory but at a minute's end, for a component that was not there before, and for one
+    /// that waits because of another than before.
     pub fn look<'a>(
         &mut self,
         seen: &Seen<'_>,
-        components: impl Iterator<Item = (&'a ComponentName, &'a Need)>,
+        components: impl Iterator<Item = Part<'a>>,
     ) -> Option<Over> {
         let minute = seen.wall_secs / 60 * 60;
         let over = (self.minute.from_secs != Some(minute)).then(|| self.turn(minute)).flatten();
@@ -268,15 +353,12 @@ impl Tally {
             open.host.of_mut(resource).add(of_host(seen.host, resource));
             open.levels.of_mut(resource).add(seen.levels.of(resource), span.0);
         }
-        for (name, need) in components {
-            if !open.components.contains_key(name) {
-                open.components.insert(name.clone(), ComponentSum::default());
+        for part in components {
+            if !open.components.contains_key(part.name) {
+                open.components.insert(part.name.clone(), ComponentSum::default());
             }
-            let Some(sum) = open.components.get_mut(name) else { continue };
-            for resource in Resource::ALL {
-                sum.used.of_mut(resource).add(of_need(need, resource));
-                let waited = sum.waited.of_mut(resource);
-                *waited = (*waited).max(of_waits(need, resource).map(|wait| wait.p10));
+            if let Some(sum) = open.components.get_mut(part.name) {
+                sum.add(&part, span);
             }
         }
         over

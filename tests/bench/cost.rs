@@ -23,6 +23,7 @@ mod fork;
 mod idle;
 mod matching;
 mod measure;
+mod month;
 mod parse;
 mod record;
 mod rstat;
@@ -37,7 +38,7 @@ use std::process::ExitCode;
 /// Adds its rows to the table.
 type Measure = fn(&mut Table);
 
-const ALL: [(&str, Measure); 12] = [
+const ALL: [(&str, Measure); 13] = [
     // First: a fork costs the more the more memory the parent has touched.
     ("fork", fork::run),
     ("parse", parse::run),
@@ -47,6 +48,7 @@ const ALL: [(&str, Measure); 12] = [
     ("decide", cycle::on_paper),
     ("forecast", forecast::run),
     ("record", record::run),
+    ("month", month::run),
     ("write", write::run),
     ("match", matching::run),
     ("escape", escape::run),

@@ -22,10 +22,10 @@ const LOOKS: u64 = 600;
 const ROOM: f64 = 0.76 * 10.0 * 1024.0 * 1024.0;
 
 /// Numbers that look like noise.
-struct Noise(u64);
+pub(crate) struct Noise(pub(crate) u64);
 
 impl Noise {
-    fn below(&mut self, most: u64) -> u64 {
+    pub(crate) fn below(&mut self, most: u64) -> u64 {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % most
@@ -133,7 +133,7 @@ fn remembered(table: &mut Table, seen: &Snapshot, count: u64) {
     table.row("", &name, (0.0, kib), Budget::Shown);
 }
 
-fn record(
+pub(crate) fn record(
     seen: &Snapshot,
     is_anew: bool,
     packer: &mut Packer,
@@ -153,7 +153,7 @@ fn record(
 }
 
 /// A host with as many services, all of which do something.
-fn host_with(count: u64) -> Snapshot {
+pub(crate) fn host_with(count: u64) -> Snapshot {
     let mut seen = Snapshot::new(Tick(1_000_000_000), host::view(&Roots::host()));
     seen.generation = 1;
     let paths = (0..count).map(|number| format!("system.slice/c{number:04}.service"));
@@ -203,7 +203,7 @@ fn add(seen: &mut Snapshot, path: CgroupPath) {
 }
 
 /// A second later: every group ran, a fifth took or gave memory and moved bytes, and a twentieth waited.
-fn goes_on(seen: &mut Snapshot, noise: &mut Noise, look: u64) {
+pub(crate) fn goes_on(seen: &mut Snapshot, noise: &mut Noise, look: u64) {
     seen.at = seen.at.plus(Span(1_000_000 + noise.below(300)));
     let at = seen.at;
     for (number, view) in (0..).zip(seen.groups.values_mut()) {

@@ -14,7 +14,7 @@ use provost::kernel::host;
 use provost::kernel::probe::Roots;
 use provost::model::{Priority, Resource};
 use provost::observe::{Collector, Happened};
-use provost::record::{Batch, Look, Packer, Seen, Tally, Which};
+use provost::record::{Batch, Look, Packer, Part, Seen, Tally, Which};
 use provost::units::{Bytes, CgroupPath, ComponentName, CpuTime, Millicpu, Ppm, Span, Tick};
 use std::path::{Path, PathBuf};
 
@@ -337,9 +337,15 @@ fn a_steady_cycle_is_recorded_without_asking_for_memory() {
                 levels: estimator.levels(),
                 actions: 0,
             };
-            let needs = policy.components.keys();
-            let needs = needs.filter_map(|name| Some((name, estimator.component(name)?)));
-            assert!(tally.look(&seen, needs).is_none());
+            let part = |name| {
+                Some(Part {
+                    name,
+                    need: estimator.component(name)?,
+                    bottleneck: estimator.bottleneck(name)?,
+                    expected: state.prospects.bounds(name),
+                })
+            };
+            assert!(tally.look(&seen, policy.components.keys().filter_map(part)).is_none());
         });
         // Until every buffer has its size once.
         if second > 18 {

@@ -55,7 +55,8 @@ fn period(from_secs: u64) -> Period {
     let used =
         Each { cpu: used(250, 900), memory: used(1 << 28, 1 << 29), io: None, pids: used(3, 4) };
     let waited = Each { cpu: Some(Ppm::percent(2)), ..Each::default() };
-    let components = [("web".parse().unwrap(), ComponentUse { used, waited })].into();
+    let of = ComponentUse { used, waited, ..ComponentUse::default() };
+    let components = [("web".parse().unwrap(), of)].into();
     Period { from_secs, seen_secs: 60, components, ..Period::default() }
 }
 

@@ -3,8 +3,8 @@
 use super::Over;
 use crate::kernel::clock;
 use crate::model::{
-    Action, Change, Event, EventOf, Finding, FindingKind, Levels, Means, Outcome, OutcomeOf, Plan,
-    Resource,
+    Action, AlertView, Change, Event, EventOf, Finding, FindingKind, Levels, Means, Outcome,
+    OutcomeOf, Plan, Resource,
 };
 use crate::units::{CgroupPath, ComponentName, Tick};
 use std::collections::BTreeMap;
@@ -39,6 +39,12 @@ impl Events {
     /// Takes note of what the daemon did or was told.
     pub(super) fn said(&mut self, at: Tick, what: String) {
         self.push(at, EventOf::Daemon { what });
+    }
+
+    /// Takes note of an alert of which others were told.
+    pub(super) fn told(&mut self, at: Tick, alert: AlertView) {
+        let AlertView { id, severity, state, text, .. } = alert;
+        self.push(at, EventOf::Alert { id, severity, state, text });
     }
 
     /// How many actions are gathered.

@@ -85,7 +85,9 @@ impl Daemon {
             news: &self.news,
             foresight: self.forecasts.said(),
         };
-        self.voice.alerting.look(began, known);
+        for alert in self.voice.alerting.look(began, known) {
+            self.recorder.told(alert);
+        }
         let now = clock::now();
         self.voice.cost.looked(began, now, clock::own_cpu());
         self.judge(now);

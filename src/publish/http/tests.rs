@@ -5,6 +5,8 @@ use super::*;
 use crate::model::Health;
 use crate::testing::sample_report;
 use crate::units::{Span, Tick};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// The clock of these tests: always ten seconds.
@@ -20,6 +22,13 @@ fn shown() -> (Showing, Shown) {
     (showing, shown)
 }
 
+fn served(shown: &Shown) -> Served {
+    let nowhere = std::env::temp_dir().join("provost-http-of-nothing");
+    let pages =
+        Pages::new(nowhere, "host".to_owned(), || Zoned::new(Timestamp::UNIX_EPOCH, TimeZone::UTC));
+    Served { shown: shown.clone(), pages }
+}
+
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
@@ -30,7 +39,7 @@ fn exchange(sent: &str, door: Door, shown: &Shown) -> String {
         let (mut client, server) = tokio::io::duplex(64 * 1024);
         client.write_all(sent.as_bytes()).await.unwrap();
         let mut answer = String::new();
-        let conversation = converse(server, door, shown.clone(), PATIENCE);
+        let conversation = converse(server, door, served(shown), PATIENCE);
         let (_ended, read) = tokio::join!(conversation, client.read_to_string(&mut answer));
         read.unwrap();
         answer
@@ -62,6 +71,30 @@ fn metrics_come_in_the_format_that_is_asked_for() {
     assert!(headers.contains(OLDER), "{headers}");
     assert_eq!(body, text(&sample_report(), Format::Text));
     assert_eq!(showing.counts().answered, 2);
+}
+
+#[test]
+fn the_page_may_run_and_load_nothing_but_its_style() {
+    let (_showing, shown) = shown();
+    let answer = exchange(&get("/", ""), Door::Tcp, &shown);
+    let (status, headers, body) = parts(&answer);
+    assert_eq!(status, "HTTP/1.1 200 OK");
+    for header in [
+        "content-type: text/html; charset=utf-8",
+        "content-security-policy: default-src 'none'; style-src 'self';",
+        "x-content-type-options: nosniff",
+        "cache-control: no-store",
+        "refresh: 30",
+    ] {
+        assert!(headers.to_lowercase().contains(header), "{header}: {headers}");
+    }
+    assert!(body.contains("<link rel=\"stylesheet\" href=\"/page.css\"/>"), "{body}");
+    assert!(!body.contains("<style") && !body.contains("style=") && !body.contains("<script"));
+    let answer = exchange(&get("/page.css", ""), Door::Tcp, &shown);
+    let (_, headers, body) = parts(&answer);
+    assert!(headers.contains(CSS) && body == STYLE, "{headers}");
+    let answer = exchange(&get("/?hours=2", ""), Door::Tcp, &shown);
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
 }
 
 #[test]
@@ -105,7 +138,9 @@ fn health_is_a_status_and_reasons() {
 fn what_is_no_request_for_this_server_is_refused_with_a_word() {
     let (showing, shown) = shown();
     for (request, status, word) in [
-        (get("/", ""), "404 Not Found", "ask for /metrics or /healthz"),
+        (get("/x", ""), "404 Not Found", "ask for /, /metrics or /healthz"),
+        (get("/?hours=0", ""), "400 Bad Request", "1 to 720"),
+        (get("/?days=1", ""), "400 Bad Request", "1 to 720"),
         (get("/metrics/../x", ""), "404 Not Found", "ask for"),
         (get("/metrics", "").replace("GET", "POST"), "405 Method Not Allowed", "only GET"),
         (
@@ -162,12 +197,12 @@ fn who_hangs_is_dropped_and_counted() {
     block_on(async {
         let (mut client, server) = tokio::io::duplex(1024);
         client.write_all(b"GET /metrics HT").await.unwrap();
-        converse(server, Door::Tcp, shown.clone(), short).await;
+        converse(server, Door::Tcp, served(&shown), short).await;
         assert_eq!(showing.counts().dropped, 1, "half a head");
         let (mut client, server) = tokio::io::duplex(128);
         let request = get("/metrics", "");
         let sent = client.write_all(request.as_bytes());
-        let (_ended, sent) = tokio::join!(converse(server, Door::Tcp, shown.clone(), short), sent);
+        let (_ended, sent) = tokio::join!(converse(server, Door::Tcp, served(&shown), short), sent);
         sent.unwrap();
         assert_eq!(showing.counts().dropped, 2, "nobody reads the answer");
     });
@@ -199,7 +234,7 @@ fn connections_over_a_socket_are_served_one_after_another() {
     let answers = local.run_until(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::task::spawn_local(serve(Listener::Tcp(listener), shown));
+        tokio::task::spawn_local(serve(Listener::Tcp(listener), served(&shown)));
         let mut answers = Vec::new();
         // More than have a slot at once: the slots of those that are done are given back.
         for _ in 0..2 * MOST_CONNECTIONS {
