@@ -199,7 +199,7 @@ fn filesystem_alerts(report: &Report) -> Vec<Sample> {
 
 fn filesystems_full(report: &Report) -> Vec<Sample> {
     let sample = |view: &FileSystemView| {
-        Some((labels(&[("mountpoint", &view.seen.at)]), seconds(view.fills?.likely)))
+        Some((labels(&[("mountpoint", &view.seen.at)]), seconds(view.fills?.likely.0)))
     };
     report.estimate.filesystems.iter().filter_map(sample).collect()
 }

@@ -119,14 +119,14 @@ fn period(noise: &mut Noise, minute: u64, from_secs: u64) -> Period {
             cpu: used(noise, 40 + number),
             memory: used(noise, (20 + number) << 20)
                 .map(|used| Used { mean: used.mean & !0xfff, most: used.most & !0xfff }),
-            io: (number % 4 == 0).then(|| used(noise, 80_000)).flatten(),
+            io: number.is_multiple_of(4).then(|| used(noise, 80_000)).flatten(),
             pids: Some(Used { mean: 4, most: 4 }),
         };
         let waited = Each {
             cpu: Some(Ppm::new(2 + 100 * u32::try_from(noise.below(30)).unwrap())),
             ..Each::default()
         };
-        let stalled = if is_trouble(minute) && number % 10 == 0 {
+        let stalled = if is_trouble(minute) && number.is_multiple_of(10) {
             let by = Culprit::Neighbour { component: name(number + 1) };
             vec![Stalled {
                 resource: Resource::Cpu,

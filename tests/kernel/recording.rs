@@ -75,7 +75,7 @@ fn a_folder_without_room_costs_the_recording_and_nothing_else() {
     let state = world.dir.join("small");
     std::fs::create_dir_all(&state).unwrap();
     let mounted = std::process::Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
+        .args(["-t", "tmpfs", "-o", "size=512k", "tmpfs"])
         .arg(&state)
         .status();
     assert!(mounted.unwrap().success(), "a small file system is mounted");
