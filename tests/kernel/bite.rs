@@ -225,11 +225,18 @@ fn a_cpuset_keeps_all_threads_on_its_cpus() {
 fn lowering_high_reclaims_in_the_write() {
     let Some(mut world) = World::new("reclaim", &[Controller::Memory]) else { return };
     let group = world.group("a");
-    let script = format!("dd if={} of=/dev/null bs=1M count=64; exec sleep 1000", disk().display());
+    let read = world.dir.join("read");
+    let script = format!(
+        "dd if={} of=/dev/null bs=1M count=64; touch {}; exec sleep 1000",
+        disk().display(),
+        read.display()
+    );
     world.sh(&group, &script);
     let current = world.file(&group, "memory.current");
     let usage = || text(&current).parse::<u64>().unwrap();
-    eventually("the page cache is charged", || usage() > 48 << 20);
+    // Whoever still reads charges more while the write reclaims.
+    eventually("all is read", || read.exists());
+    assert!(usage() > 48 << 20, "the page cache is charged");
     write::knob(&group, &Knob::MemoryHigh(Limit::At(Bytes::mebi(8)))).unwrap();
     assert!(usage() <= 9 << 20, "{} is left after the write", usage());
 }
