@@ -38,7 +38,7 @@ pub(crate) const ROOMS: [(&str, &[&str]); 20] = [
         ],
     ),
     // Builders for unit tests, compiled into no binary.
-    ("testing", &["units", "model", "config", "estimate", "cycle", "plan", "daemon"]),
+    ("testing", &["units", "model", "config", "estimate", "cycle", "plan", "record", "daemon"]),
     // What all parsers must hold, for tests and fuzzing.
     (
         "fuzzing",

@@ -12,6 +12,7 @@ const OPT_OUTS: &[(&str, &str)] = &[
     ("src/cli/mod.rs", "clippy::print_stderr"),
     ("src/cli/ask.rs", "clippy::disallowed_methods"),
     ("src/cli/backtest.rs", "clippy::disallowed_methods"),
+    ("src/cli/report.rs", "clippy::disallowed_methods"),
     ("src/cli/history.rs", "clippy::disallowed_methods"),
     ("src/cli/monitor.rs", "clippy::disallowed_methods"),
     ("src/cli/run.rs", "clippy::disallowed_methods"),

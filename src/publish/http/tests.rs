@@ -155,7 +155,7 @@ fn what_is_no_request_for_this_server_is_refused_with_a_word() {
         assert!(body.contains(word), "{answer}");
         assert_eq!(headers.contains("allow: GET, HEAD"), status.starts_with("405"), "{headers}");
     }
-    assert_eq!(showing.counts().refused, 4);
+    assert_eq!(showing.counts().refused, 6);
     let by_proxy = get("/healthz", "").replace("localhost", "metrics.example.com");
     assert!(exchange(&by_proxy, Door::Unix, &shown).starts_with("HTTP/1.1 200 OK"));
 }

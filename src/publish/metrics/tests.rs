@@ -102,11 +102,12 @@ fn a_full_report_has_a_sample_of_nearly_every_metric() {
         .filter(|name| samples(*name, &report).is_empty())
         .map(|name| name.describe().0)
         .collect();
-    // Nothing was placed, probed, raised or written again in it, and no weeks were seen.
+    // Nothing was placed, probed, raised or written again in it, no file system fills, and no weeks were seen.
     let expected = [
         "provost_realtime_threads",
         "provost_placement_seconds",
         "provost_reload_reassert_seconds",
+        "provost_filesystem_full_in_seconds",
         "provost_working_set_bytes",
         "provost_probed_bytes_total",
         "provost_component_ceiling_seconds",

@@ -82,8 +82,8 @@ impl Content<'_> {
         }
         let changed = match count {
             0 => "no limit was changed".to_owned(),
-            1 => "1 limit was changed".to_owned(),
-            count => format!("{count} changes of limits"),
+            1 => "limits were changed once".to_owned(),
+            count => format!("limits were changed {count} times"),
         };
         match refused {
             0 => changed,

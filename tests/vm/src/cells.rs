@@ -22,6 +22,11 @@ pub struct Cell {
     /// Tests, by the beginning of their names, that run here only when a filter asks for them: those that wait for minutes and show
     /// provost's law rather than the kernel, which other cells run.
     pub leaves_out: &'static [&'static str],
+    /// The only tests that run here unless a filter asks for others, by the beginning of their names; all where there are none.
+    pub only: &'static [&'static str],
+    /// Runs at the same time as the row above it, where both are selected and no filter is given. For rows of which each leaves one of two
+    /// processors idle.
+    pub beside: bool,
     /// Part of the selection `default`.
     pub default: bool,
     /// One line for the list.
@@ -36,6 +41,8 @@ const TIER1: Cell = Cell {
     memory_mib: 512,
     cpus: 2,
     leaves_out: &[],
+    only: &[],
+    beside: false,
     default: true,
     about: "",
 };
@@ -85,8 +92,27 @@ const WHOLE: &[&str] = &[
 pub const CELLS: &[Cell] = &[
     Cell {
         name: "k61",
-        leaves_out: &["pressing::io_weight_needs", "realtime::"],
+        leaves_out: &[
+            "foreseeing::",
+            "pressing::io_weight_needs",
+            "realtime::",
+            "scaling::",
+            "schedules::",
+        ],
         about: "Linux 6.1, no systemd",
+        ..TIER1
+    },
+    Cell {
+        name: "k61-days",
+        only: &["foreseeing::"],
+        about: "the same, for a test that waits for days of its clock",
+        ..TIER1
+    },
+    Cell {
+        name: "k61-minutes",
+        only: &["scaling::", "schedules::"],
+        beside: true,
+        about: "the same, for tests that wait for minutes",
         ..TIER1
     },
     Cell {
@@ -119,6 +145,7 @@ pub const CELLS: &[Cell] = &[
             "shipped::an_uninstallation",
             "yielding::",
         ],
+        beside: true,
         about: "Debian 13: Linux 6.12, systemd 257",
         ..TIER2
     },
@@ -223,11 +250,23 @@ mod tests {
     }
 
     #[test]
+    fn what_a_cell_leaves_to_another_of_its_kernel_runs_there() {
+        let rows = CELLS.iter().filter(|cell| !cell.only.is_empty());
+        for (cell, name) in rows.flat_map(|cell| cell.only.iter().map(move |name| (cell, name))) {
+            let whole = |other: &&Cell| other.kernel == cell.kernel && other.only.is_empty();
+            let others: Vec<&Cell> =
+                CELLS.iter().filter(|other| other.default).filter(whole).collect();
+            assert!(others.iter().any(|other| other.leaves_out.contains(name)), "{name}");
+        }
+    }
+
+    #[test]
     fn selections() {
         let names = |selection| -> Vec<&str> {
             select(selection).unwrap().iter().map(|cell| cell.name).collect()
         };
-        assert_eq!(names("default"), ["k61", "k612", "k72", "d12", "d13"]);
+        let default = ["k61", "k61-days", "k61-minutes", "k612", "k72", "d12", "d13"];
+        assert_eq!(names("default"), default);
         assert_eq!(names("d13,k61"), ["d13", "k61"]);
         assert_eq!(names("all").len(), CELLS.len());
         assert!(select("k61,nonsense").unwrap_err().contains("nonsense"));

@@ -143,20 +143,17 @@ pub fn test(options: &Options) -> Outcome<i32> {
     let filter: Vec<String> = options.values("filter").map(str::to_owned).collect();
     let timeout_seconds = options.seconds("timeout", TEST_TIMEOUT)?;
     let mut total = Count::default();
-    for cell in &cells {
-        let tier = if cell.image.is_some() { ("tier2", "systemd") } else { ("tier1", "kernel") };
-        let job = Job {
-            kind: Kind::Tests,
-            name: tier.1.to_owned(),
-            timeout_seconds,
-            program: format!("{}/{}", cell.base(), tier.1),
-            arguments: if filter.is_empty() { all_but(cell) } else { filter.clone() },
+    for at_once in cells.chunk_by(|_, next| next.beside && filter.is_empty()) {
+        let prepare = |cell: &&'static Cell| {
+            let arguments = if filter.is_empty() { its_tests(cell) } else { filter.clone() };
+            let payload = tests_payload(&places, options, cell, (timeout_seconds, arguments))?;
+            Ok((*cell, payload))
         };
-        let mut payload = shared_payload(&places, options)?;
-        payload.executables.push((options.required(tier.0)?.into(), tier.1.to_owned()));
-        payload.jobs.push(job);
-        let count = test_cell(&places, cell, &payload)?;
-        total.add(count);
+        let prepared: Vec<(&Cell, Payload)> =
+            at_once.iter().map(prepare).collect::<Outcome<_>>()?;
+        for count in test_at_once(&places, &prepared)? {
+            total.add(count);
+        }
         println!();
     }
     if total == Count::default() {
@@ -167,8 +164,28 @@ pub fn test(options: &Options) -> Outcome<i32> {
     Ok(i32::from(total.failed > 0))
 }
 
-/// What the harness of Rust takes to leave tests out, and says which.
-fn all_but(cell: &Cell) -> Vec<String> {
+/// The tests of a cell's tier with these arguments.
+fn tests_payload(
+    places: &Places,
+    options: &Options,
+    cell: &Cell,
+    (timeout_seconds, arguments): (u64, Vec<String>),
+) -> Outcome<Payload> {
+    let tier = if cell.image.is_some() { ("tier2", "systemd") } else { ("tier1", "kernel") };
+    let mut payload = shared_payload(places, options)?;
+    payload.executables.push((options.required(tier.0)?.into(), tier.1.to_owned()));
+    payload.jobs.push(Job {
+        kind: Kind::Tests,
+        name: tier.1.to_owned(),
+        timeout_seconds,
+        program: format!("{}/{}", cell.base(), tier.1),
+        arguments,
+    });
+    Ok(payload)
+}
+
+/// What the harness of Rust takes to run some tests, or to leave some out; says which.
+fn its_tests(cell: &Cell) -> Vec<String> {
     if !cell.leaves_out.is_empty() {
         println!(
             "cell {}: leaves out {}, which another cell runs",
@@ -176,7 +193,25 @@ fn all_but(cell: &Cell) -> Vec<String> {
             cell.leaves_out.join(", ")
         );
     }
-    cell.leaves_out.iter().flat_map(|name| ["--skip".to_owned(), (*name).to_owned()]).collect()
+    let skipped = cell.leaves_out.iter().flat_map(|name| ["--skip", name]);
+    cell.only.iter().copied().chain(skipped).map(str::to_owned).collect()
+}
+
+/// Each cell in a machine of its own, all at the same time.
+fn test_at_once(places: &Places, cells: &[(&Cell, Payload)]) -> Outcome<Vec<Count>> {
+    if let [(cell, payload)] = cells {
+        return Ok(vec![test_cell(places, cell, payload)?]);
+    }
+    std::thread::scope(|scope| {
+        let mut machines = Vec::new();
+        for (cell, payload) in cells {
+            machines.push(scope.spawn(|| test_cell(places, cell, payload)));
+        }
+        let ended = machines
+            .into_iter()
+            .map(|machine| machine.join().map_err(|_| "a machine's thread panicked".to_owned())?);
+        ended.collect()
+    })
 }
 
 /// So many machines of one cell may be lost to the emulator.
