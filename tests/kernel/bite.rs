@@ -227,14 +227,14 @@ fn lowering_high_reclaims_in_the_write() {
     let group = world.group("a");
     let read = world.dir.join("read");
     let script = format!(
-        "dd if={} of=/dev/null bs=1M count=64; touch {}; exec sleep 1000",
+        "exec <{}; dd of=/dev/null bs=1M count=64; touch {}; exec sleep 1000",
         disk().display(),
         read.display()
     );
     world.sh(&group, &script);
     let current = world.file(&group, "memory.current");
     let usage = || text(&current).parse::<u64>().unwrap();
-    // Whoever still reads charges more while the write reclaims.
+    // Whoever still reads charges more while the write reclaims; and with the last who has a disk open its page cache goes.
     eventually("all is read", || read.exists());
     assert!(usage() > 48 << 20, "the page cache is charged");
     write::knob(&group, &Knob::MemoryHigh(Limit::At(Bytes::mebi(8)))).unwrap();

@@ -65,8 +65,11 @@ impl Content<'_> {
     fn legend(&self, body: &mut Markup) {
         body.within("p", &[("class", "soft")], |line| {
             for (class, words) in LEGEND {
-                line.within("b", &[("class", &format!("key {class}"))], |_| {});
-                line.words(words);
+                line.within("span", &[("class", "t")], |item| {
+                    item.within("b", &[("class", &format!("key {class}"))], |_| {});
+                    item.words(words);
+                });
+                line.words(" ");
             }
         });
     }

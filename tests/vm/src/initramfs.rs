@@ -81,9 +81,11 @@ fn environment(cell: &Cell) -> String {
 
 /// The executable without debug information: a fraction of the size, and guests are small.
 fn stripped(executable: &Path) -> Outcome<Vec<u8>> {
+    // Machines that run at the same time are made by threads.
     let scratch = std::env::temp_dir().join(format!(
-        "provost-vm-{}-{}",
+        "provost-vm-{}-{:?}-{}",
         std::process::id(),
+        std::thread::current().id(),
         executable.file_name().unwrap_or_default().to_string_lossy()
     ));
     let mut strip = Command::new("strip");
