@@ -110,12 +110,12 @@ fn without_a_daemon_the_way_to_the_recording_is_told() {
     let words = ["--state-dir", state, "--run-dir", state, "monitor"];
     let terminal = Terminal::run(env!("CARGO_BIN_EXE_provost"), &words, (120, 24));
     assert_eq!(terminal.exit(), 3);
-    let told = terminal.screen().replace('\n', " ");
+    let told = terminal.printed().replace('\n', " ");
     assert!(told.contains("no daemon listens on"), "{told}");
     assert!(told.contains("\"provost monitor --recording\""), "{told}");
     let nothing = Recorded::nothing("nothing");
     let terminal = monitor(&nothing, (120, 24), &[]);
     assert_eq!(terminal.exit(), 1);
-    let told = terminal.screen().replace('\n', " ");
+    let told = terminal.printed().replace('\n', " ");
     assert!(told.contains("nothing was recorded in"), "{told}");
 }

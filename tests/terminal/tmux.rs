@@ -1,5 +1,6 @@
 //! A terminal of a given size with a program in it: a tmux server of its own, which ends with the test.
 
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -10,22 +11,30 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 static TERMINALS: AtomicU32 = AtomicU32::new(0);
 
+/// Runs a program and says in a file how it ended: tmux itself does not always notice.
+const AND_TELL: &str = "\"$0\" \"$@\"; echo $? >\"$TOLD\"";
+
 /// A terminal in which a program runs, or ran.
 pub(crate) struct Terminal {
     /// The server's socket, which no other has.
     socket: String,
+    /// Where the exit code is told.
+    told: PathBuf,
 }
 
 impl Terminal {
     /// Runs a program in a terminal so wide and high. Times are shown in UTC.
     pub(crate) fn run(program: &str, words: &[&str], (width, height): (u16, u16)) -> Self {
         let number = TERMINALS.fetch_add(1, Ordering::Relaxed);
-        let terminal = Self { socket: format!("provost-{}-{number}", std::process::id()) };
+        let socket = format!("provost-{}-{number}", std::process::id());
+        let terminal = Self { told: std::env::temp_dir().join(format!("{socket}.exit")), socket };
+        let _none = std::fs::remove_file(&terminal.told);
+        let told = format!("TOLD={}", terminal.told.display());
         let (width, height) = (width.to_string(), height.to_string());
         let made = ["new-session", "-d", "-s", "monitor", "-x", &width, "-y", &height];
-        // No shell, and what was shown last stays when the program ends.
+        // What was shown last stays when the program ends.
         let mut all = made.to_vec();
-        all.extend(["--", "env", "TZ=UTC", program]);
+        all.extend(["--", "env", "TZ=UTC", &told, "sh", "-c", AND_TELL, program]);
         all.extend(words);
         all.extend([";", "set-option", "-g", "status", "off"]);
         all.extend([";", "set-option", "-g", "remain-on-exit", "on"]);
@@ -48,6 +57,11 @@ impl Terminal {
     /// What is shown now, without what is blank at the ends of lines.
     pub(crate) fn screen(&self) -> String {
         self.tmux(&["capture-pane", "-p", "-t", "monitor"])
+    }
+
+    /// All that was printed, also what has gone out at the top.
+    pub(crate) fn printed(&self) -> String {
+        self.tmux(&["capture-pane", "-p", "-S", "-", "-t", "monitor"])
     }
 
     /// What is shown as soon as that is in it.
@@ -80,10 +94,9 @@ impl Terminal {
     pub(crate) fn exit(&self) -> i32 {
         let until = Instant::now() + PATIENCE;
         loop {
-            let told =
-                ["display-message", "-p", "-t", "monitor", "#{pane_dead} #{pane_dead_status}"];
-            if let Some(status) = self.tmux(&told).trim().strip_prefix("1 ") {
-                return status.parse().unwrap();
+            let told = std::fs::read_to_string(&self.told).unwrap_or_default();
+            if let Some(code) = told.strip_suffix('\n') {
+                return code.parse().unwrap();
             }
             assert!(Instant::now() < until, "it does not end:\n{}", self.screen());
             std::thread::sleep(PAUSE);
@@ -111,5 +124,6 @@ impl Terminal {
 impl Drop for Terminal {
     fn drop(&mut self) {
         let _gone = self.command(&["kill-server"]);
+        let _gone = std::fs::remove_file(&self.told);
     }
 }

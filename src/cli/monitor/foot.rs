@@ -41,7 +41,7 @@ fn alerts(report: &Report, frames: &Frames, width: usize, spare: usize) -> Vec<L
     firing.sort_by_key(|view| std::cmp::Reverse(view.severity));
     if firing.is_empty() {
         let none = match summary(&report.alerts) {
-            None if frames.recording().is_some() => "not recorded with looks".to_owned(),
+            None if frames.recording().is_some() => "not part of what was recorded".to_owned(),
             None => "none fires".to_owned(),
             Some(others) => format!("none fires ({others})"),
         };
@@ -52,7 +52,7 @@ fn alerts(report: &Report, frames: &Frames, width: usize, spare: usize) -> Vec<L
     let shown = firing.iter().take(most).enumerate().map(|(place, view)| {
         let name = if place == 0 { "alert" } else { "" };
         let more = if more > 0 && place + 1 == most {
-            format!(" (and {more} more: provost alerts)")
+            format!(" (and {more} more)")
         } else {
             String::new()
         };
