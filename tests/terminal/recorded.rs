@@ -102,7 +102,7 @@ impl Life {
     /// A second in which the service waits, every other half minute.
     fn turn(&mut self, look: u64) {
         self.seen.at = self.seen.at.plus(Span::secs(1));
-        let waits = if look / 30 % 2 == 0 { 300_000 } else { 1_000 };
+        let waits = if (look / 30).is_multiple_of(2) { 300_000 } else { 1_000 };
         for (path, view) in &mut self.seen.groups {
             let is_web = path.name() == "web.service";
             let usage = &mut view.usage;
@@ -115,7 +115,7 @@ impl Life {
             psi.some.total_usec += waited;
             psi.full.total_usec += waited;
         }
-        let before = (look % 90 == 0).then(|| self.state.clone());
+        let before = look.is_multiple_of(90).then(|| self.state.clone());
         let mut news = None;
         if !rest(&self.policy, &mut self.state, &self.seen) {
             let stepped = step(&self.policy, std::mem::take(&mut self.state), &self.seen);

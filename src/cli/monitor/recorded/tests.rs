@@ -109,7 +109,7 @@ impl Life {
             let max = Knob::MemoryMax(Limit::At(Bytes::mebi(300)));
             set(&mut self.seen, "system.slice/batch.service", max);
         }
-        let before = (number % 150 == 0).then(|| self.state.clone());
+        let before = number.is_multiple_of(150).then(|| self.state.clone());
         let mut news = None;
         if !rest(&self.policy, &mut self.state, &self.seen) {
             let stepped = step(&self.policy, self.state.clone(), &self.seen);
