@@ -458,9 +458,9 @@ pub(crate) fn sample_report() -> crate::model::Report {
     let news = second.news.unwrap();
     let mut history = History::default();
     for outcome in &applied.outcomes {
-        history.happened(outcome, None);
+        history.happened(outcome, None, None);
     }
-    history.happened(&ended_early(&batch), None);
+    history.happened(&ended_early(&batch), None, None);
     report(ReportInput {
         policy: &rules,
         state: &state,

@@ -94,7 +94,10 @@ pub(super) enum Verb {
     Strategy(StrategyArgs),
     /// Put back what was there before provost, with no daemon running.
     Restore(RestoreArgs),
-    /// What the host and its components do now, each second, in a terminal; with the last minutes to go back through.
+    /// What the host and its components do now, each second, in a terminal, and what they did before; or what was recorded.
+    ///
+    /// Keys: q leaves, e explains the selected component, / filters, s sorts, Space holds, Left and Right go back and forth by a look, PageUp and
+    /// PageDown by 30, [ and ] by 600, Home to the oldest, End to now.
     Monitor(MonitorArgs),
     /// Why a component has the limits that it has.
     Explain {
@@ -253,9 +256,16 @@ pub(super) struct PlanArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct MonitorArgs {
-    /// How often the daemon is asked: "200ms" to "1m".
+    /// How often the daemon is asked, or the next look of a recording is shown while it is played: "200ms" to "1m".
     #[arg(long, default_value = "1s", value_parser = interval)]
     pub(super) interval: Span,
+    /// What was recorded, instead of what is now: begins with the newest. Needs no daemon.
+    #[arg(long)]
+    pub(super) recording: bool,
+    /// Of the recording from then on, and begin there: how long ago ("2h"), a time of the day ("14:00"), or a date and time
+    /// ("2026-01-31 14:00").
+    #[arg(long, value_name = "TIME", requires = "recording")]
+    pub(super) since: Option<Past>,
 }
 
 fn interval(text: &str) -> Result<Span, String> {

@@ -328,7 +328,15 @@ mod tests {
                 timeout: Span::secs(10),
                 from: crate::model::Level::Warning,
             },
-            last: Some(crate::model::ActionLine { at, component, path, what, result, took }),
+            last: Some(crate::model::ActionLine {
+                at,
+                component,
+                path,
+                what,
+                result,
+                why: None,
+                took,
+            }),
         });
         let mut out = String::new();
         hook(&mut out, &report, &report.components[0]);

@@ -27,6 +27,10 @@ impl Failure {
         Self { exit, text }
     }
 
+    pub(super) const fn exit(&self) -> u8 {
+        self.exit
+    }
+
     /// Why, as a sentence without its end.
     pub(super) fn text(&self) -> &str {
         &self.text

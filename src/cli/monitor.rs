@@ -1,21 +1,29 @@
-//! `provost monitor`: what the host and its components do now, each second, in a terminal; and what they did a while ago.
+//! `provost monitor`: what the host and its components do now, each second, in a terminal; and what they did before.
 //!
 //! What is shown is the daemon's report and nothing else, so that the monitor needs no right that `provost status` does not need. Asking is done
-//! by a thread of its own: a daemon that is slow to answer freezes no screen.
+//! by a thread of its own: a daemon that is slow to answer freezes no screen. What was before the first report is read from the recording, as
+//! is everything with `--recording`; that needs no daemon, and the right to read the state folder.
 
 mod bars;
 mod draw;
+mod foot;
 mod frames;
+mod recorded;
 mod rows;
+mod waits;
 
 use super::Printout;
 use super::args::{Cli, MonitorArgs};
-use super::fail::Failure;
+use super::fail::{EXIT_NOT_PERMITTED, EXIT_NOT_RUNNING, Failure};
+use super::past::{Past, unreadable};
 use super::status::fetch_from;
 use crate::kernel::clock;
 use crate::model::Report;
+use crate::record::{Recording, Which, events};
 use frames::{Frames, Moment, Pressed};
+use jiff::tz::TimeZone;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use recorded::Recorded;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
@@ -26,19 +34,65 @@ const KEYS: Duration = Duration::from_millis(50);
 
 type Answer = Result<Report, Failure>;
 
+/// Where what is shown comes from.
+enum Source<'a> {
+    /// A daemon that is asked again and again; what was before, from its recording.
+    Daemon { answers: Receiver<Answer>, cli: &'a Cli },
+    /// A recording, of which as often the next look is shown while it is played.
+    Recording { every: Duration },
+}
+
 pub(super) fn monitor(cli: &Cli, args: &MonitorArgs) -> Result<Printout, Failure> {
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
         let text = "monitor needs a terminal; provost status prints the same once".to_owned();
         return Err(Failure::new(2, text));
     }
-    // Whoever has no daemon, or may not ask it, is told so as by every other verb.
-    let socket = cli.paths().socket();
-    let mut frames = Frames::new(fetch_from(&socket)?);
-    let answers = ask_each(socket, args.interval.duration())?;
+    let every = args.interval.duration();
+    let (mut frames, source) = if args.recording {
+        (Frames::recorded(open(cli, args.since)?), Source::Recording { every })
+    } else {
+        // Whoever has no daemon, or may not ask it, is told so as by every other verb.
+        let socket = cli.paths().socket();
+        let first = fetch_from(&socket).map_err(|failure| with_way_out(cli, failure))?;
+        (Frames::new(first), Source::Daemon { answers: ask_each(socket, every)?, cli })
+    };
     let mut terminal = ratatui::try_init().map_err(failed)?;
-    let ended = watch(&mut terminal, &mut frames, &answers);
+    let ended = watch(&mut terminal, &mut frames, &source);
     ratatui::try_restore().map_err(failed)?;
     ended.map(|()| Printout::text(String::new()))
+}
+
+/// The recording in the state folder; the last actions are left out where events cannot be read.
+fn open(cli: &Cli, since: Option<Past>) -> Result<Recorded, Failure> {
+    let file = Which::Looks.file(&cli.state_dir);
+    let recording = Recording::open(&file).map_err(|error| unreadable(cli, &error))?;
+    let happened = events(&cli.state_dir).unwrap_or_default().0;
+    let happened = happened.into_iter().map(|(_, event)| event).collect();
+    let since = since.map(|past| past.wall_secs(&clock::zoned()));
+    Recorded::open(recording, happened, since, TimeZone::system())
+        .map_err(|why| Failure::new(1, why))
+}
+
+/// Why there is no recording, on what is left of a line.
+fn shortly(failure: &Failure) -> String {
+    if failure.exit() == EXIT_NOT_PERMITTED {
+        return "what was before is recorded for root alone".to_owned();
+    }
+    failure.text().to_owned()
+}
+
+/// Without a daemon there may still be what it recorded. Never shown unasked: it could be taken for what is now.
+fn with_way_out(cli: &Cli, failure: Failure) -> Failure {
+    let is_recorded = failure.exit() == EXIT_NOT_RUNNING
+        && Recording::open(&Which::Looks.file(&cli.state_dir)).is_ok();
+    if !is_recorded {
+        return failure;
+    }
+    let text = format!(
+        "{}; what was before it ended is shown by \"provost monitor --recording\"",
+        failure.text()
+    );
+    Failure::new(EXIT_NOT_RUNNING, text)
 }
 
 /// Asks the daemon again and again, until nobody listens any more.
@@ -62,8 +116,9 @@ fn ask_each(socket: PathBuf, interval: Duration) -> Result<Receiver<Answer>, Fai
 fn watch(
     terminal: &mut ratatui::DefaultTerminal,
     frames: &mut Frames,
-    answers: &Receiver<Answer>,
+    source: &Source<'_>,
 ) -> Result<(), Failure> {
+    let mut ticked = clock::now();
     loop {
         terminal.draw(|frame| draw::draw(frame, frames)).map_err(failed)?;
         if event::poll(KEYS).map_err(failed)?
@@ -73,19 +128,39 @@ fn watch(
         {
             return Ok(());
         }
-        match answers.try_recv() {
-            Ok(Ok(report)) => frames.come(report),
-            Ok(Err(failure)) => frames.fail(failure.text().to_owned()),
-            Err(TryRecvError::Empty) => {}
-            Err(TryRecvError::Disconnected) => {
-                return Err(Failure::new(1, "the thread that asks the daemon ended".to_owned()));
+        match source {
+            Source::Daemon { answers, cli } => {
+                if frames.wants_recording() {
+                    frames.join(open(cli, None).map_err(|failure| shortly(&failure)));
+                }
+                take(frames, answers)?;
+            }
+            Source::Recording { every } => {
+                let now = clock::now();
+                if now.since(ticked).duration() >= *every {
+                    ticked = now;
+                    frames.tick();
+                }
             }
         }
     }
 }
 
+/// Takes in an answer, if one came.
+fn take(frames: &mut Frames, answers: &Receiver<Answer>) -> Result<(), Failure> {
+    match answers.try_recv() {
+        Ok(Ok(report)) => frames.come(report),
+        Ok(Err(failure)) => frames.fail(failure.text().to_owned()),
+        Err(TryRecvError::Empty) => {}
+        Err(TryRecvError::Disconnected) => {
+            return Err(Failure::new(1, "the thread that asks the daemon ended".to_owned()));
+        }
+    }
+    Ok(())
+}
+
 /// What keys mean.
-const MEANT: [(KeyCode, Pressed); 17] = [
+const MEANT: [(KeyCode, Pressed); 20] = [
     (KeyCode::Esc, Pressed::Back),
     (KeyCode::Enter, Pressed::Enter),
     (KeyCode::Backspace, Pressed::Erase),
@@ -95,6 +170,9 @@ const MEANT: [(KeyCode, Pressed); 17] = [
     (KeyCode::Right, Pressed::To(Moment::Later(1))),
     (KeyCode::PageUp, Pressed::To(Moment::Earlier(30))),
     (KeyCode::PageDown, Pressed::To(Moment::Later(30))),
+    (KeyCode::Char('['), Pressed::To(Moment::Earlier(600))),
+    (KeyCode::Char(']'), Pressed::To(Moment::Later(600))),
+    (KeyCode::Home, Pressed::To(Moment::Oldest)),
     (KeyCode::End, Pressed::To(Moment::Now)),
     (KeyCode::Char(' '), Pressed::To(Moment::Held)),
     (KeyCode::Char('q'), Pressed::Leave),

@@ -4,7 +4,7 @@ use super::counts::Counts;
 use crate::estimate::Ownership;
 use crate::model::{
     Action, ActionCount, ActionLine, Change, Drift, EscapeTimes, Escaped, Means, Outcome,
-    OutcomeOf, Plan, Snapshot, Verdict,
+    OutcomeOf, Plan, Reason, Snapshot, Verdict,
 };
 use crate::units::{ComponentName, Span, Tick};
 use std::collections::{BTreeMap, VecDeque};
@@ -36,8 +36,13 @@ impl History {
         }
     }
 
-    /// Takes note of an outcome.
-    pub fn happened(&mut self, outcome: &Outcome, reloaded_at: Option<Tick>) {
+    /// Takes note of an outcome; of a knob with why it was to have another value, where that is known.
+    pub fn happened(
+        &mut self,
+        outcome: &Outcome,
+        reason: Option<&Reason>,
+        reloaded_at: Option<Tick>,
+    ) {
         self.counts.add(outcome);
         // Every few seconds one: nothing else would be seen among them.
         if matches!(outcome.of, OutcomeOf::Relief { means: Means::Probe { .. } }) {
@@ -58,9 +63,9 @@ impl History {
                 | OutcomeOf::Relief { means: Means::Tell { .. } | Means::TellOfLeak { .. } }
         );
         if let Some(component) = outcome.component.clone().filter(|_| is_hook) {
-            self.hooks.insert(component, line(outcome));
+            self.hooks.insert(component, line(outcome, None));
         }
-        self.lines.push_back(line(outcome));
+        self.lines.push_back(line(outcome, reason));
         if self.lines.len() > MOST_LINES {
             self.lines.pop_front();
         }
@@ -170,13 +175,14 @@ pub(super) fn lost(plan: &Plan, ownership: &Ownership, seen: &Snapshot) -> u64 {
     u64::try_from(lost.count()).unwrap_or(u64::MAX)
 }
 
-fn line(outcome: &Outcome) -> ActionLine {
+fn line(outcome: &Outcome, reason: Option<&Reason>) -> ActionLine {
     ActionLine {
         at: outcome.at,
         component: outcome.component.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
         path: outcome.path.clone(),
         what: outcome.what(),
         result: outcome.result(),
+        why: reason.map(ToString::to_string),
         took: outcome.took,
     }
 }

@@ -311,7 +311,9 @@ impl Daemon {
         for result in self.worker.results() {
             match result {
                 WorkerResult::Outcome(outcome) => {
-                    self.history.happened(&outcome, self.happened.reloaded_at);
+                    let change = self.pending.as_ref().and_then(|plan| plan.change_of(&outcome));
+                    let reason = change.map(|change| &change.reason);
+                    self.history.happened(&outcome, reason, self.happened.reloaded_at);
                     self.voice.alerting.happened(&outcome);
                     self.recorder.happened(&outcome, self.pending.as_ref());
                     log_outcome(&outcome);
@@ -351,7 +353,7 @@ impl Daemon {
     /// Takes note of what others than the worker's plan did.
     fn took_place(&mut self, outcomes: Vec<Outcome>) {
         for outcome in outcomes {
-            self.history.happened(&outcome, None);
+            self.history.happened(&outcome, None, None);
             self.recorder.happened(&outcome, None);
             log_outcome(&outcome);
             self.happened.outcomes.push(outcome);

@@ -1,7 +1,8 @@
 //! What to do, in order, each step with what is needed to undo it. The executor has no choices left.
 
 use super::{
-    Controller, Home, Knob, KnobKind, Reading, Reason, Relief, Sched, Stray, ThreadTarget, UnitJob,
+    Controller, Home, Knob, KnobKind, Outcome, OutcomeOf, Reading, Reason, Relief, Sched, Stray,
+    ThreadTarget, UnitJob,
 };
 use crate::units::{CgroupPath, CgroupRef, ComponentName};
 use serde::{Deserialize, Serialize};
@@ -192,6 +193,14 @@ impl Plan {
             action.changes().iter().map(|change| (action.path().clone(), change.new.kind()))
         });
         keys.collect()
+    }
+
+    /// The change that an outcome is of; none where it is of no knob, or of none that is changed here.
+    #[must_use]
+    pub fn change_of(&self, outcome: &Outcome) -> Option<&Change> {
+        let OutcomeOf::Knob { knob, .. } = &outcome.of else { return None };
+        let actions = self.actions.iter().filter(|action| *action.path() == outcome.path);
+        actions.flat_map(Action::changes).find(|change| change.new.kind() == *knob)
     }
 
     /// Whether there is nothing to do.

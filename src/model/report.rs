@@ -298,6 +298,9 @@ pub struct ActionLine {
     pub what: String,
     /// How it ended.
     pub result: String,
+    /// Of a knob, why it was to have another value.
+    #[serde(default)]
+    pub why: Option<String>,
     /// How long the kernel or systemd took.
     pub took: Span,
 }

@@ -22,7 +22,7 @@ pub use delta::{Course, Damaged, Encoder};
 pub use look::{CameTo, Look};
 pub use pack::{PackError, Packer, Parts, Section};
 pub use reader::Lost;
-pub use recording::{Base, Cycle, Lent, Recording, Told};
+pub use recording::{Base, Cycle, Lent, Place, Recording, Told};
 pub use ring::{Kept, Opened, Record, Ring, RingError, Tag, parse};
 pub use series::{AtLevels, ComponentUse, Over, Part, Period, Seen, Stalled, Tally, Used};
 pub use store::{Store, Trouble, Which, events, events_stamp, pack_events, periods};

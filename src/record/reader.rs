@@ -3,6 +3,8 @@
 use super::batch::{Entry, entries};
 use super::delta::Course;
 use super::ring::{Kept, Record, Tag};
+use std::iter::Enumerate;
+use std::sync::Arc;
 
 /// What could not be read of a recording.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -56,6 +58,8 @@ impl Lost {
 pub(super) struct Taken {
     /// The number of the ring's record that it lay in.
     pub(super) number: u64,
+    /// Where it lies: in which of the records that are kept, and as which of those in it.
+    pub(super) at: (usize, usize),
     /// Seconds since 1970 when it was made.
     pub(super) wall_secs: u64,
     /// Whether the one before it was taken in as well.
@@ -68,9 +72,14 @@ pub(super) struct Taken {
 /// The records of a ring.
 #[derive(Debug, Clone)]
 pub(super) struct Reader {
-    records: std::vec::IntoIter<Record>,
-    entries: std::vec::IntoIter<Entry>,
+    /// Shared by all that read them.
+    records: Arc<[Record]>,
+    /// Which of them is turned to next.
+    next: usize,
+    entries: Enumerate<std::vec::IntoIter<Entry>>,
     number: u64,
+    /// Where what was taken in last lies.
+    last: Option<(usize, usize)>,
     /// What the sections are after the last record.
     pub(super) course: Course,
     /// Whether the last record was taken in.
@@ -86,9 +95,11 @@ impl Reader {
     pub(super) fn of(kept: Kept) -> Self {
         let Kept { records, damaged, cut_bytes } = kept;
         Self {
-            records: records.into_iter(),
-            entries: Vec::new().into_iter(),
+            records: records.into(),
+            next: 0,
+            entries: Vec::new().into_iter().enumerate(),
             number: 0,
+            last: None,
             course: Course::default(),
             is_intact: false,
             has_begun: false,
@@ -103,11 +114,22 @@ impl Reader {
         self.lost.unknown += 1;
     }
 
+    /// Goes to a record of the ring, as if it were the first.
+    pub(super) fn go(&mut self, record: usize) {
+        let (records, lost) = (Arc::clone(&self.records), self.lost);
+        *self = Self { records, next: record, lost, ..Self::of(Kept::default()) };
+    }
+
+    /// Whether what lies there is ahead, and all that it builds on from that record on is taken in or ahead too.
+    pub(super) fn is_before(&self, at: (usize, usize), from: usize) -> bool {
+        self.is_intact && self.last.is_some_and(|last| last < at && from <= last.0)
+    }
+
     pub(super) fn next(&mut self) -> Option<Taken> {
         loop {
             match self.entries.next() {
-                Some(entry) => {
-                    if let Some(taken) = self.take_in(&entry) {
+                Some((place, entry)) => {
+                    if let Some(taken) = self.take_in(place, &entry) {
                         return Some(taken);
                     }
                 }
@@ -118,17 +140,18 @@ impl Reader {
 
     /// Goes on to the ring's next record.
     fn turn(&mut self) -> Option<()> {
-        let record = self.records.next()?;
+        let record = self.records.get(self.next)?;
+        self.next += 1;
         self.is_intact &= record.sequence == self.number.wrapping_add(1);
         self.number = record.sequence;
         match entries(&record.payload) {
-            Ok(entries) => self.entries = entries.into_iter(),
+            Ok(entries) => self.entries = entries.into_iter().enumerate(),
             Err(_) => self.distrust(),
         }
         Some(())
     }
 
-    fn take_in(&mut self, entry: &Entry) -> Option<Taken> {
+    fn take_in(&mut self, place: usize, entry: &Entry) -> Option<Taken> {
         let Entry { tag, wall_secs, record } = entry;
         if *tag == Tag::Delta && !self.is_intact {
             // What is left of the oldest records, whose beginnings gave way to newer ones, is no loss.
@@ -144,6 +167,8 @@ impl Reader {
         self.has_begun = true;
         let follows = std::mem::replace(&mut self.is_intact, true);
         let is_whole = *tag == Tag::Whole;
-        Some(Taken { number: self.number, wall_secs: *wall_secs, follows, is_whole, named })
+        let at = (self.next.saturating_sub(1), place);
+        self.last = Some(at);
+        Some(Taken { number: self.number, at, wall_secs: *wall_secs, follows, is_whole, named })
     }
 }

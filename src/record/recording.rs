@@ -1,7 +1,8 @@
 //! Recorded cycles as they were, one after the other. Must not judge them, nor know what was remembered.
 //!
 //! **Approach.** Each record that can be read changes what is held of the one before; what cannot be read is counted and said, and reading
-//! goes on at the next record that needs none before it.
+//! goes on at the next record that needs none before it. Where each cycle lies can be found without reading what it holds; from there a
+//! single one is read, whatever was read before.
 
 use super::delta::{Course, Held as Section};
 use super::look::{Decided, Group, Moment, kind};
@@ -82,6 +83,20 @@ pub struct Cycle {
     pub news: Option<Told>,
 }
 
+/// Where a recorded cycle lies, without what it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Seconds since 1970, as the host's clock had it.
+    pub wall_secs: u64,
+    /// Whether it is the one after the cycle that was found before it.
+    pub follows: bool,
+    /// Whether a replay may begin there.
+    pub is_base: bool,
+    at: (usize, usize),
+    /// The record with which reading has to begin.
+    from: usize,
+}
+
 /// The recorded cycles of one file.
 #[derive(Debug, Clone)]
 pub struct Recording {
@@ -113,14 +128,67 @@ impl Recording {
         self.reader.lost
     }
 
+    /// Where all cycles lie, the oldest first, and what cannot be read. To be asked for before any cycle is.
+    #[must_use]
+    pub fn places(&self) -> (Vec<Place>, Lost) {
+        let mut reader = self.reader.clone();
+        reader.go(0);
+        let (mut places, mut from) = (Vec::new(), 0);
+        while let Some(taken) = reader.next() {
+            if taken.is_whole {
+                (from, _) = taken.at;
+            }
+            let is_there = |kind| !reader.course.of(kind).is_empty();
+            places.push(Place {
+                wall_secs: taken.wall_secs,
+                follows: taken.follows,
+                is_base: is_there(kind::POLICY) && is_there(kind::STATE),
+                at: taken.at,
+                from,
+            });
+        }
+        (places, reader.lost)
+    }
+
+    /// The cycle at one of this recording's places; none where this version of provost cannot read it. The one after the last that was
+    /// read is read at once, for any other some are gone through.
+    pub fn at(&mut self, place: &Place) -> Option<Cycle> {
+        if !self.reader.is_before(place.at, place.from) {
+            self.reader.go(place.from);
+            self.seen = None;
+        }
+        loop {
+            let taken = self.reader.next().filter(|taken| taken.at <= place.at)?;
+            if taken.at == place.at {
+                let cycle = self.read(&taken);
+                if cycle.is_err() {
+                    self.reader.distrust();
+                }
+                return cycle.ok().map(|cycle| Cycle { follows: place.follows, ..cycle });
+            }
+            // It was not read, so it is no look that the next one says something about.
+            self.seen = None;
+        }
+    }
+
+    /// What the last cycle with news came to, up to the one that was read last; none where there is none, or this version of provost
+    /// cannot read it.
+    #[must_use]
+    pub fn told(&self) -> Option<Told> {
+        let is_there = !self.reader.course.of(kind::DECISION).is_empty();
+        if is_there { self.news().ok() } else { None }
+    }
+
     fn read(&mut self, taken: &Taken) -> Result<Cycle, UnpackError> {
         let course = &self.reader.course;
         let moment: Moment<'static> = course.one(kind::MOMENT)?;
-        let mut seen = match self.seen.take() {
-            Some(seen) if !taken.is_whole => seen,
-            _ => Snapshot::new(moment.at, course.one::<HostView>(kind::HOST)?),
+        let before = self.seen.take().filter(|_| !taken.is_whole);
+        let is_anew = before.is_none();
+        let mut seen = match before {
+            Some(seen) => seen,
+            None => Snapshot::new(moment.at, course.one::<HostView>(kind::HOST)?),
         };
-        let is_named = |kind| taken.is_whole || taken.named.contains(&kind);
+        let is_named = |kind| is_anew || taken.named.contains(&kind);
         if is_named(kind::HOST) {
             seen.host = course.one(kind::HOST)?;
         }

@@ -12,6 +12,7 @@ use crate::model::{Knob, KnobKind, Target};
 use crate::record::{Cycle, Told, UnpackError};
 use crate::units::{CgroupPath, ComponentName};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use thiserror::Error;
 
 /// Why a recording cannot be played from a place on.
@@ -44,12 +45,55 @@ impl Instead {
         self.policy.is_none() && self.strategy.is_none()
     }
 
-    fn lay_over(&self, recorded: Policy) -> Policy {
-        let mut policy = self.policy.clone().unwrap_or(recorded);
-        if let Some(strategy) = self.strategy {
-            policy.strategy = strategy;
+    fn lay_over(&self, recorded: &mut Remembered) {
+        if self.is_nothing() {
+            return;
         }
-        policy
+        let mut policy = self.policy.clone().unwrap_or_else(|| recorded.policy.as_ref().clone());
+        policy.strategy = self.strategy.unwrap_or(policy.strategy);
+        recorded.policy = Arc::new(policy);
+        recorded.state.replan();
+    }
+}
+
+/// A policy, and what is remembered, on their way from one recorded cycle to the next.
+#[derive(Debug, Clone)]
+pub struct Remembered {
+    /// The policy in force.
+    pub policy: Arc<Policy>,
+    /// What is remembered.
+    pub state: State,
+}
+
+impl Remembered {
+    /// As it was before a cycle; none where that is not recorded with it.
+    ///
+    /// # Errors
+    /// [`ReplayError`] where another version of provost recorded it.
+    pub fn before(cycle: &Cycle) -> Result<Option<Self>, ReplayError> {
+        let Some(base) = &cycle.base else { return Ok(None) };
+        let text: PolicyText = base.policy()?;
+        let policy = text.policy().map_err(|issues| ReplayError::Policy { issues })?;
+        Ok(Some(Self { policy: Arc::new(policy), state: base.state()? }))
+    }
+
+    /// Goes through a cycle. What it comes to, if anything.
+    ///
+    /// # Errors
+    /// [`ReplayError`] where what was lent cannot be read: then what is remembered is of no use any more.
+    pub fn play(&mut self, cycle: &Cycle) -> Result<Option<News>, ReplayError> {
+        if cycle.is_replanned {
+            self.state.replan();
+        }
+        if let Some(lent) = &cycle.lent {
+            self.state.prospects = lent.value::<Prospects>()?;
+        }
+        if rest(&self.policy, &mut self.state, &cycle.seen) {
+            return Ok(None);
+        }
+        let stepped = step(&self.policy, std::mem::take(&mut self.state), &cycle.seen);
+        self.state = stepped.state;
+        Ok(stepped.news)
     }
 }
 
@@ -87,7 +131,7 @@ type Wanted = BTreeMap<(CgroupPath, KnobKind), (Option<ComponentName>, Knob, Str
 pub struct Replay {
     instead: Instead,
     /// None before the first place to begin, and after a gap.
-    running: Option<(Policy, State)>,
+    running: Option<Remembered>,
     recorded: Option<Told>,
     replayed: Option<News>,
     /// Cycles that were played, and that were passed over for lack of a place to begin.
@@ -112,42 +156,26 @@ impl Replay {
             self.running = None;
         }
         self.begin(cycle)?;
-        let Some((policy, mut state)) = self.running.take() else {
+        let Some(mut running) = self.running.take() else {
             self.passed_over += 1;
             return Ok(None);
         };
         self.played += 1;
-        if cycle.is_replanned {
-            state.replan();
-        }
-        if let Some(lent) = &cycle.lent {
-            state.prospects = lent.value::<Prospects>()?;
-        }
-        let mut news = None;
-        if !rest(&policy, &mut state, &cycle.seen) {
-            let stepped = step(&policy, state, &cycle.seen);
-            state = stepped.state;
-            news = stepped.news;
-        }
-        self.running = Some((policy, state));
+        let news = running.play(cycle)?;
+        self.running = Some(running);
         Ok(Some(self.compare(cycle, news)))
     }
 
     /// Takes up what was remembered, where that is recorded: at the beginning, and whenever the recorded policy may be another one.
     fn begin(&mut self, cycle: &Cycle) -> Result<(), ReplayError> {
-        let Some(base) = &cycle.base else { return Ok(()) };
         if self.running.is_some() && !self.instead.is_nothing() {
             // It goes on with what it came to itself.
             return Ok(());
         }
-        let text: PolicyText = base.policy()?;
-        let recorded = text.policy().map_err(|issues| ReplayError::Policy { issues })?;
-        let mut state: State = base.state()?;
-        if self.instead.policy.is_some() || self.instead.strategy.is_some() {
-            state.replan();
-        }
+        let Some(mut recorded) = Remembered::before(cycle)? else { return Ok(()) };
+        self.instead.lay_over(&mut recorded);
         (self.recorded, self.replayed) = (None, None);
-        self.running = Some((self.instead.lay_over(recorded), state));
+        self.running = Some(recorded);
         Ok(())
     }
 

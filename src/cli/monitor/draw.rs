@@ -1,13 +1,14 @@
-//! The screen: verdict, host, strips of waiting, one line for each component, what was done last, what needs a person, keys. Pure but for the cells that
-//! it fills.
+//! The screen: verdict, host, strips of waiting, one line for each component, and below what `foot` says. Pure but for the cells that it fills.
 
 use super::bars::{bar, strip};
+use super::foot::foot;
 use super::frames::{Frames, Over};
 use super::rows::Row;
+use super::waits;
 use crate::cli::explain::explained;
 use crate::cli::render::{escape, wrap};
 use crate::cli::status::whole;
-use crate::model::{Level, Report, Resource, Severity};
+use crate::model::{Level, Report, Resource};
 use crate::units::{Bytes, Millicpu, Ppm, Span as Time};
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -17,9 +18,8 @@ use ratatui::widgets::{Clear, Paragraph};
 
 /// Narrower or lower, and a table is none.
 const LEAST: (u16, u16) = (80, 24);
-/// Lines above and below the table.
+/// Lines above the table.
 const ABOVE: usize = 7;
-const BELOW: usize = 4;
 /// The columns of a row beside its two bars, with the gaps between.
 const FIXED: usize = NAME + PRIORITY + 2 * AMOUNT + WAITS + 6;
 const NAME: usize = 16;
@@ -40,10 +40,12 @@ pub(super) fn draw(frame: &mut Frame<'_>, frames: &Frames) {
         return;
     }
     let width = usize::from(area.width);
-    let room = usize::from(area.height).saturating_sub(ABOVE + BELOW);
+    let spare = usize::from(area.height - LEAST.1);
+    let foot = foot(report, frames, width, spare);
+    let room = usize::from(area.height).saturating_sub(ABOVE + foot.len());
     let mut lines = head(report, frames, width);
     lines.extend(table(report, frames, width, room));
-    lines.extend(foot(report, frames, width));
+    lines.extend(foot);
     frame.render_widget(Paragraph::new(lines), area);
     if let Over::Why { from } = frames.over() {
         why(frame, report, frames, from);
@@ -53,12 +55,14 @@ pub(super) fn draw(frame: &mut Frame<'_>, frames: &Frames) {
 /// Verdict, host, three strips, and the names of the columns.
 fn head(report: &Report, frames: &Frames, width: usize) -> Vec<Line<'static>> {
     let mode = if report.enforcing { "enforcing" } else { "observing only" };
-    let when = match frames.behind() {
-        None => "now".to_owned(),
-        Some(seconds) => format!("held, {} ago", Time::secs(seconds)),
+    let mode = format!("{mode}, strategy {}", report.strategy);
+    let verdict = match (frames.recording(), frames.behind()) {
+        (Some(recorded), _) => format!("recording, {}  {mode}", recorded.when()),
+        (None, None) => format!("provost {}  {mode}  now", report.version),
+        (None, Some(seconds)) => {
+            format!("provost {}  {mode}  held, {} ago", report.version, Time::secs(seconds))
+        }
     };
-    let verdict =
-        format!("provost {}  {mode}, strategy {}  {when}", report.version, report.strategy);
     let share = |resource: Resource| {
         let share = (*report.estimate.host.share.of(resource))?;
         Some(format!("{resource} {}", whole(share)))
@@ -75,7 +79,7 @@ fn head(report: &Report, frames: &Frames, width: usize) -> Vec<Line<'static>> {
         Line::styled(cut(&verdict, width), Style::new().bold()),
         Line::from(cut(&host, width)),
     ];
-    for resource in [Resource::Cpu, Resource::Memory, Resource::Io] {
+    for resource in waits::OF {
         lines.push(waiting(report, frames, resource, width));
     }
     lines.push(Line::default());
@@ -91,24 +95,10 @@ fn head(report: &Report, frames: &Frames, width: usize) -> Vec<Line<'static>> {
 /// How much of the time the component waited that waited most, over the last moments.
 fn waiting(report: &Report, frames: &Frames, resource: Resource, width: usize) -> Line<'static> {
     let level = report.estimate.levels.get(&resource).map_or(Level::Normal, |view| view.level);
-    let parts: Vec<Option<u32>> =
-        frames.until_shown().map(|report| most_waited(report, resource)).collect();
     let words = format!("{:<7} {:<9} ", resource.to_string(), level.to_string());
-    let strip = strip(&parts, width.saturating_sub(words.chars().count()));
+    let room = width.saturating_sub(words.chars().count());
+    let strip = strip(&frames.waited(resource, room), room);
     Line::from(vec![Span::styled(words, colour(level)), Span::styled(strip, colour(level))])
-}
-
-fn most_waited(report: &Report, resource: Resource) -> Option<u32> {
-    let waits = report.estimate.components.values().filter_map(|component| {
-        let waits = component.need.waits;
-        match resource {
-            Resource::Cpu => waits.cpu,
-            Resource::Memory => waits.memory,
-            Resource::Io => waits.io,
-            Resource::Pids => None,
-        }
-    });
-    waits.map(|wait| wait.p10.get()).max()
 }
 
 fn table(report: &Report, frames: &Frames, width: usize, room: usize) -> Vec<Line<'static>> {
@@ -194,46 +184,6 @@ fn roughly(size: Bytes) -> String {
     format!("{amount}{unit}")
 }
 
-/// What was done last, the gravest finding, and keys.
-fn foot(report: &Report, frames: &Frames, width: usize) -> Vec<Line<'static>> {
-    let last = report.actions.last().map_or_else(
-        || "nothing was written yet".to_owned(),
-        |line| {
-            let ago = Time::secs(report.at.since(line.at).0 / 1_000_000);
-            format!("{ago} ago: {} {}: {}", line.path, line.what, line.result)
-        },
-    );
-    let (finding, level) = match (frames.failure(), report.findings.first()) {
-        (Some(why), _) => (format!("no answer: {why}"), Level::Emergency),
-        (None, None) => ("nothing needs a person".to_owned(), Level::Normal),
-        (None, Some(finding)) => {
-            let more = report.findings.len() - 1;
-            let more = if more > 0 {
-                format!(" (and {more} more: provost status)")
-            } else {
-                String::new()
-            };
-            (finding.text.clone() + &more, alarm(finding.severity))
-        }
-    };
-    let keys = match frames.over() {
-        Over::Filter => {
-            format!("filter: {}_  Enter keeps it, Esc drops it", escape(frames.filter()))
-        }
-        Over::Why { .. } => "Up/Down scroll, Esc closes".to_owned(),
-        Over::Nothing => format!(
-            "q quit  e explain  / filter  s sort: {}  Space hold  ←→ back/forth  End now",
-            frames.sort().word()
-        ),
-    };
-    vec![
-        Line::default(),
-        Line::from(cut(&format!("last    {}", escape(&last)), width)),
-        Line::styled(cut(&format!("told    {}", escape(&finding)), width), colour(level)),
-        Line::styled(cut(&keys, width), Style::new().dim()),
-    ]
-}
-
 /// Why the selected component has its limits, over the table.
 fn why(frame: &mut Frame<'_>, report: &Report, frames: &Frames, from: usize) {
     let rows = frames.rows();
@@ -261,7 +211,7 @@ const fn bar_width(width: usize) -> usize {
     width.saturating_sub(FIXED) / 2
 }
 
-fn colour(level: Level) -> Style {
+pub(super) fn colour(level: Level) -> Style {
     match level {
         Level::Normal => Style::new(),
         Level::Warning => Style::new().fg(Color::Yellow),
@@ -269,16 +219,8 @@ fn colour(level: Level) -> Style {
     }
 }
 
-const fn alarm(severity: Severity) -> Level {
-    match severity {
-        Severity::Info => Level::Normal,
-        Severity::Warning => Level::Warning,
-        Severity::Error => Level::Emergency,
-    }
-}
-
 /// At most `width` characters; what is cut ends with a dot.
-fn cut(text: &str, width: usize) -> String {
+pub(super) fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }

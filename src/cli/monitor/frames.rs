@@ -1,7 +1,12 @@
-//! What the screen shows: which moment, which components, in which order. Pure: keys and reports go in, nothing else happens.
+//! What the screen shows: which moment, which components, in which order. Pure: keys, reports and recordings go in, nothing else happens.
+//!
+//! Moments are those of the reports that came, and before them, or without any, those of a recording. Who goes back beyond the first
+//! report wants a recording ([`Frames::wants_recording`]), which somebody else has to open.
 
+use super::recorded::Recorded;
 use super::rows::{Row, Sort, rows};
-use crate::model::Report;
+use super::waits;
+use crate::model::{Report, Resource};
 use std::collections::VecDeque;
 
 /// So many rows are remembered over all moments: a report of a thousand components is some megabytes.
@@ -30,9 +35,21 @@ pub(super) enum Moment {
     /// So many before this one.
     Earlier(usize),
     Later(usize),
-    /// This one, until that is pressed again.
+    /// This one, until that is pressed again; of a recording one after the other.
     Held,
+    Oldest,
     Now,
+}
+
+/// Where the moment is that is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    /// The newest report, whichever that is.
+    Newest,
+    /// One of those that are kept.
+    Kept(usize),
+    /// In the recording.
+    Recorded,
 }
 
 /// What lies over the table.
@@ -46,30 +63,51 @@ pub(super) enum Over {
     Filter,
 }
 
-/// The last minutes, and where in them the screen is.
+/// The last minutes, what was recorded before, and where in them the screen is.
 #[derive(Debug)]
 pub(super) struct Frames {
     kept: VecDeque<Report>,
-    /// Which of them is shown; none follows the newest.
-    held: Option<usize>,
+    recorded: Option<Recorded>,
+    at: At,
+    /// How far before the oldest report somebody wants to go.
+    wanted: Option<usize>,
+    /// Whether the recording is shown look by look.
+    is_playing: bool,
     selected: usize,
     sort: Sort,
     filter: String,
     over: Over,
     /// Why the last answer did not come.
     failure: Option<String>,
+    /// What there is to say about the last key.
+    said: Option<String>,
 }
 
 impl Frames {
+    /// Follows reports that come.
     pub(super) fn new(first: Report) -> Self {
+        Self::of(VecDeque::from([first]), None, At::Newest)
+    }
+
+    /// Shows a recording, and nothing that comes.
+    pub(super) fn recorded(recorded: Recorded) -> Self {
+        let said = recorded.lost();
+        Self { said, ..Self::of(VecDeque::new(), Some(recorded), At::Recorded) }
+    }
+
+    fn of(kept: VecDeque<Report>, recorded: Option<Recorded>, at: At) -> Self {
         Self {
-            kept: VecDeque::from([first]),
-            held: None,
+            kept,
+            recorded,
+            at,
+            wanted: None,
+            is_playing: false,
             selected: 0,
             sort: Sort::default(),
             filter: String::new(),
             over: Over::default(),
             failure: None,
+            said: None,
         }
     }
 
@@ -80,7 +118,9 @@ impl Frames {
         while self.kept.len() >= most {
             self.kept.pop_front();
             // What is looked at stays where it is as long as it is there.
-            self.held = self.held.map(|held| held.saturating_sub(1));
+            if let At::Kept(place) = &mut self.at {
+                *place = place.saturating_sub(1);
+            }
         }
         self.kept.push_back(report);
     }
@@ -92,6 +132,7 @@ impl Frames {
 
     /// Takes a key. Whether to go on.
     pub(super) fn press(&mut self, key: Pressed) -> bool {
+        self.said = None;
         match (self.over, key) {
             (_, Pressed::Leave) => return false,
             (Over::Nothing, Pressed::Back) if self.filter.is_empty() => return false,
@@ -148,41 +189,136 @@ impl Frames {
     }
 
     fn go(&mut self, to: Moment) {
-        match to {
-            Moment::Held => self.held = self.held.map_or_else(|| Some(self.newest()), |_| None),
-            Moment::Now => self.held = None,
-            Moment::Earlier(count) => self.held = Some(self.place().saturating_sub(count)),
-            Moment::Later(count) => self.later(count),
+        match (self.at, to) {
+            (At::Recorded, to) => self.go_recorded(to),
+            (At::Newest, Moment::Held) => self.at = At::Kept(self.newest()),
+            (At::Kept(_), Moment::Held) | (_, Moment::Now) => self.at = At::Newest,
+            (_, Moment::Oldest) => self.at = At::Kept(0),
+            (_, Moment::Earlier(count)) => {
+                let place = self.place();
+                self.wanted = count.checked_sub(place).filter(|more| *more > 0);
+                self.at = At::Kept(place.saturating_sub(count));
+            }
+            (_, Moment::Later(count)) => self.later(self.place() + count),
         }
     }
 
-    fn later(&mut self, count: usize) {
-        let place = self.place() + count;
-        self.held = (place < self.newest()).then_some(place);
+    fn later(&mut self, place: usize) {
+        self.at = if place < self.newest() { At::Kept(place) } else { At::Newest };
+    }
+
+    fn go_recorded(&mut self, to: Moment) {
+        let end = self.end_of_recording();
+        let Some(recorded) = &mut self.recorded else { return };
+        let gone = match (to, end) {
+            (Moment::Held, _) => {
+                self.is_playing = !self.is_playing;
+                return;
+            }
+            (Moment::Oldest, _) => recorded.go(recorded.first()),
+            (Moment::Earlier(count), _) => recorded.go(recorded.at().saturating_sub(count)),
+            (Moment::Now, Some(_)) => return self.leave_recording(usize::MAX),
+            (Moment::Later(count), Some(end)) if recorded.at() + count > end => {
+                let place = recorded.at() + count - end - 1;
+                return self.leave_recording(place);
+            }
+            (Moment::Later(count), _) => recorded.go(recorded.at() + count),
+            (Moment::Now, None) => recorded.go(recorded.last()),
+        };
+        self.said = gone.err();
+    }
+
+    /// On to the reports that came.
+    fn leave_recording(&mut self, place: usize) {
+        self.recorded = None;
+        self.later(place);
+    }
+
+    /// The look after which the reports begin that came; none where none came.
+    fn end_of_recording(&self) -> Option<usize> {
+        let oldest = self.kept.front()?;
+        self.recorded.as_ref()?.before(oldest.own.wall_secs).or(Some(0))
+    }
+
+    /// Whether somebody wants to go back beyond the first report.
+    pub(super) const fn wants_recording(&self) -> bool {
+        self.wanted.is_some()
+    }
+
+    /// Goes back into a recording, or says why not.
+    pub(super) fn join(&mut self, opened: Result<Recorded, String>) {
+        let Some(back) = self.wanted.take() else { return };
+        let oldest = self.kept.front().map_or(0, |report| report.own.wall_secs);
+        let joined = opened.and_then(|mut recorded| {
+            let Some(last) = recorded.before(oldest) else {
+                return Err("the recording holds nothing from before".to_owned());
+            };
+            recorded.go((last + 1).saturating_sub(back))?;
+            Ok(recorded)
+        });
+        match joined {
+            Ok(recorded) => {
+                self.said = recorded.lost();
+                self.recorded = Some(recorded);
+                (self.at, self.is_playing) = (At::Recorded, false);
+            }
+            Err(why) => self.said = Some(format!("this is the oldest: {why}")),
+        }
+    }
+
+    /// Some time has passed: a recording that is played goes on by one look.
+    pub(super) fn tick(&mut self) {
+        if !self.is_playing() {
+            return;
+        }
+        let before = self.recorded.as_ref().map(Recorded::at);
+        self.go_recorded(Moment::Later(1));
+        self.is_playing = self.recorded.as_ref().map(Recorded::at) != before;
+    }
+
+    pub(super) fn is_playing(&self) -> bool {
+        self.is_playing && self.at == At::Recorded
     }
 
     fn newest(&self) -> usize {
         self.kept.len().saturating_sub(1)
     }
 
+    /// Which of the reports that came is shown, or would be.
     fn place(&self) -> usize {
-        self.held.unwrap_or_else(|| self.newest())
+        match self.at {
+            At::Kept(place) => place,
+            At::Newest | At::Recorded => self.newest(),
+        }
+    }
+
+    /// The recording, while it is shown.
+    pub(super) fn recording(&self) -> Option<&Recorded> {
+        self.recorded.as_ref().filter(|_| self.at == At::Recorded)
     }
 
     /// What is shown; there is always one.
     pub(super) fn shown(&self) -> Option<&Report> {
-        self.kept.get(self.place())
+        match self.recording() {
+            Some(recorded) => recorded.shown(),
+            None => self.kept.get(self.place()),
+        }
     }
 
-    /// Everything up to what is shown, oldest first.
-    pub(super) fn until_shown(&self) -> impl Iterator<Item = &Report> {
-        self.kept.iter().take(self.place() + 1)
+    /// How much was waited up to what is shown, for as many moments, the newest last.
+    pub(super) fn waited(&self, resource: Resource, count: usize) -> Vec<Option<u32>> {
+        if let Some(recorded) = self.recording() {
+            return recorded.waited(resource, count);
+        }
+        let end = self.place() + 1;
+        let shown = self.kept.iter().take(end).skip(end.saturating_sub(count));
+        shown.map(|report| waits::of(waits::of_report(report), resource)).collect()
     }
 
-    /// How many seconds what is shown lies behind the newest; none while that is followed.
+    /// How many seconds what is shown lies behind the newest report; none while that is followed, and in a recording.
     pub(super) fn behind(&self) -> Option<u64> {
-        self.held?;
-        let (shown, newest) = (self.shown()?, self.kept.back()?);
+        let At::Kept(place) = self.at else { return None };
+        let (shown, newest) = (self.kept.get(place)?, self.kept.back()?);
         Some(newest.at.since(shown.at).0 / 1_000_000)
     }
 
@@ -212,5 +348,10 @@ impl Frames {
 
     pub(super) fn failure(&self) -> Option<&str> {
         self.failure.as_deref()
+    }
+
+    /// What there is to say about the last key.
+    pub(super) fn said(&self) -> Option<&str> {
+        self.said.as_deref()
     }
 }

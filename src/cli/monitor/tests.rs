@@ -2,8 +2,9 @@
 
 use super::draw::draw;
 use super::frames::{Frames, Moment, Over, Pressed};
-use crate::model::{Report, Wait};
-use crate::testing::sample_report;
+use super::recorded::tests::LIFE;
+use crate::model::{AlertKind, AlertState, AlertView, Evidence, Level, Report, Resource, Wait};
+use crate::testing::{sample_leak, sample_report};
 use crate::units::{Ppm, Span};
 use proptest::prelude::*;
 use ratatui::Terminal;
@@ -76,6 +77,161 @@ fn it_goes_back_explains_and_filters() {
     assert!(!frames.press(Pressed::Back), "and leaves then");
 }
 
+/// Alerts in every state, of which three fire, the gravest in the middle.
+fn alerts(report: &Report) -> Vec<AlertView> {
+    use AlertState::{Acknowledged, Firing, Pending, Resolved};
+    let view = |kind: AlertKind, subject: &str, severity, state, evidence: Evidence| AlertView {
+        id: format!("{kind}/{subject}"),
+        kind,
+        subject: subject.to_owned(),
+        severity,
+        state,
+        since: crate::units::Tick(report.at.0 - 75_000_000),
+        ended: None,
+        silenced_until: None,
+        flapping: false,
+        evidence,
+        text: evidence.text(subject),
+    };
+    let waits = Evidence::Waits { resource: Resource::Cpu };
+    let used = Evidence::Used { share: Some(Ppm::percent(97)) };
+    let leak = Evidence::Growth { leak: sample_leak() };
+    let throttled = Evidence::Throttled { share: Ppm::percent(31) };
+    let killed = Evidence::Killed { count: 2 };
+    vec![
+        view(AlertKind::Throttled, "batch", Level::Warning, Firing, throttled),
+        view(AlertKind::DiskSpace, "/srv", Level::Emergency, Firing, used),
+        view(AlertKind::Leak, "web", Level::Critical, Firing, leak),
+        view(AlertKind::OomKill, "idle", Level::Critical, Acknowledged, killed),
+        view(AlertKind::Pressure, "cpu", Level::Warning, Pending, waits),
+        view(AlertKind::Use, "memory", Level::Warning, Resolved, used),
+    ]
+}
+
+/// A minute at whose end alerts fire, and something was done for a reason.
+fn alarmed() -> Frames {
+    let mut frames = minute();
+    let mut last = report(60, 60);
+    last.alerts = alerts(&last);
+    let done = last.actions.last_mut().unwrap();
+    done.what = "cpu.max = 50ms/100ms".to_owned();
+    done.result = "applied".to_owned();
+    done.why = Some(
+        "gives way: a protected component waits; all that yield may use 0.8 cores, others use 1"
+            .to_owned(),
+    );
+    frames.come(last);
+    frames
+}
+
+#[test]
+fn the_gravest_alert_that_fires_has_its_line() {
+    insta::assert_snapshot!(screen(&alarmed(), (80, 24)));
+}
+
+#[test]
+fn a_high_terminal_has_a_line_for_each_alert() {
+    insta::assert_snapshot!(screen(&alarmed(), (120, 30)));
+}
+
+#[test]
+fn alerts_of_which_somebody_knows_are_counted() {
+    let mut frames = minute();
+    let mut last = report(60, 60);
+    last.alerts = alerts(&last);
+    last.alerts.retain(|view| view.state != AlertState::Firing);
+    frames.come(last);
+    let shown = screen(&frames, (80, 24));
+    assert!(
+        shown.contains("alert   none fires (1 pending, 1 acknowledged, 1 resolved)"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_recording_says_that_it_is_one_and_of_when() {
+    let mut frames = Frames::recorded(LIFE.recorded(None).unwrap());
+    let newest = screen(&frames, (80, 24));
+    frames.press(Pressed::To(Moment::Earlier(30)));
+    frames.press(Pressed::To(Moment::Earlier(1)));
+    insta::assert_snapshot!(newest + "\n" + &screen(&frames, (80, 24)));
+    frames.press(Pressed::To(Moment::Oldest));
+    assert!(screen(&frames, (80, 24)).contains("(1 of 600)"));
+    frames.press(Pressed::To(Moment::Now));
+    assert!(screen(&frames, (80, 24)).contains("(600 of 600)"));
+    assert!(!frames.press(Pressed::Back), "there is nothing else to go back to");
+}
+
+#[test]
+fn a_recording_is_played_look_by_look() {
+    let mut frames = Frames::recorded(LIFE.recorded(Some(LIFE.at(590))).unwrap());
+    let shown = |frames: &Frames| frames.shown().unwrap().own.wall_secs;
+    frames.tick();
+    assert_eq!(shown(&frames), LIFE.at(590), "nothing moves by itself");
+    assert!(screen(&frames, (80, 24)).contains("Space play"));
+    frames.press(Pressed::To(Moment::Held));
+    frames.tick();
+    frames.tick();
+    assert_eq!(shown(&frames), LIFE.at(592));
+    assert!(screen(&frames, (80, 24)).contains("Space stop"));
+    (0..20).for_each(|_| frames.tick());
+    assert_eq!(shown(&frames), LIFE.at(599));
+    assert!(screen(&frames, (80, 24)).contains("Space play"), "it stops at the end");
+}
+
+/// Ten reports, as if a monitor was begun at the look of this number.
+fn begun_at(look: usize) -> Frames {
+    let live = |look: usize| {
+        let mut report = LIFE.report_of(look);
+        report.version = "0.0.0".to_owned();
+        report
+    };
+    let mut frames = Frames::new(live(look));
+    (look + 1..look + 10).for_each(|look| frames.come(live(look)));
+    frames
+}
+
+#[test]
+fn it_goes_back_into_what_was_recorded_before_it_began_and_forth_again() {
+    let mut frames = begun_at(400);
+    let shown = |frames: &Frames| frames.shown().unwrap().own.wall_secs;
+    frames.press(Pressed::To(Moment::Earlier(9)));
+    assert_eq!((shown(&frames), frames.wants_recording()), (LIFE.at(400), false));
+    frames.press(Pressed::To(Moment::Earlier(30)));
+    assert_eq!((shown(&frames), frames.wants_recording()), (LIFE.at(400), true));
+    frames.join(LIFE.recorded(None));
+    assert!(!frames.wants_recording());
+    assert_eq!(shown(&frames), LIFE.at(370));
+    assert!(screen(&frames, (80, 24)).contains("recording, 2023-11-14 "));
+    frames.come(LIFE.report_of(410));
+    assert_eq!(shown(&frames), LIFE.at(370), "what is looked at stays");
+    frames.press(Pressed::To(Moment::Later(30)));
+    let behind = LIFE.at(410) - LIFE.at(400);
+    assert_eq!((shown(&frames), frames.behind()), (LIFE.at(400), Some(behind)));
+    frames.press(Pressed::To(Moment::Earlier(1)));
+    frames.join(LIFE.recorded(None));
+    assert_eq!(shown(&frames), LIFE.at(399));
+    frames.press(Pressed::To(Moment::Now));
+    assert_eq!((shown(&frames), frames.behind()), (LIFE.at(410), None));
+}
+
+#[test]
+fn why_it_goes_back_no_further_is_told() {
+    let mut frames = begun_at(400);
+    frames.press(Pressed::To(Moment::Oldest));
+    frames.press(Pressed::To(Moment::Earlier(1)));
+    frames.join(Err("what was before is recorded for root alone".to_owned()));
+    let told = "told    this is the oldest: what was before is recorded for root alone";
+    assert!(screen(&frames, (80, 24)).contains(told));
+    assert_eq!(frames.shown().unwrap().own.wall_secs, LIFE.at(400));
+    frames.press(Pressed::Down);
+    assert!(!screen(&frames, (80, 24)).contains(told));
+    let mut frames = begun_at(0);
+    frames.press(Pressed::To(Moment::Earlier(100)));
+    frames.join(LIFE.recorded(None));
+    assert!(screen(&frames, (80, 24)).contains("the recording holds nothing from before"));
+}
+
 #[test]
 fn a_daemon_that_does_not_answer_is_told() {
     let mut frames = minute();
@@ -105,6 +261,7 @@ fn any_key() -> impl Strategy<Value = Pressed> {
         (0_usize..100).prop_map(|count| Pressed::To(Moment::Earlier(count))),
         (0_usize..100).prop_map(|count| Pressed::To(Moment::Later(count))),
         Just(Pressed::To(Moment::Now)),
+        Just(Pressed::To(Moment::Oldest)),
         Just(Pressed::Sort),
         Just(Pressed::Filter),
         Just(Pressed::To(Moment::Held)),
@@ -131,5 +288,32 @@ proptest! {
         }
         let shown = screen(&frames, size);
         prop_assert!(!shown.chars().any(|one| one.is_control() && one != '\n'));
+    }
+
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// The same in a recording, and where one is gone into and left again.
+    #[test]
+    fn any_keys_in_a_recording(
+        keys in proptest::collection::vec(any_key(), 0..20),
+        begun in proptest::option::of(0_usize..590),
+        size in (1_u16..200, 1_u16..60),
+    ) {
+        let recorded = || LIFE.recorded(None);
+        let mut frames = begun.map_or_else(|| Frames::recorded(recorded().unwrap()), begun_at);
+        for key in keys {
+            if !frames.press(key) {
+                break;
+            }
+            if frames.wants_recording() {
+                frames.join(recorded());
+            }
+            frames.tick();
+            prop_assert!(frames.shown().is_some());
+        }
+        prop_assert!(!screen(&frames, size).chars().any(|one| one.is_control() && one != '\n'));
     }
 }

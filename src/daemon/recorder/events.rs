@@ -3,8 +3,7 @@
 use super::Over;
 use crate::kernel::clock;
 use crate::model::{
-    Action, AlertView, Change, Event, EventOf, Finding, FindingKind, Levels, Means, Outcome,
-    OutcomeOf, Plan, Resource,
+    AlertView, Event, EventOf, Finding, FindingKind, Levels, Means, Outcome, OutcomeOf, Plan, Resource,
 };
 use crate::units::{CgroupPath, ComponentName, Tick};
 use std::collections::BTreeMap;
@@ -27,7 +26,7 @@ impl Events {
         if matches!(outcome.of, OutcomeOf::Relief { means: Means::Probe { .. } }) {
             return;
         }
-        let change = plan.and_then(|plan| change_of(plan, outcome));
+        let change = plan.and_then(|plan| plan.change_of(outcome));
         let of = EventOf::Action {
             outcome: Box::new(outcome.clone()),
             old: change.and_then(|change| change.old.value().cloned()),
@@ -96,11 +95,4 @@ impl Events {
     pub(super) fn take(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.open)
     }
-}
-
-/// The change that the outcome is of.
-fn change_of<'a>(plan: &'a Plan, outcome: &Outcome) -> Option<&'a Change> {
-    let OutcomeOf::Knob { knob, .. } = &outcome.of else { return None };
-    let actions = plan.actions.iter().filter(|action| *action.path() == outcome.path);
-    actions.flat_map(Action::changes).find(|change| change.new.kind() == *knob)
 }

@@ -5,7 +5,7 @@ use crate::config::{Sources, Strategy, load};
 use crate::cycle::{rest, step};
 use crate::daemon::capacity;
 use crate::model::{Event, EventOf, Knob, KnobKind, Reading};
-use crate::record::{Recording, Told, events, periods};
+use crate::record::{Cycle, Recording, Told, events, periods};
 use crate::sim::{Instead, Replay};
 use crate::testing::{add_home, carry_out, host, set};
 use crate::units::{CpuTime, Limit};
@@ -165,6 +165,37 @@ fn a_replay_may_begin_in_the_middle() {
     }
     let (played, passed_over) = (1000 - second, second - 500);
     assert_eq!((replay.played, replay.passed_over), (played as u64, passed_over as u64));
+}
+
+#[test]
+fn a_look_can_be_read_without_those_before_it() {
+    let mut life = Life::new("places", Bytes::mebi(10));
+    life.turns(400);
+    life.end();
+    let whole: Vec<Cycle> = life.recording().collect();
+    let mut recording = life.recording();
+    let (places, lost) = recording.places();
+    assert!(lost.words().is_empty(), "{lost:?}");
+    assert_eq!(places.len(), whole.len());
+    let mut told: Option<&Told> = None;
+    let tolds: Vec<Option<&Told>> = whole
+        .iter()
+        .map(|cycle| {
+            told = cycle.news.as_ref().or(told);
+            told
+        })
+        .collect();
+    // Backwards, forwards with gaps of every size, and one after the other.
+    let backwards = (0..400).rev().step_by(7);
+    for number in backwards.chain((0..400).step_by(3)).chain((0..400).step_by(150)).chain(90..130) {
+        let (place, expected) = (places[number], &whole[number]);
+        assert_eq!((place.wall_secs, place.follows), (expected.wall_secs, expected.follows));
+        assert_eq!(place.is_base, expected.base.is_some());
+        let read = recording.at(&place).unwrap();
+        assert_eq!(read.seen, expected.seen, "look {number}");
+        assert_eq!((&read.base, &read.news), (&expected.base, &expected.news));
+        assert_eq!(recording.told().as_ref(), tolds[number], "look {number}");
+    }
 }
 
 #[test]
