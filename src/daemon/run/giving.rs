@@ -87,7 +87,11 @@ impl Daemon {
 
     /// What holds without anything that was given.
     fn without_quotas(&self) -> Policy {
-        self.given.beneath().cloned().unwrap_or_else(|| self.as_configured())
+        let beneath = self.given.beneath().cloned();
+        let mut plain = beneath.unwrap_or_else(|| self.as_configured());
+        // `provost enforce` may have spoken since.
+        plain.mode = self.policy.mode;
+        plain
     }
 
     /// What holds but for strategies that were chosen, and the pace that provost keeps.
