@@ -56,7 +56,7 @@ fn narrow(cli: &Cli, text: String) -> String {
     if cli.json {
         return text;
     }
-    text.lines().flat_map(|line| wrap(&escape(line), COLUMNS)).collect::<Vec<_>>().join("\n")
+    text.lines().flat_map(|line| wrap(line, COLUMNS)).collect::<Vec<_>>().join("\n")
 }
 
 /// Who has something for a while; nothing where nobody has.
@@ -70,26 +70,27 @@ pub(super) fn line(report: &Report) -> String {
         return String::new();
     }
     let has = has.join("; ");
-    paragraph(&escape(&format!("set-quota: {has} (provost release COMPONENT)")))
+    paragraph(&format!("set-quota: {has} (provost release COMPONENT)"))
 }
 
 fn held(view: &QuotaView) -> String {
     let QuotaView { key, value, until, holds, .. } = view;
     let left_out = if *holds { "" } else { " (left out: it does not fit now)" };
-    format!("{key} = {value} until {}{left_out}", local(until.0))
+    format!("{key} = {} until {}{left_out}", escape(value), local(until.0))
 }
 
 /// What a component has for a while, and what then, in lines of so many columns.
 pub(super) fn lines(component: &ComponentReport, columns: usize) -> String {
     let mut out = String::new();
     for view in &component.quotas {
-        let then = view.configured.as_deref().unwrap_or("no limit");
-        let told = format!(
-            "set-quota: {}, then {then} again, or after \"provost release {}\"",
-            held(view),
-            component.name
-        );
-        for line in wrap(&escape(&told), columns.saturating_sub(2)) {
+        let then = escape(view.configured.as_deref().unwrap_or("no limit"));
+        let end = if view.holds {
+            format!(", then {then} again, or after \"provost release {}\"", component.name)
+        } else {
+            format!("; \"provost release {}\" takes it back", component.name)
+        };
+        let told = format!("set-quota: {}{end}", held(view));
+        for line in wrap(&told, columns.saturating_sub(2)) {
             out.push_str(&format!("  {line}\n"));
         }
     }

@@ -112,10 +112,8 @@ fn as_toml(key: QuotaKey, value: &str) -> Result<String, ConfigIssue> {
     if is_plain && format!("value = {value}").parse::<toml::Table>().is_ok() {
         return Ok(value.to_owned());
     }
-    let message = format!(
-        "`{key}` cannot be {}: that is no value",
-        shorten(&value.escape_debug().to_string())
-    );
+    let shown = shorten(&value.replace(char::is_control, "\u{fffd}"));
+    let message = format!("`{key}` cannot be {shown}: that is no value");
     let issue = ConfigIssue::error(Code::Syntax, message);
     Err(issue.help("write it as in the configuration, on one line"))
 }

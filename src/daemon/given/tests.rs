@@ -115,11 +115,14 @@ fn what_is_taken_back_is_as_if_it_had_never_been() {
     assert_eq!(without.without(&name("nobody"), &plain()).unwrap_err().exit(), 4);
 }
 
+/// For whom, which keys with which values, and the exit code.
+type Refused<'a> = (&'a str, &'a [(&'a str, &'a str)], u8);
+
 #[test]
 fn what_is_refused_changes_nothing_and_says_why() {
     let (first, _) = given(&[("cpu.guarantee", "1")]);
     let long = "x".repeat(LONGEST_VALUE + 1);
-    let cases: [(&str, &[(&str, &str)], u8); 7] = [
+    let cases: [Refused<'_>; 7] = [
         ("nobody", &[("cpu.ceiling", "1")], 4),
         ("web", &[], 2),
         ("web", &[("cpu.ceilling", "1"), ("memory.ceiling", long.as_str())], 78),
