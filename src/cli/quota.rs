@@ -6,7 +6,7 @@ use super::ask::{done, said};
 use super::fail::Failure;
 use super::render::{COLUMNS, escape, paragraph, wrap};
 use super::status::local;
-use crate::model::{ComponentReport, QuotaView, Report};
+use crate::model::{ComponentReport, Moment, QuotaView, Report};
 use crate::serve::Request;
 use crate::units::{ComponentName, Span};
 use clap::Args;
@@ -62,8 +62,13 @@ fn narrow(cli: &Cli, text: String) -> String {
 /// Who has something for a while; nothing where nobody has.
 pub(super) fn line(report: &Report) -> String {
     let has = |component: &ComponentReport| {
-        let keys: Vec<String> = component.quotas.iter().map(held).collect();
-        (!keys.is_empty()).then(|| format!("{} has {}", component.name, keys.join(" and ")))
+        let mut ends: BTreeMap<(Moment, bool), Vec<String>> = BTreeMap::new();
+        for view in &component.quotas {
+            ends.entry((view.until, view.holds)).or_default().push(value(view));
+        }
+        let parts = ends.into_iter().map(|(end, keys)| keys.join(" and ") + &until(end));
+        let parts: Vec<String> = parts.collect();
+        (!parts.is_empty()).then(|| format!("{} has {}", component.name, parts.join(", ")))
     };
     let has: Vec<String> = report.components.iter().filter_map(has).collect();
     if has.is_empty() {
@@ -73,10 +78,13 @@ pub(super) fn line(report: &Report) -> String {
     paragraph(&format!("set-quota: {has} (provost release COMPONENT)"))
 }
 
-fn held(view: &QuotaView) -> String {
-    let QuotaView { key, value, until, holds, .. } = view;
-    let left_out = if *holds { "" } else { " (left out: it does not fit now)" };
-    format!("{key} = {} until {}{left_out}", escape(value), local(until.0))
+fn value(view: &QuotaView) -> String {
+    format!("{} = {}", view.key, escape(&view.value))
+}
+
+fn until((until, holds): (Moment, bool)) -> String {
+    let left_out = if holds { "" } else { " (left out: it does not fit now)" };
+    format!(" until {}{left_out}", local(until.0))
 }
 
 /// What a component has for a while, and what then, in lines of so many columns.
@@ -89,7 +97,7 @@ pub(super) fn lines(component: &ComponentReport, columns: usize) -> String {
         } else {
             format!("; \"provost release {}\" takes it back", component.name)
         };
-        let told = format!("set-quota: {}{end}", held(view));
+        let told = format!("set-quota: {}{}{end}", value(view), until((view.until, view.holds)));
         for line in wrap(&told, columns.saturating_sub(2)) {
             out.push_str(&format!("  {line}\n"));
         }
@@ -100,7 +108,7 @@ pub(super) fn lines(component: &ComponentReport, columns: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Moment, QuotaKey};
+    use crate::model::QuotaKey;
     use crate::testing::sample_report;
 
     const UNTIL: Moment = Moment(1_795_443_000);

@@ -233,7 +233,8 @@ impl Given {
             return Err(CannotGive::TooMany);
         }
         let mut with = Self { quotas, ..Self::default() };
-        let Laying { laid, mut left_out } = with.lay(plain, host, Some(component));
+        let Laying { mut laid, mut left_out } = with.lay(plain, host, Some(component));
+        laid.warnings.retain(|issue| concerns(issue, component));
         if let Some(issues) = left_out.remove(component) {
             return Err(CannotGive::Unfit { name: component.clone(), issues });
         }
@@ -395,6 +396,15 @@ fn laid(
         }
     }
     Laying { laid, left_out }
+}
+
+/// Whether a problem is one of what this component is given: each line of that names its component.
+fn concerns(issue: &ConfigIssue, component: &ComponentName) -> bool {
+    let head = format!("component.{component}.");
+    issue.marks.iter().any(|mark| {
+        let line = mark.place.file.text.lines().nth(mark.place.line().saturating_sub(1));
+        line.is_some_and(|line| line.starts_with(&head))
+    })
 }
 
 /// Why something is left out, as a clause.

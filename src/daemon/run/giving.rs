@@ -34,9 +34,7 @@ impl Daemon {
         }
         self.given = given;
         let changes = self.take_over(policy);
-        let kept = [format!("component {} keeps what it has", told.name)];
-        let said = if changes.is_empty() { kept.as_slice() } else { changes.as_slice() };
-        self.say(&format!("set-quota, until {}", told.until), said);
+        self.say(&format!("set-quota, until {}", told.until), &said(told.name, &changes));
         Reply::Done { text: told.done(&changes) }
     }
 
@@ -53,7 +51,7 @@ impl Daemon {
         let policy = given.lay_over(plain, &self.collector.last().host);
         self.given = given;
         let changes = self.take_over(policy);
-        self.say("release", &changes);
+        self.say("release", &said(name, &changes));
         let head = format!("{name} has nothing from set-quota any more");
         Reply::Done { text: lines(head, &changes) }
     }
@@ -136,7 +134,8 @@ impl Told<'_> {
 
     fn with_notes(&self, mut text: String) -> String {
         for warning in self.warnings {
-            text.push_str(&format!("\nwarning: {}", warning.line()));
+            let help = warning.help.as_ref().map_or_else(String::new, |help| format!(" ({help})"));
+            text.push_str(&format!("\nwarning: {}{help}", warning.message));
         }
         if !self.enforcing {
             text.push_str(
@@ -145,6 +144,14 @@ impl Told<'_> {
         }
         text
     }
+}
+
+/// What is written down, also where nothing has changed for now.
+fn said(name: &ComponentName, changes: &[String]) -> Vec<String> {
+    if changes.is_empty() {
+        return vec![format!("component {name} keeps what it has")];
+    }
+    changes.to_vec()
 }
 
 fn lines(head: String, changes: &[String]) -> String {
