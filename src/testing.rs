@@ -474,6 +474,7 @@ pub(crate) fn sample_report() -> crate::model::Report {
         started: Tick::default(),
         history: &history,
         schedules: Vec::new(),
+        given: &crate::daemon::Given::default(),
         peaks: &crate::estimate::Peaks::default(),
         alerts: Vec::new(),
         sinks: BTreeMap::new(),

@@ -6,6 +6,7 @@ use super::export::ExportArgs;
 use super::fail::Failure;
 use super::history::{EventsArgs, HistoryArgs};
 use super::past::Past;
+use super::quota::SetQuotaArgs;
 use super::replay::ReplayArgs;
 use super::report::ReportArgs;
 use crate::config::Calendar;
@@ -92,6 +93,13 @@ pub(super) enum Verb {
     },
     /// Show which strategy is followed, or follow another from now on: limits follow demand more or less eagerly.
     Strategy(StrategyArgs),
+    /// Change what a component may have until a time is over, without touching its configuration.
+    SetQuota(SetQuotaArgs),
+    /// Take back what set-quota gave a component, before its time is over.
+    Release {
+        /// The component.
+        component: ComponentName,
+    },
     /// Put back what was there before provost, with no daemon running.
     Restore(RestoreArgs),
     /// What the host and its components do now, each second, in a terminal, and what they did before; or what was recorded.

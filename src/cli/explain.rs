@@ -201,6 +201,7 @@ fn text(
         limit(component.memory_ceiling),
         limit(component.pids_ceiling)
     );
+    out.push_str(&super::quota::lines(component, columns));
     out.push_str(&ceilings(report, component));
     out.push_str(&instances(component));
     out.push_str(&super::status::disks(report));

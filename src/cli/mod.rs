@@ -27,6 +27,7 @@ mod past;
 mod plan;
 mod printout;
 mod probe;
+mod quota;
 mod realtime;
 pub mod render;
 mod replay;
@@ -91,6 +92,8 @@ fn verb(cli: &Cli) -> Result<Printout, Failure> {
         Verb::Run(args) => run::run(cli, args),
         Verb::Enforce { switch } => ask::enforce(cli, *switch),
         Verb::Strategy(args) => strategy::strategy(cli, args),
+        Verb::SetQuota(args) => quota::set_quota(cli, args),
+        Verb::Release { component } => quota::release(cli, component),
         Verb::Restore(args) => restore::restore(cli, args),
         Verb::Monitor(args) => monitor::monitor(cli, args),
         Verb::Explain { component } => explain::explain(cli, component),

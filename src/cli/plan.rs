@@ -8,10 +8,10 @@ use super::render::{COLUMNS, Column, Table};
 use super::status::{WHEN, findings};
 use crate::config::{Colour, Policy, Writes, render};
 use crate::cycle::{News, State, step};
-use crate::daemon::{adopted, capacity, instance_findings, load_policy, open_tree};
+use crate::daemon::{Given, adopted, capacity, instance_findings, load_policy, open_tree};
 use crate::kernel::probe::Roots;
 use crate::kernel::{clock, host};
-use crate::model::Snapshot;
+use crate::model::{Finding, Moment, Snapshot};
 use crate::observe::{Collector, Happened};
 use crate::plan::show::{Line, lines};
 use serde_json::json;
@@ -21,7 +21,7 @@ const EXIT_CHANGES: u8 = 2;
 
 pub(super) fn plan(cli: &Cli, args: &PlanArgs) -> Result<Printout, Failure> {
     let (fs, roots) = open_tree()?;
-    let (mut policy, when) = policy(cli, args, &roots)?;
+    let Holding { mut policy, when, findings } = holding(cli, args, &roots)?;
     if let Some(past) = args.against_history {
         return super::replay::against(cli, policy, past);
     }
@@ -37,14 +37,23 @@ pub(super) fn plan(cli: &Cli, args: &PlanArgs) -> Result<Printout, Failure> {
         return Err(Failure::new(1, "a first look came to nothing; please report this".to_owned()));
     };
     news.findings.extend(instance_findings(&policy, seen.host.systemd));
+    news.findings.extend(findings);
     let exit = if args.exit_code && !news.plan.is_empty() { EXIT_CHANGES } else { 0 };
     let shown = lines(&news.plan, seen.host.page);
     let stdout = if cli.json { document(&news, &shown) } else { when + &text(&news, &shown, seen) };
     Ok(Printout { stdout, stderr: String::new(), exit })
 }
 
-/// What holds at the time that was asked for, and a line that says so.
-fn policy(cli: &Cli, args: &PlanArgs, roots: &Roots) -> Result<(Policy, String), Failure> {
+/// What holds at some time.
+struct Holding {
+    policy: Policy,
+    /// A line that says so.
+    when: String,
+    findings: Vec<Finding>,
+}
+
+/// What holds at the time that was asked for.
+fn holding(cli: &Cli, args: &PlanArgs, roots: &Roots) -> Result<Holding, Failure> {
     let host = host::view(roots);
     let loaded = load_policy(&cli.sources(), &host)?;
     let now = clock::zoned();
@@ -68,7 +77,13 @@ fn policy(cli: &Cli, args: &PlanArgs, roots: &Roots) -> Result<(Policy, String),
         (_, []) => format!("at {}: no schedule is open\n\n", at.strftime(WHEN)),
         (_, open) => format!("at {}: open is {}\n\n", at.strftime(WHEN), open.join(", ")),
     };
-    Ok((policy, when))
+    if args.against_history.is_some() {
+        return Ok(Holding { policy, when, findings: Vec::new() });
+    }
+    let seconds = u64::try_from(at.timestamp().as_second()).unwrap_or_default();
+    let mut given = Given::peek(&cli.paths(), Moment(seconds));
+    let policy = given.lay_over(policy, &host);
+    Ok(Holding { policy, when, findings: given.findings() })
 }
 
 fn document(news: &News, shown: &[Line]) -> String {

@@ -67,6 +67,7 @@ pub(super) fn text(report: &Report) -> String {
         out.push_str(&format!("strategy: {line}\n"));
     }
     out.push_str(&schedules(report));
+    out.push_str(&super::quota::line(report));
     out.push_str(&own_cpus(report));
     out.push_str(
         &super::realtime::line(report).map_or_else(String::new, |line| paragraph(&escape(&line))),
@@ -116,7 +117,7 @@ fn schedules(report: &Report) -> String {
 }
 
 /// Seconds since 1970 in the host's time.
-fn local(seconds: u64) -> String {
+pub(super) fn local(seconds: u64) -> String {
     let at = i64::try_from(seconds).ok().and_then(|at| Timestamp::from_second(at).ok());
     at.map_or_else(String::new, |at| at.to_zoned(TimeZone::system()).strftime(WHEN).to_string())
 }

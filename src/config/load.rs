@@ -25,7 +25,7 @@ pub const MAX_FILES: usize = 256;
 /// The most bytes of an account file; hosts with 100 000 accounts stay below.
 const MAX_ACCOUNT_BYTES: u64 = 16 << 20;
 
-/// Where drop-ins and the main file are looked for, the weakest first: what the vendor ships, what `set-quota` keeps, what lasts
+/// Where drop-ins and the main file are looked for, the weakest first: what the vendor ships, what programs keep, what lasts
 /// until the next boot, what the administrator wrote.
 const DIRECTORIES: [&str; 4] = ["usr/lib/provost", "var/lib/provost", "run/provost", "etc/provost"];
 

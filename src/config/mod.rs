@@ -17,6 +17,7 @@ mod merged;
 mod policy;
 mod policy_text;
 mod protected;
+mod quota;
 mod raw;
 mod render;
 mod schedule;
@@ -44,6 +45,7 @@ pub use policy::{
 };
 pub use policy_text::PolicyText;
 pub use protected::{PROTECTED_UNITS, is_protected_unit};
+pub use quota::{Laid, quota_key};
 pub use render::{Colour, render};
 pub use schedule::Schedule;
 pub use schema::{schema, schema_json};

@@ -32,18 +32,10 @@ impl PolicyText {
     /// The text of a policy that was checked against this host.
     #[must_use]
     pub fn of(policy: &Policy, host: &HostView) -> Self {
-        let components = policy.components.values();
-        let limits = policy.disks.values().chain(components.clone().flat_map(|one| &one.io));
-        let disks = limits.filter_map(|limit: &IoPolicy| match &limit.device {
-            IoDevice::All => None,
-            IoDevice::Path { path, disks } => Some((path.clone(), disks.clone())),
-        });
-        let hooks = components.clone().filter_map(|one| one.hook.as_ref());
-        let drains = components.filter_map(|one| one.instances.as_ref()?.drain.as_ref());
         Self {
             toml: canonical_toml(policy),
-            disks: disks.collect(),
-            accounts: hooks.chain(drains).map(|hook| hook.user.clone()).collect(),
+            disks: disks_of(policy),
+            accounts: accounts_of(policy),
             online: host.online.clone(),
             memory: host.memory,
             page: host.page,
@@ -57,9 +49,7 @@ impl PolicyText {
     pub fn policy(&self) -> Result<Policy, Vec<ConfigIssue>> {
         let text = SourceFile { name: "the recorded policy".to_owned(), text: self.toml.clone() };
         let (merged, syntax) = Merged::parse(vec![Arc::new(text)]);
-        // Any number but root's does: only the names are kept.
-        let users = self.accounts.iter().map(|name| (name.clone(), 1)).collect();
-        let accounts = Accounts { users, ..Accounts::default() };
+        let accounts = known(&self.accounts);
         let resolve = |path: &Path| {
             let unknown = || format!("{} was not recorded", path.display());
             self.disks.get(path).cloned().ok_or_else(unknown)
@@ -75,6 +65,33 @@ impl PolicyText {
         let parsed = Parsed { merged, issues: Vec::new(), syntax, accounts };
         parsed.check(&host, Vec::new()).map(|Loaded { policy, .. }| policy)
     }
+}
+
+/// The disks behind each path that a policy names.
+pub(super) fn disks_of(policy: &Policy) -> BTreeMap<PathBuf, Vec<DeviceId>> {
+    let components = policy.components.values();
+    let limits = policy.disks.values().chain(components.flat_map(|one| &one.io));
+    let disks = limits.filter_map(|limit: &IoPolicy| match &limit.device {
+        IoDevice::All => None,
+        IoDevice::Path { path, disks } => Some((path.clone(), disks.clone())),
+    });
+    disks.collect()
+}
+
+/// The accounts that a policy names; conditions of rules have numbers by then.
+pub(super) fn accounts_of(policy: &Policy) -> BTreeSet<String> {
+    let components = policy.components.values();
+    let hooks = components.clone().filter_map(|one| one.hook.as_ref());
+    let drains = components.filter_map(|one| one.instances.as_ref()?.drain.as_ref());
+    let hooks = hooks.chain(drains).chain(&policy.alerts.hook);
+    let folders = policy.storage.values().map(|folder| folder.user.clone());
+    hooks.map(|hook| hook.user.clone()).chain(folders).collect()
+}
+
+/// Accounts of these names. They were looked for when the policy was checked; any number but root's does.
+pub(super) fn known(names: &BTreeSet<String>) -> Accounts {
+    let users = names.iter().map(|name| (name.clone(), 1)).collect();
+    Accounts { users, ..Accounts::default() }
 }
 
 #[cfg(test)]
@@ -100,5 +117,27 @@ mod tests {
         assert_eq!(PolicyText::of(&again, &host), kept);
         let written = serde_json::to_string(&kept).unwrap();
         assert_eq!(serde_json::from_str::<PolicyText>(&written).unwrap(), kept);
+    }
+
+    #[test]
+    fn accounts_come_back_wherever_they_are_named() {
+        let hook = "{ command = [\"/usr/bin/true\"], user = \"www-data\" }";
+        let match_web = "match = { unit = \"web@*.service\" }";
+        for text in [
+            format!("[component.web]\n{match_web}\nhook = {hook}\n"),
+            format!(
+                "[component.web]\n{match_web}\ninstances = {{ unit = \"web@.service\", max = 2, drain = {hook} }}\n"
+            ),
+            format!("[alerts]\nhook = {hook}\n"),
+            "[storage.logs]\npath = \"/var/log/web\"\nuser = \"www-data\"\nkeep-count = 3\n"
+                .to_owned(),
+        ] {
+            let policy = match load_text("x.toml", &text) {
+                Ok(loaded) => loaded.policy,
+                Err(issues) => panic!("{}", render(&issues, Colour::Never)),
+            };
+            let again = PolicyText::of(&policy, &host().host).policy();
+            assert!(again.is_ok_and(|again| diff(&policy, &again).is_empty()), "{text}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 mod golden;
 mod precedence;
 mod property;
+mod quotas;
 mod reference;
 mod schedules;
 

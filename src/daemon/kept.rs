@@ -42,6 +42,11 @@ impl Kept {
         read.inspect_err(|why| self.set_aside(why)).ok()
     }
 
+    /// The same for somebody who only looks: what makes no sense stays where it is.
+    pub(super) fn peek<T, E>(&self, parse: impl FnOnce(&[u8]) -> Result<T, E>) -> Option<T> {
+        self.bytes().ok().and_then(|bytes| parse(&bytes).ok())
+    }
+
     fn bytes(&self) -> std::io::Result<Vec<u8>> {
         let file = std::fs::File::open(&self.path)?;
         let mut bytes = Vec::new();

@@ -11,6 +11,7 @@ mod early;
 mod enter;
 mod foresight;
 mod gate;
+mod given;
 mod growth;
 mod history;
 mod hooks;
@@ -36,6 +37,7 @@ mod words;
 
 pub use chosen::{CannotChoose, Chosen};
 pub use enter::{Entered, enter};
+pub use given::{CannotGive, Given, Wish};
 pub use history::History;
 pub use instance::{Instance, InstanceError, Paths};
 pub use instances::findings as instance_findings;

@@ -1,5 +1,6 @@
 //! Makes the status report from policy, state, snapshot and the cycle's news.
 
+use super::given::Given;
 use super::growth;
 use super::history::History;
 use crate::config::{Component, Policy, Strategy};
@@ -7,8 +8,8 @@ use crate::cycle::{News, State};
 use crate::estimate::{Foresight, Peaks, Standing, standing};
 use crate::model::{
     AlertView, ComponentReport, Decision, Expected, Finding, Health, Home, HomeReport, HookReport,
-    HostReport, Knob, KnobReport, Own, Reading, Reason, Report, ScheduleView, SinkCounts, Snapshot,
-    Target,
+    HostReport, Knob, KnobReport, Own, QuotaKey, Reading, Reason, Report, ScheduleView, SinkCounts,
+    Snapshot, Target,
 };
 use crate::plan::is_settled;
 use crate::units::{CgroupPath, CpuSet, Millicpu, Tick};
@@ -41,6 +42,8 @@ pub struct ReportInput<'a> {
     pub history: &'a History,
     /// The windows of time.
     pub schedules: Vec<ScheduleView>,
+    /// What holds for a while.
+    pub given: &'a Given,
     /// The most that each component used of late.
     pub peaks: &'a Peaks,
     /// Alerts.
@@ -120,6 +123,7 @@ fn component_report(input: &ReportInput<'_>, component: &Component) -> Component
         memory_guarantee: component.memory.guarantee,
         memory_ceiling: component.memory.ceiling,
         pids_ceiling: component.pids,
+        quotas: input.given.views(&component.name),
         ceilings: input.state.steering.scaling().views(component),
         instances: input.state.steering.instances(component, input.seen),
         last_resort: component.last_resort.word().to_owned(),
@@ -219,8 +223,24 @@ fn knob_report(input: &ReportInput<'_>, target: &Target) -> KnobReport {
         kind,
         seen,
         wanted: target.knob.clone(),
-        reason: target.reason.to_string(),
+        reason: reason(input.given, target),
         standing: if deferred { "deferred: waits for its turn".to_owned() } else { text },
         original: ownership.record(&target.at, kind).and_then(|record| record.original.clone()),
     }
+}
+
+/// Why a knob is to have its value, and whether that holds for a while only.
+fn reason(given: &Given, target: &Target) -> String {
+    let key: &str = if let Reason::Configured { key } = &target.reason {
+        key.as_ref()
+    } else if let Reason::Scaled { key, .. } = &target.reason {
+        key.as_str()
+    } else if let Reason::AboveCeiling { .. } = &target.reason {
+        QuotaKey::MemoryCeiling.word()
+    } else {
+        return target.reason.to_string();
+    };
+    let is_given = target.component.as_ref().is_some_and(|name| given.has(name, key));
+    let more = if is_given { ", from set-quota" } else { "" };
+    format!("{}{more}", target.reason)
 }

@@ -5,6 +5,7 @@
 //! nothing is changed, and after three panics in a row the daemon ends so that systemd starts a new one.
 
 mod asked;
+mod giving;
 mod leave;
 mod recorded;
 mod telling;
@@ -13,6 +14,7 @@ use super::chosen::Chosen;
 use super::early::Early;
 use super::foresight::Forecasts;
 use super::gate::{self, ExecGate};
+use super::given::Given;
 use super::history::{History, lost};
 use super::instance::Instance;
 use super::leaks::LeakFile;
@@ -74,6 +76,7 @@ struct Daemon {
     options: Options,
     policy: Policy,
     timetable: Timetable,
+    given: Given,
     chosen: Chosen,
     enforcing: bool,
     collector: Collector,
@@ -149,6 +152,7 @@ impl Daemon {
             options,
             policy,
             timetable: setup.timetable,
+            given: setup.given,
             chosen,
             enforcing,
             state,

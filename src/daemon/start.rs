@@ -1,5 +1,6 @@
 //! What must be there before the first cycle: configuration, tree, journal, worker.
 
+use super::given::Given;
 use super::instance::{Instance, InstanceError, Paths};
 use super::timetable::Timetable;
 use crate::config::{
@@ -10,8 +11,8 @@ use crate::enforce::{Executor, Journal, JournalError, Ledger, Raised};
 use crate::estimate::{Ownership, RaisedThread};
 use crate::kernel::probe::Roots;
 use crate::kernel::systemd::{BlockingSystemd, Deadlines, SystemdError};
-use crate::kernel::{CgroupFs, Hierarchy, ReadError, devices, hook, host};
-use crate::model::{Hook, HostView, KnobKind};
+use crate::kernel::{CgroupFs, Hierarchy, ReadError, clock, devices, hook, host};
+use crate::model::{Hook, HostView, KnobKind, Moment};
 use crate::units::{CgroupPath, ComponentName, DeviceId, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -76,6 +77,8 @@ pub struct Setup {
     pub policy: Policy,
     /// What holds when.
     pub timetable: Timetable,
+    /// What holds for a while.
+    pub given: Given,
     /// What enforces.
     pub executor: Executor,
     /// The tree, for looking.
@@ -96,6 +99,8 @@ impl Setup {
         let host = host::view(&roots);
         let (timetable, policy) = Timetable::new(load_policy(sources, &host)?, &host);
         let instance = Instance::take(paths)?;
+        let mut given = Given::read(paths, Moment(clock::wall_secs()));
+        let policy = given.lay_over(policy, &host);
         let journal = Journal::open(&paths.state, &host::boot_id(&roots.proc))?;
         let ownership = adopt(journal.ledger());
         let by_systemd = host.systemd && policy.backend != Backend::Subtree;
@@ -105,7 +110,7 @@ impl Setup {
         let mut executor = Executor::new(worker_fs, systemd, journal, host.page);
         executor.keep(kept(&policy));
         executor.hooks(hooks(&policy));
-        Ok(Self { instance, policy, timetable, executor, fs, roots, ownership })
+        Ok(Self { instance, policy, timetable, given, executor, fs, roots, ownership })
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt;
 
 /// A moment on the wall clock, in seconds since 1970.
 ///
-/// Only forecasts reckon with it: days repeat on that clock, and it goes on over a reboot. It may jump.
+/// Only forecasts reckon with it, and what holds for a while: days repeat on that clock, and it goes on over a reboot. It may jump.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Moment(pub u64);

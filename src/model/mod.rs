@@ -24,6 +24,7 @@ mod outcome;
 mod own;
 mod pressure;
 mod probe;
+mod quota;
 mod realtime;
 mod report;
 pub mod slots;
@@ -58,6 +59,7 @@ pub use pressure::{
     HostUse, IoRate, Level, LevelView, Levels, Need, Resource, Wait, Waits,
 };
 pub use probe::ProbeView;
+pub use quota::{Quota, QuotaBook, QuotaKey, QuotaView, Quotas};
 pub use realtime::{
     RealtimeSeen, RealtimeView, Sched, SchedPolicy, ThreadLine, ThreadOwner, ThreadTarget,
     ThreadView,

@@ -3,7 +3,7 @@
 use super::{
     AlertView, CpuClass, Disk, Estimate, Expected, Finding, ForecastView, GrowthView, Health,
     HomeKind, Hook, HostLoad, Knob, KnobKind, LadderView, MendView, Own, Priority, ProbeView,
-    RealtimeView, Resource, SinkCounts, Usage,
+    QuotaView, RealtimeView, Resource, SinkCounts, Usage,
 };
 use crate::units::{Bytes, CgroupPath, ComponentName, CpuSet, Limit, Millicpu, ProcId, Span, Tick};
 use serde::{Deserialize, Serialize};
@@ -136,6 +136,9 @@ pub struct ComponentReport {
     pub memory_ceiling: Limit<Bytes>,
     /// The most tasks.
     pub pids_ceiling: Limit<u64>,
+    /// What `provost set-quota` gave it for a while.
+    #[serde(default)]
+    pub quotas: Vec<QuotaView>,
     /// The ceilings that follow the need, as they are now.
     #[serde(default)]
     pub ceilings: BTreeMap<Resource, CeilingView>,

@@ -3,6 +3,7 @@
 use crate::model::{Health, Report};
 use crate::units::{ComponentName, Span};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What can be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +38,22 @@ pub enum Request {
         id: String,
         /// For how long, from now; nothing to hear of it again.
         span: Span,
+    },
+    /// Give a component something for a while.
+    SetQuota {
+        /// Which.
+        component: ComponentName,
+        /// Keys below the component, each with its value as text; a disk in `io.limits` is named by a path.
+        keys: BTreeMap<String, String>,
+        /// For how long, from now.
+        span: Span,
+        /// Only say what that would change.
+        dry_run: bool,
+    },
+    /// Take back what a component was given for a while.
+    Release {
+        /// Which.
+        component: ComponentName,
     },
     /// Leave, giving back or keeping limits as the configuration says.
     Stop,

@@ -34,6 +34,7 @@ mod placing;
 mod pressing;
 mod probing;
 mod queueing;
+mod quotas;
 mod realtime;
 mod recording;
 mod scaling;

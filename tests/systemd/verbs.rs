@@ -31,8 +31,15 @@ fn is_narrow(ran: &Ran) {
 #[test]
 fn without_a_daemon() {
     let world = World::new(WEB);
-    for verb in [["status"].as_slice(), &["explain", "web"], &["forecast"], &["stop"], &["reload"]]
-    {
+    for verb in [
+        ["status"].as_slice(),
+        &["explain", "web"],
+        &["forecast"],
+        &["stop"],
+        &["reload"],
+        &["set-quota", "web", "cpu.ceiling=1"],
+        &["release", "web"],
+    ] {
         let ran = world.run(verb);
         assert_eq!(ran.code, 3, "{verb:?}: {ran:?}");
         assert_eq!(ran.stdout, "");
@@ -80,6 +87,30 @@ fn with_a_daemon() {
     assert_eq!(world.run(&["enforce", "on", "--json"]).json()["schema"], "provost/enforce/v1");
     unit.reaches("memory.max", "134217728");
     assert_eq!(world.run(&["stop", "--json"]).json()["schema"], "provost/stop/v1");
+}
+
+#[test]
+fn another_limit_holds_for_a_while() {
+    let unit = web();
+    let world = World::enforce(WEB);
+    world.settled(&["web"]);
+    let refused = world.run(&["set-quota", "web", "memory.ceiling=64M"]);
+    assert_eq!(refused.code, 78, "below `high`: {refused:?}");
+    is_narrow(&refused);
+    let given =
+        ["set-quota", "web", "memory.ceiling=96M", "memory.high=72M", "--for", "1d", "--json"];
+    assert_eq!(world.run(&given).json()["schema"], "provost/set-quota/v1");
+    unit.reaches("memory.max", "100663296");
+    for verb in [["status"].as_slice(), &["explain", "web"]] {
+        let ran = world.run(verb);
+        is_narrow(&ran);
+        println!("\noutput: {verb:?}\n{}output: end", ran.stdout);
+        assert!(ran.ok().contains("set-quota"), "{verb:?}");
+    }
+    let quotas = &world.run(&["status", "--json"]).json()["components"][1]["quotas"];
+    assert_eq!(quotas[0]["key"], "memory.high", "{quotas}");
+    assert_eq!(world.run(&["release", "web", "--json"]).json()["schema"], "provost/release/v1");
+    unit.reaches("memory.max", "134217728");
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn document() -> impl Strategy<Value = String> {
     })
 }
 
-fn valid() -> impl Strategy<Value = String> {
+pub(super) fn valid() -> impl Strategy<Value = String> {
     let component = (
         1u64..=10,
         1u64..=100,

@@ -1,6 +1,7 @@
 //! What people ask of the running daemon: its status, another configuration, enforcing or not, its end.
 
 use super::super::chosen::CannotChoose;
+use super::super::given::Wish;
 use super::super::start::{hooks, kept, load_policy};
 use super::super::timetable::Timetable;
 use super::super::wait::listen_to_executions;
@@ -9,7 +10,7 @@ use super::Daemon;
 use crate::config::{Mode, Policy, Strategy, diff};
 use crate::enforce::{JournalError, Order, Returned};
 use crate::kernel::clock;
-use crate::model::{Finding, FindingKind, Severity};
+use crate::model::{Finding, FindingKind, Moment, Severity};
 use crate::serve::{Asked, Reply, Request};
 use crate::units::{ComponentName, Span};
 
@@ -43,6 +44,11 @@ impl Daemon {
                 let span = (*span).min(LONGEST_SILENCE);
                 done(self.voice.alerting.silence(id, clock::now(), span))
             }
+            Request::SetQuota { component, keys, span, dry_run } => {
+                let now = Moment(clock::wall_secs());
+                self.set_quota(Wish { component, keys, span: *span, now }, *dry_run)
+            }
+            Request::Release { component } => self.release(component),
             Request::Stop => {
                 self.leaving = true;
                 Reply::Done { text: "stopping".to_owned() }
@@ -140,8 +146,9 @@ impl Daemon {
     fn read_again(&mut self) -> Result<String, String> {
         let loaded = load_policy(&self.options.sources, &self.collector.last().host)
             .map_err(|error| format!("{error}\nthe old configuration stays in force"))?;
-        let (timetable, policy) = Timetable::new(loaded, &self.collector.last().host);
+        let (timetable, plain) = Timetable::new(loaded, &self.collector.last().host);
         self.timetable = timetable;
+        let policy = self.given.lay_over(plain, &self.collector.last().host);
         let changes = self.take_over(policy);
         for change in &changes {
             tracing::info!("reload: {change}");
@@ -152,17 +159,8 @@ impl Daemon {
         Ok(format!("configuration read again\n{summary}"))
     }
 
-    /// Takes up what holds from now on, when a window of time has opened or closed.
-    pub(super) fn turn_over(&mut self) {
-        let Some(policy) = self.timetable.turned(&self.collector.last().host) else { return };
-        for change in self.take_over(policy) {
-            tracing::info!("schedule: {change}");
-            self.recorder.said(format!("schedule: {change}"));
-        }
-    }
-
     /// Another policy holds from now on. What differs.
-    fn take_over(&mut self, mut policy: Policy) -> Vec<String> {
+    pub(super) fn take_over(&mut self, mut policy: Policy) -> Vec<String> {
         self.chosen.lay_over(&mut policy);
         policy.mode = self.options.paths.enforce_switch().map_or(policy.mode, Mode::of);
         self.policy.interval = self.voice.pace.configured();

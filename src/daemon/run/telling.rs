@@ -149,6 +149,7 @@ impl Daemon {
             started: self.started,
             history: &self.history,
             schedules: self.timetable.views(),
+            given: &self.given,
             peaks: &self.voice.peaks,
             alerts: self.voice.alerting.views(clock::now()),
             sinks: self.voice.alerting.sinks.counts(),
@@ -168,6 +169,7 @@ impl Daemon {
         beside.extend(self.recorder.findings());
         beside.extend(self.outdated.then(asked::outdated));
         beside.extend_from_slice(self.timetable.findings());
+        beside.extend(self.given.findings());
         beside.extend(self.stood_still().then(stalled));
         beside
     }
