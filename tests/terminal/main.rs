@@ -80,8 +80,8 @@ fn a_recording_is_played_from_a_time_on() {
     let first = terminal.until("recording, 2023-11-14 22:15:00 (1 of ");
     assert!(first.contains("Space play"), "{first}");
     terminal.press(&["Space"]);
-    terminal.until("Space stop");
-    terminal.until("recording, 2023-11-14 22:15:02 (3 of ");
+    // How far it has come by then depends on the machine.
+    terminal.until_not("(1 of ");
     terminal.press(&["Space"]);
     terminal.until("Space play");
     terminal.press(&["C-c"]);

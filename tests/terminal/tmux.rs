@@ -17,7 +17,7 @@ const AND_TELL: &str = "\"$0\" \"$@\"; echo $? >\"$TOLD\"";
 /// A terminal in which a program runs, or ran.
 pub(crate) struct Terminal {
     /// The server's socket, which no other has.
-    socket: String,
+    socket: PathBuf,
     /// Where the exit code is told.
     told: PathBuf,
 }
@@ -26,8 +26,9 @@ impl Terminal {
     /// Runs a program in a terminal so wide and high. Times are shown in UTC.
     pub(crate) fn run(program: &str, words: &[&str], (width, height): (u16, u16)) -> Self {
         let number = TERMINALS.fetch_add(1, Ordering::Relaxed);
-        let socket = format!("provost-{}-{number}", std::process::id());
-        let terminal = Self { told: std::env::temp_dir().join(format!("{socket}.exit")), socket };
+        let own = format!("provost-tmux-{}-{number}", std::process::id());
+        let socket = std::env::temp_dir().join(own);
+        let terminal = Self { told: socket.with_extension("exit"), socket };
         let _none = std::fs::remove_file(&terminal.told);
         let told = format!("TOLD={}", terminal.told.display());
         let (width, height) = (width.to_string(), height.to_string());
@@ -116,7 +117,7 @@ impl Terminal {
     fn command(&self, words: &[&str]) -> std::io::Result<Output> {
         // As in UTF-8 whatever the locale; no configuration of whoever runs the tests.
         let mut command = Command::new("tmux");
-        command.args(["-u", "-L", &self.socket, "-f", "/dev/null"]).args(words);
+        command.args(["-u", "-f", "/dev/null", "-S"]).arg(&self.socket).args(words);
         command.env_remove("TMUX").output()
     }
 }
@@ -124,6 +125,7 @@ impl Terminal {
 impl Drop for Terminal {
     fn drop(&mut self) {
         let _gone = self.command(&["kill-server"]);
+        let _gone = std::fs::remove_file(&self.socket);
         let _gone = std::fs::remove_file(&self.told);
     }
 }
