@@ -1,7 +1,6 @@
 //! Builders of policies and looks at a host, and a kernel small enough to carry a plan out on: for unit and property tests only.
 
 pub(crate) mod recorded;
-
 use crate::config::{
     Affinity, Backend, Catch, Component, CpuPolicy, Division, Glob, LastResort, MemoryPolicy, Mode,
     OnLeak, OnLeave, OomPolicy, Pattern, Policy, Probe, RealtimePolicy, Reserve, Steer, Strategy,

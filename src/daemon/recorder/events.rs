@@ -3,7 +3,8 @@
 use super::Over;
 use crate::kernel::clock;
 use crate::model::{
-    AlertView, Event, EventOf, Finding, FindingKind, Levels, Means, Outcome, OutcomeOf, Plan, Resource,
+    AlertView, Event, EventOf, Finding, FindingKind, Levels, Means, Outcome, OutcomeOf, Plan,
+    Resource,
 };
 use crate::units::{CgroupPath, ComponentName, Tick};
 use std::collections::BTreeMap;
