@@ -220,8 +220,8 @@ fn words(event: &Event) -> String {
             let because = if cause.is_empty() { String::new() } else { format!(": {cause}") };
             format!("{resource} is at level {to}, was at {from}{because}")
         }
-        EventOf::Alert { id, severity, state, text } => {
-            format!("alert {id} is {state} ({severity}): {text}")
+        EventOf::Alert { alert } => {
+            format!("alert {} is {} ({}): {}", alert.id, alert.state, alert.severity, alert.text)
         }
         EventOf::Daemon { what } => format!("provost: {what}"),
     }

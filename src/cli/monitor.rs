@@ -4,6 +4,7 @@
 //! by a thread of its own: a daemon that is slow to answer freezes no screen. What was before the first report is read from the recording, as
 //! is everything with `--recording`; that needs no daemon, and the right to read the state folder.
 
+mod alarms;
 mod bars;
 mod draw;
 mod foot;

@@ -1,6 +1,6 @@
 //! What happened, as it is kept for people: one event each. Must not be read by anything that decides.
 
-use super::{AlertState, Finding, Knob, Level, Outcome, OutcomeOf, Reason, Resource, Verdict};
+use super::{AlertView, Finding, Knob, Level, Outcome, OutcomeOf, Reason, Resource, Verdict};
 use crate::units::{CgroupPath, ComponentName, Tick};
 use serde::{Deserialize, Serialize};
 
@@ -48,14 +48,8 @@ pub enum EventOf {
     },
     /// Somebody was told of an alert.
     Alert {
-        /// Its name: the kind and what it is about, such as `leak/web`.
-        id: String,
-        /// How grave it is; never `normal`.
-        severity: Level,
-        /// Where it stands.
-        state: AlertState,
-        /// What is wrong and how to mend it.
-        text: String,
+        /// As it was told.
+        alert: Box<AlertView>,
     },
     /// The daemon started or stopped, or was told something.
     Daemon {

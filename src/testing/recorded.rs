@@ -1,7 +1,8 @@
 //! What a recorder could have kept: for tests of whoever shows it.
 
 use crate::model::{
-    Culprit, Each, Event, EventOf, Knob, Outcome, OutcomeOf, Reason, Resource, Verdict,
+    AlertKind, AlertState, AlertView, Culprit, Each, Event, EventOf, Evidence, Knob, Level,
+    Outcome, OutcomeOf, Reason, Resource, Verdict,
 };
 use crate::record::{AtLevels, ComponentUse, Period, Stalled, Used};
 use crate::units::{CgroupPath, Ppm, Span, Tick};
@@ -94,4 +95,22 @@ pub(crate) fn sample_change(
     let reason = Some(Reason::Configured { key: "memory.high".into() });
     let of = EventOf::Action { outcome: Box::new(outcome), old: Some(old), reason };
     Event { at: Tick(wall_secs), wall_secs, of }
+}
+
+/// An alert that fires.
+pub(crate) fn sample_alert() -> AlertView {
+    let evidence = Evidence::Waits { resource: Resource::Memory };
+    AlertView {
+        id: "pressure/memory".to_owned(),
+        kind: AlertKind::Pressure,
+        subject: "memory".to_owned(),
+        severity: Level::Critical,
+        state: AlertState::Firing,
+        since: Tick(1_000_000),
+        ended: None,
+        silenced_until: None,
+        flapping: false,
+        text: evidence.text("memory"),
+        evidence,
+    }
 }

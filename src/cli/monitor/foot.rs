@@ -26,7 +26,7 @@ pub(super) fn foot(
     width: usize,
     spare: usize,
 ) -> Vec<Line<'static>> {
-    let mut lines = alerts(report, frames, width, spare);
+    let mut lines = alerts(report, width, spare);
     lines.extend(last(report, width).into_iter().map(Line::from));
     let (told, level) = told(report, frames);
     lines.push(Line::styled(cut(&format!("told    {}", escape(&told)), width), colour(level)));
@@ -35,13 +35,12 @@ pub(super) fn foot(
 }
 
 /// The gravest alerts that fire, and how many more do; a line at least.
-fn alerts(report: &Report, frames: &Frames, width: usize, spare: usize) -> Vec<Line<'static>> {
+fn alerts(report: &Report, width: usize, spare: usize) -> Vec<Line<'static>> {
     let mut firing: Vec<&AlertView> =
         report.alerts.iter().filter(|view| view.state == AlertState::Firing).collect();
     firing.sort_by_key(|view| std::cmp::Reverse(view.severity));
     if firing.is_empty() {
         let none = match summary(&report.alerts) {
-            None if frames.recording().is_some() => "not part of what was recorded".to_owned(),
             None => "none fires".to_owned(),
             Some(others) => format!("none fires ({others})"),
         };

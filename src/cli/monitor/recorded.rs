@@ -14,11 +14,12 @@
 //! **Properties**, each a test below: a look shows the same whatever was shown before it; it shows what the daemon knew then; no more than as
 //! many marks are held.
 
+use super::alarms::Alarms;
 use super::waits::{self, Waited};
 use crate::cli::past::moment;
 use crate::config::Mode;
 use crate::cycle::News;
-use crate::daemon::{History, ReportInput, report};
+use crate::daemon::{Given, History, ReportInput, report};
 use crate::estimate::{Foresight, Peaks};
 use crate::model::{
     Decision, Event, EventOf, Health, Outcome, Own, Plan, Reason, Report, Resource,
@@ -63,6 +64,7 @@ pub(super) struct Recorded {
     /// What was remembered after some of them.
     marks: BTreeMap<usize, Remembered>,
     done: Vec<Done>,
+    told: Alarms,
     /// The oldest look that may be shown.
     first: usize,
     at: usize,
@@ -102,6 +104,7 @@ impl Recorded {
             waits: vec![None; count],
             places,
             marks: BTreeMap::new(),
+            told: Alarms::of(&happened),
             done: happened.into_iter().filter_map(done).collect(),
             first,
             // Behind the end, from where one goes back.
@@ -277,7 +280,7 @@ impl Recorded {
         }
     }
 
-    /// What the daemon would have told at a look, but for what is not recorded: forecasts, peaks, alerts, how it did itself.
+    /// What the daemon would have told at a look, but for what is not recorded: forecasts, peaks, quotas, how it did itself.
     fn report(&self, remembered: &Remembered, cycle: &Cycle) -> Report {
         let policy = remembered.policy.as_ref();
         let news = self.recording.told().map_or_else(
@@ -298,7 +301,8 @@ impl Recorded {
             history: &self.history(cycle),
             schedules: Vec::new(),
             peaks: &Peaks::default(),
-            alerts: Vec::new(),
+            alerts: self.told.at(cycle),
+            given: &Given::default(),
             sinks: BTreeMap::new(),
             own: Own {
                 wall_secs: cycle.wall_secs,
@@ -325,17 +329,21 @@ impl Recorded {
 }
 
 impl Done {
-    /// When it was on the boot clock of a look; none where it was after the look, or before that clock began.
     fn seen_from(&self, cycle: &Cycle) -> Option<Tick> {
-        let (at, now) = (self.outcome.at, cycle.seen.at);
-        let ago = Span::secs(cycle.wall_secs.checked_sub(self.wall_secs)?);
-        let reckoned = Tick(now.0.checked_sub(ago.0)?);
-        if at.0.abs_diff(reckoned.0) > SAME_BOOT.0 {
-            // Of another boot, whose clock says nothing here.
-            return Some(reckoned);
-        }
-        (at <= now).then_some(at)
+        seen_from(self.outcome.at, self.wall_secs, cycle)
     }
+}
+
+/// When something was on the boot clock of a look; none where it was after the look, or before that clock began.
+pub(super) fn seen_from(at: Tick, wall_secs: u64, cycle: &Cycle) -> Option<Tick> {
+    let now = cycle.seen.at;
+    let ago = Span::secs(cycle.wall_secs.checked_sub(wall_secs)?);
+    let reckoned = Tick(now.0.checked_sub(ago.0)?);
+    if at.0.abs_diff(reckoned.0) > SAME_BOOT.0 {
+        // Of another boot, whose clock says nothing here.
+        return Some(reckoned);
+    }
+    (at <= now).then_some(at)
 }
 
 fn done(event: Event) -> Option<Done> {

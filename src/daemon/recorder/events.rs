@@ -43,8 +43,7 @@ impl Events {
 
     /// Takes note of an alert of which others were told.
     pub(super) fn told(&mut self, at: Tick, alert: AlertView) {
-        let AlertView { id, severity, state, text, .. } = alert;
-        self.push(at, EventOf::Alert { id, severity, state, text });
+        self.push(at, EventOf::Alert { alert: Box::new(alert) });
     }
 
     /// How many actions are gathered.

@@ -2,7 +2,9 @@
 
 use super::Content;
 use super::markup::{Markup, csv_address};
-use crate::model::{AlertState, ComponentReport, EventOf, GrowthView, OutcomeOf, Resource, Room};
+use crate::model::{
+    AlertState, AlertView, ComponentReport, EventOf, GrowthView, OutcomeOf, Resource, Room,
+};
 use crate::publish::Statistics;
 use crate::record::Stalled;
 use crate::units::{ComponentName, Ppm, Span};
@@ -91,25 +93,11 @@ impl Content<'_> {
         let mut rows = Vec::new();
         let now = self.page.now.map(|now| now.alerts.as_slice()).unwrap_or_default();
         for alert in now.iter().filter(|alert| alert.state != AlertState::Resolved) {
-            let text = Word(alert.text.clone());
-            let severity = Word(alert.severity.to_string());
-            rows.push(vec![
-                Word("now".into()),
-                Word(alert.id.clone()),
-                severity,
-                Word(alert.state.to_string()),
-                text,
-            ]);
+            rows.push(alert_row("now".to_owned(), alert));
         }
         for event in self.events.iter().rev() {
-            let EventOf::Alert { id, severity, state, text } = &event.of else { continue };
-            rows.push(vec![
-                Word(self.page.moment(event.wall_secs)),
-                Word(id.clone()),
-                Word(severity.to_string()),
-                Word(state.to_string()),
-                Word(text.clone()),
-            ]);
+            let EventOf::Alert { alert } = &event.of else { continue };
+            rows.push(alert_row(self.page.moment(event.wall_secs), alert));
         }
         body.element("h2", "", "Alerts");
         if rows.is_empty() {
@@ -270,6 +258,12 @@ impl Content<'_> {
             table(body, &["file system", "size", "in use", "full"], rows);
         }
     }
+}
+
+fn alert_row(when: String, alert: &AlertView) -> Vec<Cell> {
+    let AlertView { id, severity, state, text, .. } = alert;
+    let words = [when, id.clone(), severity.to_string(), state.to_string(), text.clone()];
+    words.map(Word).into()
 }
 
 /// The guarantee and the ceiling of a resource, in its unit.

@@ -1,8 +1,10 @@
 //! What a page says, that it is well formed, and that it says what it lacks.
 
 use super::*;
-use crate::model::{AlertState, EventOf, Knob, Level};
-use crate::testing::recorded::{SAMPLED, sample_change, sample_periods, sample_trouble};
+use crate::model::{AlertView, EventOf, Knob};
+use crate::testing::recorded::{
+    SAMPLED, sample_alert, sample_change, sample_periods, sample_trouble,
+};
 use crate::testing::sample_report;
 use crate::units::{Bytes, Limit, Tick};
 use proptest::prelude::*;
@@ -12,13 +14,8 @@ fn high(mebi: u64) -> Knob {
 }
 
 fn alert(wall_secs: u64, text: &str) -> Event {
-    let of = EventOf::Alert {
-        id: "pressure/memory".to_owned(),
-        severity: Level::Critical,
-        state: AlertState::Firing,
-        text: text.to_owned(),
-    };
-    Event { at: Tick(wall_secs), wall_secs, of }
+    let alert = Box::new(AlertView { text: text.to_owned(), ..sample_alert() });
+    Event { at: Tick(wall_secs), wall_secs, of: EventOf::Alert { alert } }
 }
 
 fn sample() -> Recorded {

@@ -194,6 +194,7 @@ impl Life {
             seen: &self.seen,
             news: &self.news,
             beside: &[],
+            given: &Given::default(),
             foresight: &Foresight::default(),
             enforcing: true,
             instead_of: None,
