@@ -90,7 +90,9 @@ fn what_is_given_outlives_a_killed_daemon_and_ends_with_its_time() {
         let flat = explained.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(flat.contains(words), "{words} in {explained}");
     }
-    assert!(case.done(&["status"]).contains("set-quota: web has cpu.ceiling = 1 until "));
+    let status = case.done(&["status"]);
+    let told = "set-quota: web has cpu.ceiling = 1 and memory.ceiling = 128M until ";
+    assert!(status.contains(told), "{status}");
     assert_eq!(case.agent.end(Signal::SIGKILL), None);
     case.reaches("a daemon that dies leaves it", GIVEN.0, GIVEN.1);
     case.agent.start();
