@@ -104,7 +104,7 @@ pub(super) enum Verb {
     Restore(RestoreArgs),
     /// What the host and its components do now, each second, in a terminal, and what they did before; or what was recorded.
     ///
-    /// Keys: q leaves, e explains the selected component, / filters, s sorts, Space holds, Left and Right go back and forth by a look, PageUp and
+    /// Keys: q leaves, e explains the selected component, g gives it something for a while (as set-quota does, once confirmed), / filters, s sorts, Space holds, Left and Right go back and forth by a look, PageUp and
     /// PageDown by 30, [ and ] by 600, Home to the oldest, End to now.
     Monitor(MonitorArgs),
     /// Why a component has the limits that it has.

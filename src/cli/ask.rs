@@ -12,6 +12,7 @@ use crate::kernel::{clock, host};
 use crate::serve::{ClientError, Reply, Request, ask};
 use crate::units::Span;
 use serde_json::json;
+use std::path::Path;
 use std::time::Duration;
 
 /// Giving back may wait for systemd to read its configuration again.
@@ -24,7 +25,12 @@ pub(super) fn with_capacity<T>(work: impl FnOnce(&Capacity<'_>) -> T) -> T {
 
 /// The daemon's answer to a request that does something.
 pub(super) fn done(cli: &Cli, request: &Request) -> Result<String, Failure> {
-    match ask(&cli.paths().socket(), request)? {
+    done_at(&cli.paths().socket(), request)
+}
+
+/// The same of the daemon that listens there.
+pub(super) fn done_at(socket: &Path, request: &Request) -> Result<String, Failure> {
+    match ask(socket, request)? {
         Reply::Done { text } => Ok(text),
         Reply::Failed { text, exit } => Err(Failure::new(exit, text)),
         Reply::Status { .. } | Reply::Health { .. } => {

@@ -12,9 +12,11 @@ mod frames;
 mod recorded;
 mod rows;
 mod waits;
+mod wish;
 
 use super::Printout;
 use super::args::{Cli, MonitorArgs};
+use super::ask::done_at;
 use super::fail::{EXIT_NOT_PERMITTED, EXIT_NOT_RUNNING, Failure};
 use super::past::{Past, unreadable};
 use super::status::fetch_from;
@@ -27,7 +29,7 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, Ke
 use recorded::Recorded;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel, sync_channel};
 use std::time::Duration;
 
 /// A key is answered within this.
@@ -38,7 +40,7 @@ type Answer = Result<Report, Failure>;
 /// Where what is shown comes from.
 enum Source<'a> {
     /// A daemon that is asked again and again; what was before, from its recording.
-    Daemon { answers: Receiver<Answer>, cli: &'a Cli },
+    Daemon { answers: Receiver<Answer>, orders: Orders, cli: &'a Cli },
     /// A recording, of which as often the next look is shown while it is played.
     Recording { every: Duration },
 }
@@ -55,7 +57,10 @@ pub(super) fn monitor(cli: &Cli, args: &MonitorArgs) -> Result<Printout, Failure
         // Whoever has no daemon, or may not ask it, is told so as by every other verb.
         let socket = cli.paths().socket();
         let first = fetch_from(&socket).map_err(|failure| with_way_out(cli, failure))?;
-        (Frames::new(first), Source::Daemon { answers: ask_each(socket, every)?, cli })
+        (
+            Frames::new(first),
+            Source::Daemon { answers: ask_each(socket, every)?, orders: Orders::new(), cli },
+        )
     };
     let mut terminal = ratatui::try_init().map_err(failed)?;
     let ended = watch(&mut terminal, &mut frames, &source);
@@ -96,6 +101,38 @@ fn with_way_out(cli: &Cli, failure: Failure) -> Failure {
     Failure::new(EXIT_NOT_RUNNING, text)
 }
 
+/// What was confirmed, each sent by a thread of its own, and what came of it.
+struct Orders {
+    told: Sender<String>,
+    came: Receiver<String>,
+}
+
+impl Orders {
+    fn new() -> Self {
+        let (told, came) = channel();
+        Self { told, came }
+    }
+
+    fn pass_on(&self, frames: &mut Frames, cli: &Cli) {
+        if let Some(request) = frames.take_order() {
+            frames.answered("asked; the daemon's answer comes here");
+            let (told, socket) = (self.told.clone(), cli.paths().socket());
+            let send = move || {
+                let text =
+                    done_at(&socket, &request).unwrap_or_else(|failure| failure.text().to_owned());
+                // Whoever has left does not want to know.
+                let _heard = told.send(text);
+            };
+            if let Err(error) = std::thread::Builder::new().name("order".to_owned()).spawn(send) {
+                frames.answered(&format!("nothing was asked for: {error}"));
+            }
+        }
+        if let Ok(text) = self.came.try_recv() {
+            frames.answered(&text);
+        }
+    }
+}
+
 /// Asks the daemon again and again, until nobody listens any more.
 #[expect(clippy::disallowed_methods, reason = "a thread that only asks may sleep between")]
 fn ask_each(socket: PathBuf, interval: Duration) -> Result<Receiver<Answer>, Failure> {
@@ -130,7 +167,8 @@ fn watch(
             return Ok(());
         }
         match source {
-            Source::Daemon { answers, cli } => {
+            Source::Daemon { answers, orders, cli } => {
+                orders.pass_on(frames, cli);
                 if frames.wants_recording() {
                     frames.join(open(cli, None).map_err(|failure| shortly(&failure)));
                 }
@@ -161,7 +199,7 @@ fn take(frames: &mut Frames, answers: &Receiver<Answer>) -> Result<(), Failure> 
 }
 
 /// What keys mean.
-const MEANT: [(KeyCode, Pressed); 20] = [
+const MEANT: [(KeyCode, Pressed); 21] = [
     (KeyCode::Esc, Pressed::Back),
     (KeyCode::Enter, Pressed::Enter),
     (KeyCode::Backspace, Pressed::Erase),
@@ -181,6 +219,7 @@ const MEANT: [(KeyCode, Pressed); 20] = [
     (KeyCode::Char('j'), Pressed::Down),
     (KeyCode::Char('s'), Pressed::Sort),
     (KeyCode::Char('/'), Pressed::Filter),
+    (KeyCode::Char('g'), Pressed::Give),
     (KeyCode::Char('e'), Pressed::Enter),
 ];
 

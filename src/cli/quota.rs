@@ -28,7 +28,7 @@ pub(super) struct SetQuotaArgs {
     dry_run: bool,
 }
 
-fn assignment(text: &str) -> Result<(String, String), String> {
+pub(super) fn assignment(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("write KEY=VALUE, such as cpu.ceiling=2")?;
     Ok((key.trim().to_owned(), value.trim().to_owned()))
 }

@@ -19,7 +19,7 @@ const GATHERED: u64 = 30;
 /// Ten minutes of looks.
 const LOOKS: u64 = 600;
 /// What the looks have of the budget of 10 MB.
-const ROOM: f64 = 0.76 * 10.0 * 1024.0 * 1024.0;
+const ROOM: f64 = 0.73 * 10.0 * 1024.0 * 1024.0;
 
 /// Numbers that look like noise.
 pub(crate) struct Noise(pub(crate) u64);

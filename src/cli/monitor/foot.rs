@@ -129,6 +129,7 @@ fn keys(frames: &Frames) -> String {
             format!("filter: {}_  Enter keeps it, Esc drops it", escape(frames.filter()))
         }
         Over::Why { .. } => "Up/Down scroll, Esc closes".to_owned(),
+        Over::Wish => frames.wish().map_or_else(String::new, |wish| escape(&wish.line())),
         Over::Nothing => {
             let space = match (frames.recording().is_some(), frames.is_playing()) {
                 (true, true) => "stop",
@@ -137,7 +138,7 @@ fn keys(frames: &Frames) -> String {
             };
             let sort = frames.sort().word();
             format!(
-                "q quit  e explain  / filter  s sort: {sort}  Space {space}  ←→ back/forth  End now"
+                "q quit  e explain  g give  / filter  s sort: {sort}  Space {space}  ←→ back/forth"
             )
         }
     }

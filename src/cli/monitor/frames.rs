@@ -6,7 +6,9 @@
 use super::recorded::Recorded;
 use super::rows::{Row, Sort, rows};
 use super::waits;
+use super::wish::Wish;
 use crate::model::{Report, Resource};
+use crate::serve::Request;
 use std::collections::VecDeque;
 
 /// So many rows are remembered over all moments: a report of a thousand components is some megabytes.
@@ -25,6 +27,8 @@ pub(super) enum Pressed {
     Down,
     Sort,
     Filter,
+    /// Give the selected component something for a while.
+    Give,
     Type(char),
     To(Moment),
 }
@@ -61,6 +65,8 @@ pub(super) enum Over {
     Why { from: usize },
     /// A filter is being typed.
     Filter,
+    /// What a component is to have for a while is being typed, or to be confirmed.
+    Wish,
 }
 
 /// The last minutes, what was recorded before, and where in them the screen is.
@@ -77,6 +83,9 @@ pub(super) struct Frames {
     sort: Sort,
     filter: String,
     over: Over,
+    wish: Option<Wish>,
+    /// What was confirmed, and is yet to be sent.
+    order: Option<Request>,
     /// Why the last answer did not come.
     failure: Option<String>,
     /// What there is to say about the last key.
@@ -106,6 +115,8 @@ impl Frames {
             sort: Sort::default(),
             filter: String::new(),
             over: Over::default(),
+            wish: None,
+            order: None,
             failure: None,
             said: None,
         }
@@ -139,6 +150,7 @@ impl Frames {
             (Over::Nothing, _) => self.press_at_table(key),
             (Over::Why { from }, _) => self.press_at_why(key, from),
             (Over::Filter, _) => self.press_at_filter(key),
+            (Over::Wish, _) => self.press_at_wish(key),
         }
         let last = self.rows().len().saturating_sub(1);
         self.selected = self.selected.min(last);
@@ -151,6 +163,7 @@ impl Frames {
             Pressed::Enter if self.rows().is_empty() => {}
             Pressed::Enter => self.over = Over::Why { from: 0 },
             Pressed::Filter => self.over = Over::Filter,
+            Pressed::Give => self.begin_wish(),
             Pressed::Sort => self.sort = self.sort.next(),
             Pressed::Up => self.selected = self.selected.saturating_sub(1),
             Pressed::Down => self.selected += 1,
@@ -169,6 +182,7 @@ impl Frames {
             | Pressed::Erase
             | Pressed::Sort
             | Pressed::Filter
+            | Pressed::Give
             | Pressed::Type(_) => {}
         }
     }
@@ -184,8 +198,65 @@ impl Frames {
                 self.over = Over::Nothing;
             }
             Pressed::To(moment) => self.go(moment),
-            Pressed::Leave | Pressed::Up | Pressed::Down | Pressed::Sort | Pressed::Filter => {}
+            Pressed::Leave
+            | Pressed::Up
+            | Pressed::Down
+            | Pressed::Sort
+            | Pressed::Filter
+            | Pressed::Give => {}
         }
+    }
+
+    /// Only what is now can be changed.
+    fn begin_wish(&mut self) {
+        if self.at != At::Newest {
+            self.said =
+                Some("this is over: End goes to now, where something can be given".to_owned());
+            return;
+        }
+        self.wish = self.rows().get(self.selected).and_then(|row| Wish::of(&row.name));
+        if self.wish.is_some() {
+            self.over = Over::Wish;
+        }
+    }
+
+    fn press_at_wish(&mut self, key: Pressed) {
+        let Some(wish) = &mut self.wish else { return };
+        match key {
+            Pressed::Type('y') if wish.is_to_confirm() => {
+                self.order = self.wish.take().and_then(Wish::into_request);
+            }
+            _ if wish.is_to_confirm() => self.drop_wish(),
+            Pressed::Type(letter) => wish.push(letter),
+            Pressed::Erase => wish.erase(),
+            Pressed::Enter => self.said = wish.check().err(),
+            Pressed::Back => self.drop_wish(),
+            Pressed::Leave
+            | Pressed::Up
+            | Pressed::Down
+            | Pressed::Sort
+            | Pressed::Filter
+            | Pressed::Give
+            | Pressed::To(_) => {}
+        }
+        if self.wish.is_none() {
+            self.over = Over::Nothing;
+        }
+    }
+
+    fn drop_wish(&mut self) {
+        self.wish = None;
+        self.said = Some("nothing was changed".to_owned());
+    }
+
+    /// What somebody has confirmed, to be sent once.
+    pub(super) const fn take_order(&mut self) -> Option<Request> {
+        self.order.take()
+    }
+
+    /// What came of it.
+    pub(super) fn answered(&mut self, text: &str) {
+        self.said = Some(text.lines().map(str::trim).collect::<Vec<_>>().join("; "));
     }
 
     fn go(&mut self, to: Moment) {
@@ -342,8 +413,13 @@ impl Frames {
         self.over
     }
 
+    pub(super) const fn wish(&self) -> Option<&Wish> {
+        self.wish.as_ref()
+    }
+
+    /// Whether letters are letters.
     pub(super) fn is_typing(&self) -> bool {
-        self.over == Over::Filter
+        matches!(self.over, Over::Filter | Over::Wish)
     }
 
     pub(super) fn failure(&self) -> Option<&str> {

@@ -4,6 +4,7 @@ use super::draw::draw;
 use super::frames::{Frames, Moment, Over, Pressed};
 use super::recorded::tests::LIFE;
 use crate::model::{AlertKind, AlertState, AlertView, Evidence, Level, Report, Resource, Wait};
+use crate::serve::Request;
 use crate::testing::{sample_leak, sample_report};
 use crate::units::{Ppm, Span};
 use proptest::prelude::*;
@@ -75,6 +76,31 @@ fn it_goes_back_explains_and_filters() {
     frames.press(Pressed::To(Moment::Now));
     assert_eq!(frames.behind(), None);
     assert!(!frames.press(Pressed::Back), "and leaves then");
+}
+
+#[test]
+fn something_is_given_once_it_was_confirmed_and_only_now() {
+    let mut frames = minute();
+    frames.press(Pressed::To(Moment::Earlier(3)));
+    frames.press(Pressed::Give);
+    assert_eq!(frames.over(), Over::Nothing);
+    assert!(frames.said().is_some_and(|said| said.starts_with("this is over")));
+    frames.press(Pressed::To(Moment::Now));
+    let mut give = |text: &str, last: Pressed| {
+        frames.press(Pressed::Give);
+        text.chars().for_each(|letter| assert!(frames.press(Pressed::Type(letter))));
+        frames.press(Pressed::Enter);
+        let asked = screen(&frames, (80, 24));
+        frames.press(last);
+        (asked, frames.take_order(), frames.said().map(str::to_owned))
+    };
+    let (asked, order, _) = give("cpu.ceiling=2 for 2h", Pressed::Type('y'));
+    assert!(asked.contains("cpu.ceiling=2 for 2h?  y does it"), "{asked}");
+    assert!(matches!(order, Some(Request::SetQuota { dry_run: false, .. })), "{order:?}");
+    let (_, order, said) = give("cpu.ceiling=2", Pressed::Type('x'));
+    assert_eq!((order, said.as_deref()), (None, Some("nothing was changed")));
+    let (_, order, _) = give("nonsense", Pressed::Type('y'));
+    assert_eq!(order, None, "what makes no sense cannot be confirmed");
 }
 
 /// Alerts in every state, of which three fire, the gravest in the middle.
@@ -264,6 +290,8 @@ fn any_key() -> impl Strategy<Value = Pressed> {
         Just(Pressed::To(Moment::Oldest)),
         Just(Pressed::Sort),
         Just(Pressed::Filter),
+        Just(Pressed::Give),
+        Just(Pressed::Type('y')),
         Just(Pressed::To(Moment::Held)),
         any::<char>().prop_map(Pressed::Type),
     ]
