@@ -256,7 +256,7 @@ impl Frames {
 
     /// What came of it.
     pub(super) fn answered(&mut self, text: &str) {
-        self.said = Some(text.lines().map(str::trim).collect::<Vec<_>>().join("; "));
+        self.said = Some(text.lines().map(str::trim).collect::<Vec<_>>().join(" "));
     }
 
     fn go(&mut self, to: Moment) {
