@@ -5,6 +5,7 @@ use super::fail::{EXIT_NOT_PERMITTED, Failure};
 use super::render::paragraph;
 use crate::kernel::clock;
 use crate::kernel::process::is_root;
+use crate::publish::shown_at;
 use crate::record::{Lost, RingError};
 use crate::units::Span;
 use jiff::tz::TimeZone;
@@ -80,8 +81,7 @@ pub(super) fn since(past: Option<Past>) -> u64 {
 
 /// A moment as this host's clocks show it.
 pub(super) fn moment(wall_secs: u64, zone: &TimeZone) -> String {
-    let at = i64::try_from(wall_secs).ok().and_then(|secs| Timestamp::from_second(secs).ok());
-    at.map_or_else(|| "-".to_owned(), |at| at.to_zoned(zone.clone()).strftime(MOMENT).to_string())
+    shown_at(wall_secs, zone, MOMENT)
 }
 
 /// What is missing of a recording, below it.

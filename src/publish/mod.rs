@@ -18,7 +18,7 @@ pub use foreign::{escape, inert};
 pub use http::{Listener, Served, serve};
 pub use metrics::{Format, text as metrics_text};
 pub use names::{HomeMetric, MetricName, MetricType, OwnMetric, PressureMetric};
-pub use page::{Page, Recorded, Styled};
+pub use page::{Page, Recorded, Styled, shown_at};
 pub use pages::{Pages, recorded};
 pub use shown::{Showing, Shown, View, window};
 pub use statistics::{Statistics, Summary};

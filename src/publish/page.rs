@@ -22,8 +22,8 @@ use super::statistics::Summary;
 use crate::model::{Event, Report};
 use crate::record::Period;
 use columns::{Columns, Scale};
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
 use markup::Markup;
 
 /// How it looks: a style sheet.
@@ -139,10 +139,15 @@ impl Page<'_> {
     }
 
     fn shown(&self, wall_secs: u64, form: &str) -> String {
-        let at = i64::try_from(wall_secs).ok().and_then(|secs| Timestamp::from_second(secs).ok());
-        let zoned = at.map(|at| Zoned::new(at, self.zone.clone()));
-        zoned.map_or_else(|| "-".to_owned(), |zoned| zoned.strftime(form).to_string())
+        shown_at(wall_secs, self.zone, form)
     }
+}
+
+/// Seconds since 1970 as a zone's clocks show them, in `strftime`'s form; `-` where no calendar reaches.
+#[must_use]
+pub fn shown_at(wall_secs: u64, zone: &TimeZone, form: &str) -> String {
+    let at = i64::try_from(wall_secs).ok().and_then(|secs| Timestamp::from_second(secs).ok());
+    at.map_or_else(|| "-".to_owned(), |at| at.to_zoned(zone.clone()).strftime(form).to_string())
 }
 
 impl Content<'_> {

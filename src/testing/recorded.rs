@@ -1,8 +1,11 @@
 //! What a recorder could have kept: for tests of whoever shows it.
 
+use super::{add_home, host};
+use crate::config::{Policy, Sources, load};
+use crate::daemon::capacity;
 use crate::model::{
     AlertKind, AlertState, AlertView, Culprit, Each, Event, EventOf, Evidence, Knob, Level,
-    Outcome, OutcomeOf, Reason, Resource, Verdict,
+    Outcome, OutcomeOf, Reason, Resource, Snapshot, Verdict,
 };
 use crate::record::{AtLevels, ComponentUse, Period, Stalled, Used};
 use crate::units::{CgroupPath, Ppm, Span, Tick};
@@ -113,4 +116,16 @@ pub(crate) fn sample_alert() -> AlertView {
         text: evidence.text("memory"),
         evidence,
     }
+}
+
+/// A host on which every component of this configuration has the service of its name.
+pub(crate) fn sample_host(configuration: &str) -> (Policy, Snapshot) {
+    let mut seen = host();
+    let loaded =
+        capacity(&seen.host, |capacity| load(&Sources::text("life", configuration), capacity));
+    let policy = loaded.unwrap().policy;
+    for component in policy.components.values() {
+        add_home(&mut seen, component, &format!("system.slice/{}.service", component.name));
+    }
+    (policy, seen)
 }

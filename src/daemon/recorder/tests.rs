@@ -1,13 +1,13 @@
 //! What the loop gives to the recorder is read equal and replays without a difference; a disk that takes nothing holds up nobody.
 
 use super::*;
-use crate::config::{Sources, Strategy, load};
+use crate::config::Strategy;
 use crate::cycle::{rest, step};
-use crate::daemon::capacity;
 use crate::model::{Event, EventOf, Knob, KnobKind, Reading};
 use crate::record::{Cycle, Recording, Told, events, periods};
 use crate::sim::{Instead, Replay};
-use crate::testing::{add_home, carry_out, host, set};
+use crate::testing::recorded::sample_host;
+use crate::testing::{carry_out, set};
 use crate::units::{CpuTime, Limit};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -37,13 +37,7 @@ impl Life {
     }
 
     fn at(folder: PathBuf, budget: Bytes) -> Self {
-        let mut seen = host();
-        let loaded =
-            capacity(&seen.host, |capacity| load(&Sources::text("life", CONFIGURATION), capacity));
-        let policy = loaded.unwrap().policy;
-        for component in policy.components.values() {
-            add_home(&mut seen, component, &format!("system.slice/{}.service", component.name));
-        }
+        let (policy, seen) = sample_host(CONFIGURATION);
         let paths = Paths { run: folder.clone(), state: folder };
         let recorder = Recorder::begin(&paths, budget);
         let (state, told) = (State::default(), Vec::new());

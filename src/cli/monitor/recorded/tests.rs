@@ -1,12 +1,12 @@
 //! Any recorded look shows what the daemon knew then, whatever was shown before it.
 
 use super::*;
-use crate::config::{Policy, PolicyText, Sources, load};
+use crate::config::{Policy, PolicyText};
 use crate::cycle::{State, rest, step};
-use crate::daemon::capacity;
 use crate::model::{Knob, Snapshot};
 use crate::record::{Batch, CameTo, Encoder, Kept, Look, Packer, Press, Record, Which};
-use crate::testing::{add_home, carry_out, host, set};
+use crate::testing::recorded::sample_host;
+use crate::testing::{carry_out, set};
 use crate::units::{Bytes, CpuTime, Limit};
 use proptest::prelude::*;
 use serde::Serialize;
@@ -39,13 +39,7 @@ pub(crate) struct Life {
 
 impl Life {
     fn new() -> Self {
-        let mut seen = host();
-        let loaded =
-            capacity(&seen.host, |capacity| load(&Sources::text("life", CONFIGURATION), capacity));
-        let policy = loaded.unwrap().policy;
-        for component in policy.components.values() {
-            add_home(&mut seen, component, &format!("system.slice/{}.service", component.name));
-        }
+        let (policy, seen) = sample_host(CONFIGURATION);
         let nothing =
             News { decision: Decision::default(), plan: Plan::default(), findings: Vec::new() };
         Self {
