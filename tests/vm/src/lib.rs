@@ -25,6 +25,7 @@ pub mod protocol;
 pub mod qemu;
 pub mod report;
 pub mod selftest;
+pub mod silence;
 pub mod verbs;
 
 /// What can go wrong, in words for the person who started the harness.

@@ -4,6 +4,7 @@ use crate::accel::{Accel, Attempt};
 use crate::cells::Cell;
 use crate::guest::sys;
 use crate::protocol::Event;
+use crate::silence;
 use crate::{Outcome, failed};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -17,7 +18,9 @@ use std::time::{Duration, Instant};
 const CMDLINE: &str = "console=ttyS0 panic=-1 oops=panic rdinit=/init psi=1 quiet nokaslr \
     mitigations=off cryptomgr.notests random.trust_cpu=on no_timer_check";
 /// With emulation on a busy host, lockup detectors see the host's load, not the guest's faults.
-const CMDLINE_TCG: &str = "tsc=reliable nosoftlockup rcupdate.rcu_cpu_stall_suppress=1";
+/// `unknown_nmi_panic`: a guest that fell silent is asked where it stands (`silence`).
+const CMDLINE_TCG: &str =
+    "unknown_nmi_panic tsc=reliable nosoftlockup rcupdate.rcu_cpu_stall_suppress=1";
 const CMDLINE_SYSTEMD: &str = "vm.root=/dev/vda systemd.unit=vmtest.target \
     systemd.show_status=error systemd.gpt_auto=0";
 
@@ -116,6 +119,7 @@ impl Machine<'_> {
         qemu.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
         qemu.arg("-serial").arg(format!("file:{}", self.logs.join("console.log").display()));
         qemu.args(["-serial", "stdio"]);
+        silence::can_be_asked(&mut qemu, self.cell);
         for (path, name) in self.disks() {
             let file = path.display();
             qemu.arg("-drive")
@@ -176,8 +180,10 @@ impl Machine<'_> {
                         )));
                     }
                     Err(RecvTimeoutError::Timeout) => {
+                        let told = silence::explain(self.cell);
+                        let _unknown = fs::write(self.logs.join("silence.log"), told);
                         return Err(Fate::Lost(format!(
-                            "the machine was silent for {} s",
+                            "the machine was silent for {} s (what qemu knows of it: silence.log)",
                             self.patience.silence.as_secs()
                         )));
                     }
