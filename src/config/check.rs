@@ -67,7 +67,7 @@ impl Capacity<'_> {
     /// All online CPUs as an amount.
     #[must_use]
     pub fn cpu(&self) -> Millicpu {
-        Millicpu::cores(u64::try_from(self.online.len()).unwrap_or(u64::MAX))
+        self.online.capacity()
     }
 }
 

@@ -33,9 +33,8 @@ pub(super) fn of_host(
     policy: &Policy,
     host: &HostView,
 ) -> BTreeMap<Resource, GrowthView> {
-    let cores = u64::try_from(host.online.len()).unwrap_or(u64::MAX);
     let ceiling = |resource| match resource {
-        Resource::Cpu => Some(cores.saturating_mul(1000).saturating_sub(policy.reserve.cpu.0)),
+        Resource::Cpu => Some(host.online.capacity().minus(policy.reserve.cpu).0),
         Resource::Memory => Some(host.memory.minus(policy.reserve.memory).0),
         Resource::Io => None,
         Resource::Pids => Some(host.pid_max),

@@ -12,7 +12,7 @@ use crate::model::{
     Snapshot, Target,
 };
 use crate::plan::is_settled;
-use crate::units::{CgroupPath, CpuSet, Millicpu, Tick};
+use crate::units::{CgroupPath, CpuSet, Tick};
 use std::collections::BTreeMap;
 
 /// What a report is made from.
@@ -94,7 +94,7 @@ pub fn report(input: ReportInput<'_>) -> Report {
 fn host(input: &ReportInput<'_>) -> HostReport {
     let (policy, seen) = (input.policy, input.seen);
     HostReport {
-        cpu: Millicpu::cores(u64::try_from(seen.host.online.len()).unwrap_or(u64::MAX)),
+        cpu: seen.host.online.capacity(),
         cpu_reserve: policy.reserve.cpu,
         memory: seen.host.memory,
         memory_reserve: policy.reserve.memory,

@@ -59,7 +59,7 @@ pub(super) fn entitlement(
 
 /// The host's CPUs.
 pub(super) fn capacity(case: &Case<'_>) -> Millicpu {
-    Millicpu::cores(u64::try_from(case.seen.host.online.len()).unwrap_or(u64::MAX))
+    case.seen.host.online.capacity()
 }
 
 /// What can be divided among components.

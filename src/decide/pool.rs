@@ -233,7 +233,7 @@ impl Pool {
 
 /// The host's CPUs.
 pub(super) fn capacity(seen: &Snapshot) -> Millicpu {
-    Millicpu::cores(u64::try_from(seen.host.online.len()).unwrap_or(u64::MAX))
+    seen.host.online.capacity()
 }
 
 /// What the members use, and what everybody else does; none when a rate is missing.

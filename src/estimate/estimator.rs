@@ -296,8 +296,7 @@ impl Estimator {
     fn around(&self, path: &CgroupPath, seen: &Snapshot, longest: Span) -> Around {
         let above =
             self.groups.get(path).map(|signals| signals.above.as_slice()).unwrap_or_default();
-        let mut around =
-            Around { at: seen.at, longest, throttled_above: Some(0), limited_above: None };
+        let mut around = Around::nothing(seen, longest);
         for above in above.iter().filter(|above| !above.is_root()) {
             let usage = seen.groups.get(above).map(|view| &view.usage);
             let throttled =
@@ -401,8 +400,7 @@ impl Estimator {
 
     fn update_bottlenecks(&mut self, seen: &Snapshot, interval: Interval) {
         self.unmanaged.push(&self.unmanaged_use(), seen.at, interval);
-        let cores = u64::try_from(seen.host.online.len()).unwrap_or(u64::MAX);
-        let least = least(Millicpu::cores(cores), seen.host.memory);
+        let least = least(seen.host.online.capacity(), seen.host.memory);
         let mut risers = Risers::default();
         risers.consider(Rival::Unmanaged, &self.unmanaged, &least);
         for (name, component) in &self.components {

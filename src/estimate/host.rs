@@ -94,17 +94,17 @@ impl Host {
     }
 
     fn update_cpu(&mut self, seen: &Snapshot, interval: Interval, gap: bool) {
-        let cores = u64::try_from(seen.host.online.len()).unwrap_or(u64::MAX);
+        let capacity = seen.host.online.capacity();
         let fresh = seen.load.busy;
         let last = std::mem::replace(&mut self.busy, fresh);
         if !gap {
             let used = grown(last.map(|busy| busy.0), fresh.map(|busy| busy.0));
-            let whole = interval.span.0.saturating_mul(cores);
+            let whole = interval.span.0.saturating_mul(capacity.0) / 1000;
             self.cpu_average.push(used.and_then(|used| Ppm::of(used, whole)), interval);
         }
         let share = self.cpu_average.wait().map(|wait| wait.p10);
         self.now.share.cpu = share;
-        self.now.cpu = share.map(|share| Millicpu(share.times(Millicpu::cores(cores).0)));
+        self.now.cpu = share.map(|share| Millicpu(share.times(capacity.0)));
     }
 
     fn update_memory(&mut self, seen: &Snapshot, (interval, gap): (Interval, bool), slowed: bool) {

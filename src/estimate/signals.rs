@@ -22,7 +22,7 @@ use super::demand;
 use super::smooth::{Ewma, Interval, Smooth};
 use crate::model::{
     Amounts, DiskRate, GroupView, IoCount, IoRate, Knob, KnobKind, MemoryEvents, Need, Reading,
-    Usage, Waits,
+    Snapshot, Usage, Waits,
 };
 use crate::units::{Bytes, CgroupId, CgroupPath, CpuTime, Limit, Millicpu, Ppm, Span, Tick};
 use serde::{Deserialize, Serialize};
@@ -45,10 +45,20 @@ pub(super) struct Around {
     pub(super) at: Tick,
     /// A longer time between two looks says nothing of the present.
     pub(super) longest: Span,
+    /// What all online CPUs can do.
+    pub(super) capacity: Millicpu,
     /// Throttled time of all groups above, in microseconds since each was made; none where one could not be read.
     pub(super) throttled_above: Option<u64>,
     /// When a memory limit above was reached last.
     pub(super) limited_above: Option<Tick>,
+}
+
+impl Around {
+    /// A look at a group with nothing above it.
+    pub(super) fn nothing(seen: &Snapshot, longest: Span) -> Self {
+        let capacity = seen.host.online.capacity();
+        Self { at: seen.at, longest, capacity, throttled_above: Some(0), limited_above: None }
+    }
 }
 
 /// The counters of the fast tier.
@@ -203,7 +213,9 @@ impl Signals {
         }
         let interval = Interval::of(span);
         let used = last.cpu.zip(fresh.cpu).and_then(|(old, new)| new.0.checked_sub(old.0));
-        self.need.usage.cpu = used.map(|used| Millicpu(interval.per_second(used) / 1000));
+        // The counter is read some time after the look began: on a starved host that is long enough for more than there can be.
+        let rate = used.map(|used| Millicpu(interval.per_second(used) / 1000));
+        self.need.usage.cpu = rate.map(|rate| rate.min(around.capacity));
         let grown = last.memory.zip(fresh.memory).map(|(old, new)| difference(old.0, new.0));
         self.need.growth = grown.map(|grown| {
             self.growth.push(per_second(grown, span), interval.short);

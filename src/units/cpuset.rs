@@ -2,7 +2,7 @@
 //!
 //! Source: `Documentation/admin-guide/cgroup-v2.rst`, cpuset; `lib/bitmap-str.c` for the list grammar.
 
-use super::QuantityError;
+use super::{Millicpu, QuantityError};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -32,6 +32,12 @@ impl CpuSet {
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// What they can do: the CPU time of all of them in each second.
+    #[must_use]
+    pub fn capacity(&self) -> Millicpu {
+        Millicpu::cores(u64::try_from(self.len()).unwrap_or(u64::MAX))
     }
 
     /// Whether there is none. The kernel reads an empty `cpuset.cpus` as "whatever the parent has".

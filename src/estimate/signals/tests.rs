@@ -7,6 +7,7 @@ use crate::units::DeviceId;
 use proptest::prelude::*;
 
 const DISK: DeviceId = testing::DISK;
+const CAPACITY: Millicpu = Millicpu::cores(4);
 
 fn at(secs: u64) -> Tick {
     Tick::default().plus(Span::secs(1000 + secs))
@@ -68,6 +69,7 @@ impl Watched {
         let around = Around {
             at: at(secs),
             longest: Span::secs(3),
+            capacity: CAPACITY,
             throttled_above: Some(0),
             limited_above: self.limited_above,
         };
@@ -108,6 +110,16 @@ fn one_thread_at_its_own_cap_waits_for_nobody() {
     assert!(group.signals.averages.cpu.p10() > Ppm::percent(80), "and yet it does wait");
 }
 
+/// An emulated host on a busy machine read the counter more than a second after the look had begun.
+#[test]
+fn a_counter_that_is_read_late_gives_no_more_than_there_is() {
+    let mut group = Watched::new();
+    group.looks(1..2, |usage, _| usage.cpu = Some(CpuTime(9_800_000)));
+    assert_eq!(group.need().usage.cpu, Some(CAPACITY));
+    group.looks(2..3, |usage, _| usage.cpu = Some(CpuTime(10_000_000)));
+    assert_eq!(group.need().usage.cpu, Some(Millicpu(200)));
+}
+
 #[test]
 fn starved_by_others_all_of_the_waiting_is_external() {
     let mut group = Watched::new();
@@ -130,6 +142,7 @@ fn a_cap_above_explains_waiting_too() {
         let around = Around {
             at: at(second),
             longest: Span::secs(3),
+            capacity: CAPACITY,
             throttled_above: Some(second * 500_000),
             limited_above: None,
         };
@@ -324,7 +337,7 @@ proptest! {
             if let Some(id) = id.filter(|_| number == 7) {
                 group.view.id = id;
             }
-            let around = Around { at: now, longest: Span::secs(3), throttled_above: Some(0), limited_above: None };
+            let around = Around { at: now, longest: Span::secs(3), capacity: CAPACITY, throttled_above: Some(0), limited_above: None };
             group.signals.update(&group.view, around);
             let (need, averages) = (&group.signals.need, &group.signals.averages);
             throttling_known &= there[0];
