@@ -283,6 +283,9 @@ fn an_uninstallation_leaves_configuration_and_history_only() {
     installed.start();
     unit.reaches("memory.max", "134217728");
     systemctl(&["enable", "provost"]).ok();
+    for file in ["man/man1/provost-status.1", "bash-completion/completions/provost"] {
+        assert!(std::fs::read_to_string(format!("/usr/share/{file}")).unwrap().contains("status"));
+    }
     run("bash", &[&script("uninstall")]).ok();
     let left = traces();
     let new: Vec<&str> =
