@@ -7,6 +7,7 @@ use super::render::{COLUMNS, Column, Table, paragraph};
 use super::status::fetch;
 use crate::model::{
     ComponentReport, Forecast, ForecastModel, ForecastStage, ForecastView, Report, Resource,
+    UnknownComponent,
 };
 use crate::units::{ComponentName, Ppm};
 use serde_json::{Value, json};
@@ -31,10 +32,8 @@ pub(super) fn named<'a>(
 ) -> Result<&'a ComponentReport, Failure> {
     let found = report.components.iter().find(|component| component.name == *name);
     found.ok_or_else(|| {
-        let known: Vec<&str> =
-            report.components.iter().map(|component| component.name.as_str()).collect();
-        let text = format!("no component \"{name}\"; the configuration has: {}", known.join(", "));
-        Failure::new(EXIT_NO_COMPONENT, text)
+        let known = report.components.iter().map(|component| &component.name);
+        Failure::new(EXIT_NO_COMPONENT, UnknownComponent::new(name, known).to_string())
     })
 }
 

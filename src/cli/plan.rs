@@ -134,6 +134,7 @@ fn text(news: &News, shown: &[Line], seen: &Snapshot) -> String {
     let count = shown.len();
     let homes: usize = seen.homes.values().map(Vec::len).sum();
     out.push_str(&match count {
+        0 if homes == 0 => "nothing to change: no component has a cgroup or a process\n".to_owned(),
         0 => format!("nothing to change in {homes} places\n"),
         1 => "1 change\n".to_owned(),
         _ => format!("{count} changes\n"),

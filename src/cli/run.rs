@@ -28,13 +28,8 @@ pub(super) fn run(cli: &Cli, args: &RunArgs) -> Result<Printout, Failure> {
     };
     let pressure = match enter(&cli.sources(), &cli.state_dir, &args.component)? {
         Entered::Inside { pressure } => pressure,
-        Entered::NoComponent { known } => {
-            let text = format!(
-                "no component \"{}\"; the configuration has: {}",
-                args.component,
-                known.join(", ")
-            );
-            return Err(Failure::new(EXIT_NO_COMPONENT, text));
+        Entered::NoComponent(unknown) => {
+            return Err(Failure::new(EXIT_NO_COMPONENT, unknown.to_string()));
         }
         Entered::Refused { why } => {
             return Err(Failure::new(1, format!("cannot enter {}: {why}", args.component)));

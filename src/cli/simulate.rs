@@ -4,7 +4,7 @@ use super::args::{Cli, SimulateArgs, colour};
 use super::fail::Failure;
 use super::render::{COLUMNS, Column, Table, escape, paragraph};
 use super::{EXIT_BAD_CONFIG, Printout, chart};
-use crate::config::{Colour, ConfigIssue, Division, render};
+use crate::config::{Code, Colour, ConfigIssue, Division, render};
 use crate::sim::{Arm, BUILT_IN, LONGEST, Played, Scenario, Score, Told};
 use crate::units::Span;
 use serde_json::{Value, json};
@@ -101,10 +101,18 @@ fn load(args: &SimulateArgs) -> Result<Loaded, Vec<ConfigIssue>> {
                 warnings.append(&mut scenario.warnings);
                 scenarios.push(scenario);
             }
-            Err(problems) => issues.extend(problems),
+            Err(problems) => issues.extend(problems.into_iter().map(with_place)),
         }
     }
     if issues.is_empty() { Ok((scenarios, warnings)) } else { Err(issues) }
+}
+
+/// Adds where else a scenario could have been.
+fn with_place(issue: ConfigIssue) -> ConfigIssue {
+    if issue.code != Code::Unreadable {
+        return issue;
+    }
+    issue.help("name a file, or one of the scenarios that \"provost simulate\" lists")
 }
 
 fn refused(issues: &[ConfigIssue], is_json: bool) -> Printout {

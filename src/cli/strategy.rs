@@ -41,7 +41,7 @@ fn remember(
     match &args.component {
         Some(name) => {
             chosen.choose_for(&configured(cli)?, name, strategy).map_err(|error| {
-                let is_unknown = matches!(error, CannotChoose::Unknown { .. });
+                let is_unknown = matches!(error, CannotChoose::Unknown(_));
                 let exit = if is_unknown { EXIT_NO_COMPONENT } else { 1 };
                 Failure::new(exit, error.to_string())
             })?;

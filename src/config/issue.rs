@@ -88,6 +88,8 @@ codes! {
     NotText = "not-text",
     /// A file or folder could not be read, or is no regular file.
     Unreadable = "unreadable",
+    /// No file is there at all.
+    NoFile = "no-file",
     /// A file, the number of files or the number of components is beyond its bound.
     TooLarge = "too-large",
     /// A file that others than root may change.

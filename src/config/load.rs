@@ -172,9 +172,24 @@ impl Reading {
                     .help("join some of the files in conf.d"),
             );
         }
+        if found.is_empty() {
+            self.nothing_in(directories);
+        }
         for file in found.iter().take(MAX_FILES) {
             self.file(file, false);
         }
+    }
+
+    /// A host without a configuration is no fault: nothing is limited. It is one to believe that it has one.
+    fn nothing_in(&mut self, directories: &[PathBuf]) {
+        let Some(strongest) = directories.last() else { return };
+        let message = format!(
+            "there is no configuration: neither {} nor a file in its conf.d",
+            strongest.join("config.toml").display()
+        );
+        let help =
+            "nothing is limited without one; config/provost.toml of the sources explains every key";
+        self.issues.push(ConfigIssue::warning(Code::NoFile, message).help(help));
     }
 
     fn list(&mut self, directory: &Path, into: &mut BTreeMap<OsString, PathBuf>) {

@@ -2,6 +2,7 @@
 
 use super::instance::{Paths, replace};
 use crate::config::{Policy, Strategy};
+use crate::model::UnknownComponent;
 use crate::units::ComponentName;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -28,13 +29,8 @@ struct Beneath {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CannotChoose {
     /// Nobody knows it.
-    #[error("no component \"{name}\"; the configuration has: {known}")]
-    Unknown {
-        /// The name.
-        name: ComponentName,
-        /// The names that are there.
-        known: String,
-    },
+    #[error(transparent)]
+    Unknown(UnknownComponent),
     /// Nobody makes room for it.
     #[error(
         "nobody makes room for \"{name}\", so its strategy would have no effect: its priority is below \"high\""
@@ -99,8 +95,8 @@ impl Chosen {
             return Ok(());
         };
         let Some(found) = policy.components.get(name) else {
-            let known: Vec<&str> = policy.components.keys().map(ComponentName::as_str).collect();
-            return Err(CannotChoose::Unknown { name: name.clone(), known: known.join(", ") });
+            let unknown = UnknownComponent::new(name, policy.components.keys());
+            return Err(CannotChoose::Unknown(unknown));
         };
         if !found.priority.is_protected() {
             return Err(CannotChoose::Unheard { name: name.clone() });

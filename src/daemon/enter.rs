@@ -7,7 +7,7 @@ use crate::enforce::{Executor, Journal};
 use crate::kernel::process::ProcFs;
 use crate::kernel::systemd::{BlockingSystemd, Deadlines};
 use crate::kernel::{clock, host};
-use crate::model::{Action, Outcome, OutcomeOf, Plan, Snapshot, Stray, Verdict};
+use crate::model::{Action, Outcome, OutcomeOf, Plan, Snapshot, Stray, UnknownComponent, Verdict};
 use crate::observe::{Collector, Happened};
 use crate::units::ComponentName;
 use std::path::{Path, PathBuf};
@@ -21,10 +21,7 @@ pub enum Entered {
         pressure: Option<PathBuf>,
     },
     /// The configuration has no such component.
-    NoComponent {
-        /// Those that it has.
-        known: Vec<String>,
-    },
+    NoComponent(UnknownComponent),
     /// It could not be done; this process is where it was.
     Refused {
         /// Why.
@@ -47,8 +44,8 @@ pub fn enter(
     let host = host::view(&roots);
     let policy = load_policy(sources, &host)?.policy;
     if !policy.components.contains_key(component) {
-        let known = policy.components.keys().map(ToString::to_string).collect();
-        return Ok(Entered::NoComponent { known });
+        let unknown = UnknownComponent::new(component, policy.components.keys());
+        return Ok(Entered::NoComponent(unknown));
     }
     let mut collector = Collector::new(fs, &roots);
     let mut seen: Snapshot = collector.look(&policy, clock::now(), Happened::default()).clone();

@@ -8,7 +8,8 @@ use crate::config::{
     Capacity, Code, Colour, ConfigIssue, Laid, Policy, entries, quota_key, render,
 };
 use crate::model::{
-    Finding, FindingKind, HostView, Moment, Quota, QuotaBook, QuotaKey, QuotaView, Quotas, Severity,
+    Finding, FindingKind, HostView, Moment, Quota, QuotaBook, QuotaKey, QuotaView, Quotas,
+    Severity, UnknownComponent,
 };
 use crate::units::{ComponentName, Span};
 use std::collections::BTreeMap;
@@ -64,13 +65,8 @@ impl Wish<'_> {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CannotGive {
     /// Nobody knows the component.
-    #[error("no component \"{name}\"; the configuration has: {known}")]
-    Unknown {
-        /// The name.
-        name: ComponentName,
-        /// The names that are there.
-        known: String,
-    },
+    #[error(transparent)]
+    Unknown(UnknownComponent),
     /// Nothing was asked for.
     #[error("nothing is asked for: write what \"{name}\" may have, such as cpu.ceiling=2")]
     Nothing {
@@ -359,8 +355,7 @@ fn too_long(word: &str) -> ConfigIssue {
 }
 
 fn unknown(name: &ComponentName, policy: &Policy) -> CannotGive {
-    let known: Vec<&str> = policy.components.keys().map(ComponentName::as_str).collect();
-    CannotGive::Unknown { name: name.clone(), known: known.join(", ") }
+    CannotGive::Unknown(UnknownComponent::new(name, policy.components.keys()))
 }
 
 /// All that fits over a policy. First all at once, since one may make room for another; then one after the other, the latest last.

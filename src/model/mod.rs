@@ -31,6 +31,7 @@ pub mod slots;
 mod snapshot;
 mod storage;
 mod topology;
+mod unknown;
 
 pub use action::{Action, Change, Plan, Via};
 pub use alert::{AlertBook, AlertKind, AlertMemory, AlertState, AlertView, Evidence, SinkCounts};
@@ -74,3 +75,4 @@ pub use snapshot::{
 };
 pub use storage::{Retention, Stored, Swept};
 pub use topology::{Core, Topology};
+pub use unknown::UnknownComponent;

@@ -64,6 +64,7 @@ fn every_code_is_shown_by_a_fixture_or_a_test() {
     }
     // These need files on disk and are tested in `precedence`; a defect cannot be provoked.
     shown.extend([
+        Code::NoFile,
         Code::NotText,
         Code::Unreadable,
         Code::TooLarge,

@@ -180,8 +180,19 @@ fn problems_of_all_files_are_told_together() {
 }
 
 #[test]
+fn no_file_at_all_is_a_warning() {
+    let root = Root::new();
+    let loaded = root.load();
+    assert!(loaded.policy.components.is_empty());
+    insta::assert_snapshot!("no-file", root.scrub(&render(&loaded.warnings, Colour::Never)));
+    root.write("usr/lib/provost/conf.d/10-web.toml", "");
+    assert!(root.load().warnings.is_empty(), "what a package ships is a configuration");
+}
+
+#[test]
 fn other_files_of_conf_d_are_left_alone() {
     let root = Root::new();
+    root.write("etc/provost/config.toml", "");
     for name in ["README", ".hidden.toml", "50-x.toml~", "50-x.toml.dpkg-old"] {
         root.write(&format!("etc/provost/conf.d/{name}"), "no toml at all");
     }
@@ -191,6 +202,7 @@ fn other_files_of_conf_d_are_left_alone() {
 #[test]
 fn an_ignored_drop_in_is_a_warning() {
     let root = Root::new();
+    root.write("etc/provost/config.toml", "");
     root.write("etc/provost/conf.d/50-web.conf", "mode = \"enforce\"\n");
     let loaded = root.load();
     assert_eq!(codes(&loaded.warnings), [Code::IgnoredFile]);

@@ -98,7 +98,7 @@ impl Daemon {
             }
         };
         if let Err(error) = may {
-            let exit = if matches!(error, CannotChoose::Unknown { .. }) { 4 } else { 1 };
+            let exit = if matches!(error, CannotChoose::Unknown(_)) { 4 } else { 1 };
             return Reply::Failed { text: error.to_string(), exit };
         }
         if let Err(error) = chosen.write(&self.options.paths) {
