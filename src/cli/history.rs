@@ -5,7 +5,7 @@ use super::args::Cli;
 use super::fail::{EXIT_NO_COMPONENT, Failure};
 use super::past::{Past, missing, moment, since, unreadable};
 use super::render::{COLUMNS, escape, wrap};
-use super::statistics;
+use super::{reach, statistics};
 use crate::kernel::clock;
 use crate::model::{Event, EventOf, Knob, Outcome, OutcomeOf};
 use crate::record::{Lost, events, events_stamp};
@@ -40,6 +40,9 @@ pub(super) struct HistoryArgs {
     /// Instead of the changes, what was used: means, percentiles, peaks, what is usual at this hour of the week, time at each level.
     #[arg(long)]
     pub(super) statistics: bool,
+    /// Instead of the changes, how far back each part of the recording goes.
+    #[arg(long, conflicts_with_all = ["statistics", "component", "since", "limit"])]
+    pub(super) reach: bool,
 }
 
 #[derive(Debug, Args)]
@@ -77,6 +80,9 @@ impl Wanted<'_> {
 }
 
 pub(super) fn history(cli: &Cli, args: &HistoryArgs) -> Result<Printout, Failure> {
+    if args.reach {
+        return reach::reach(cli);
+    }
     if args.statistics {
         return statistics::statistics(cli, args.scope.component.as_ref(), args.scope.since);
     }

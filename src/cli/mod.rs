@@ -28,6 +28,7 @@ mod plan;
 mod printout;
 mod probe;
 mod quota;
+mod reach;
 mod realtime;
 pub mod render;
 mod replay;

@@ -25,7 +25,7 @@ pub use reader::Lost;
 pub use recording::{Base, Cycle, Lent, Place, Recording, Told};
 pub use ring::{Kept, Opened, Record, Ring, RingError, Tag, parse};
 pub use series::{AtLevels, ComponentUse, Over, Part, Period, Seen, Stalled, Tally, Used};
-pub use store::{Store, Trouble, Which, events, events_stamp, pack_events, periods};
+pub use store::{Reach, Store, Trouble, Which, events, events_stamp, pack_events, periods, reach};
 pub use unpack::{UnpackError, unpack};
 
 #[cfg(test)]

@@ -216,6 +216,34 @@ pub fn periods(state: &Path, which: Which) -> Result<(Vec<Period>, Lost), RingEr
     Ok((read.into_iter().map(|(_, period)| period).collect(), lost))
 }
 
+/// How far back a ring goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// When the oldest record that can be read was made, and the newest, in seconds since 1970 by the host's clock at that time; none
+    /// where there is none yet.
+    pub span: Option<(u64, u64)>,
+    /// The size of the file in bytes, which it always has.
+    pub bytes: u64,
+    /// What could not be read.
+    pub lost: Lost,
+}
+
+/// From when to when a ring can be read.
+///
+/// # Errors
+/// [`RingError`] when the file cannot be read.
+pub fn reach(state: &Path, which: Which) -> Result<Reach, RingError> {
+    let path = which.file(state);
+    let mut reader = Reader::of(ring::read(&path)?);
+    let mut span = None;
+    while let Some(taken) = reader.next() {
+        let (oldest, _) = *span.get_or_insert((taken.wall_secs, taken.wall_secs));
+        span = Some((oldest, taken.wall_secs));
+    }
+    let bytes = std::fs::metadata(&path).map_or(0, |file| file.len());
+    Ok(Reach { span, bytes, lost: reader.lost })
+}
+
 /// What is in each record of a ring, with its number.
 fn each<T>(
     path: &Path,
