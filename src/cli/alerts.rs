@@ -100,7 +100,7 @@ fn document(report: &Report) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{AlertKind, Evidence, Resource};
+    use crate::model::{AlertKind, Evidence, LimitOf, Resource};
     use crate::testing::{sample_leak, sample_report};
     use crate::units::Ppm;
 
@@ -127,7 +127,7 @@ mod tests {
         };
         let leak = Evidence::Growth { leak: sample_leak() };
         let leak = view(AlertKind::Leak, "web", AlertState::Acknowledged, leak);
-        let throttled = Evidence::Throttled { share: Ppm::percent(31) };
+        let throttled = Evidence::Throttled { share: Ppm::percent(31), by: LimitOf::Ceiling };
         let throttled = AlertView {
             silenced_until: Some(report.at.plus(Span::secs(1800))),
             flapping: true,

@@ -4,6 +4,8 @@
 //! Levels are looked at in each look. What is known of components, and of file systems, is gone through every five seconds: none of it asks for
 //! more haste, and a thousand components cost something.
 
+mod throttled;
+
 use super::instance::Paths;
 use super::kept::Kept;
 use super::sinks::{Host, Sinks, Told};
@@ -172,11 +174,10 @@ impl Alerting {
 
     fn add_throttled(&mut self, known: Known<'_>) {
         for name in known.policy.components.keys() {
-            let need = known.state.estimator.component(name);
-            let Some(share) = need.and_then(|need| need.throttled) else { continue };
+            let Some((share, by)) = throttled::most(known, name) else { continue };
             let level = THROTTLED.into_iter().find(|(_, from)| share > *from);
             if let Some((severity, _)) = level {
-                self.add(AlertKind::Throttled, name, severity, Evidence::Throttled { share });
+                self.add(AlertKind::Throttled, name, severity, Evidence::Throttled { share, by });
             }
         }
     }

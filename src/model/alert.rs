@@ -28,7 +28,7 @@ pub enum AlertKind {
     Drift,
     /// A process was killed for want of memory.
     OomKill,
-    /// A component is stopped by its CPU limit more than a twentieth of the time.
+    /// A component is stopped by a CPU limit, other than one by which it gives way, more than a twentieth of the time.
     Throttled,
 }
 
@@ -88,6 +88,17 @@ impl fmt::Display for AlertKind {
     }
 }
 
+/// Whose the CPU limit is that stops a component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LimitOf {
+    /// The component's `cpu.ceiling`.
+    #[default]
+    Ceiling,
+    /// Somebody else's: its unit's, that of a group above it, or what another writer set.
+    Others,
+}
+
 /// The numbers that speak for an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "of")]
@@ -136,6 +147,9 @@ pub enum Evidence {
     Throttled {
         /// In so many of the periods of its limit.
         share: Ppm,
+        /// Whose that is.
+        #[serde(default)]
+        by: LimitOf,
     },
 }
 
@@ -183,8 +197,11 @@ impl Evidence {
             Self::Killed { count } => format!(
                 "{count} processes of {of} were killed for want of memory; raise its memory.ceiling, or see what it holds"
             ),
-            Self::Throttled { share } => format!(
-                "{of} was stopped by its CPU limit in {share} of the periods; raise cpu.ceiling, or give it cpu.burst"
+            Self::Throttled { share, by: LimitOf::Ceiling } => format!(
+                "{of} was stopped by its cpu.ceiling in {share} of the periods; raise that, or give it cpu.burst"
+            ),
+            Self::Throttled { share, by: LimitOf::Others } => format!(
+                "{of} was stopped in {share} of the periods by a CPU limit that is not provost's; see CPUQuota= of its unit and of the slices above"
             ),
         }
     }
@@ -316,9 +333,18 @@ mod tests {
             Evidence::Contested,
             Evidence::Killed { count: 1 },
             Evidence::Killed { count: 4 },
-            Evidence::Throttled { share: Ppm::percent(31) },
+            Evidence::Throttled { share: Ppm::percent(31), by: LimitOf::Ceiling },
+            Evidence::Throttled { share: Ppm::percent(31), by: LimitOf::Others },
         ];
         insta::assert_snapshot!(all.map(|evidence| evidence.text("web")).join("\n"));
+    }
+
+    #[test]
+    fn what_was_recorded_before_it_said_whose_limit_it_was_can_be_read() {
+        let evidence: Evidence =
+            serde_json::from_str(r#"{"of":"throttled","share":310000}"#).unwrap();
+        let expected = Evidence::Throttled { share: Ppm::percent(31), by: LimitOf::Ceiling };
+        assert_eq!(evidence, expected);
     }
 
     #[test]

@@ -34,7 +34,9 @@ mod topology;
 mod unknown;
 
 pub use action::{Action, Change, Plan, Via};
-pub use alert::{AlertBook, AlertKind, AlertMemory, AlertState, AlertView, Evidence, SinkCounts};
+pub use alert::{
+    AlertBook, AlertKind, AlertMemory, AlertState, AlertView, Evidence, LimitOf, SinkCounts,
+};
 pub use component::{CpuClass, Home, HomeKind, Priority};
 pub use decision::{Decision, Held, Placement, Reason, Target};
 pub use event::{Event, EventOf};

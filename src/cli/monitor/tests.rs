@@ -3,7 +3,9 @@
 use super::draw::draw;
 use super::frames::{Frames, Moment, Over, Pressed};
 use super::recorded::tests::LIFE;
-use crate::model::{AlertKind, AlertState, AlertView, Evidence, Level, Report, Resource, Wait};
+use crate::model::{
+    AlertKind, AlertState, AlertView, Evidence, Level, LimitOf, Report, Resource, Wait,
+};
 use crate::serve::Request;
 use crate::testing::{sample_leak, sample_report};
 use crate::units::{Ppm, Span};
@@ -122,7 +124,7 @@ fn alerts(report: &Report) -> Vec<AlertView> {
     let waits = Evidence::Waits { resource: Resource::Cpu };
     let used = Evidence::Used { share: Some(Ppm::percent(97)) };
     let leak = Evidence::Growth { leak: sample_leak() };
-    let throttled = Evidence::Throttled { share: Ppm::percent(31) };
+    let throttled = Evidence::Throttled { share: Ppm::percent(31), by: LimitOf::Ceiling };
     let killed = Evidence::Killed { count: 2 };
     vec![
         view(AlertKind::Throttled, "batch", Level::Warning, Firing, throttled),

@@ -2,9 +2,13 @@
 
 use super::*;
 use crate::cycle::{rest, step};
-use crate::model::{AlertState, Decision, Finding, Plan, Priority, Severity, Target};
-use crate::testing::{add_home, component, host, policy};
-use crate::units::CgroupPath;
+use crate::model::{
+    AlertState, Decision, Finding, Knob, KnobKind, LimitOf, Plan, Priority, Severity, Target,
+};
+use crate::testing::{add_home, component, host, policy, set};
+use crate::units::{Bytes, CgroupPath, CpuMax, CpuTime, Limit, Millicpu};
+
+const WEB: &str = "system.slice/web.service";
 
 /// A host with one service, looked at once a second, and a state folder that is removed in the end.
 struct Story {
@@ -59,6 +63,46 @@ impl Story {
     fn shown(&self) -> Vec<(String, AlertState)> {
         let views = self.alerting.views(self.seen.at);
         views.into_iter().map(|view| (view.id, view.state)).collect()
+    }
+
+    /// Looks, in each of which the service was stopped in four of ten periods.
+    fn looks_stopped(&mut self, count: usize) {
+        for _ in 0..count {
+            let at = self.seen.at.plus(Span::secs(1));
+            let usage = &mut self.seen.groups.get_mut(&CgroupPath::new(WEB)).unwrap().usage;
+            usage.sensed_at = Some(at);
+            let more = |counted: Option<u64>, more| Some(counted.unwrap_or_default() + more);
+            usage.periods = more(usage.periods, 10);
+            usage.throttled_periods = more(usage.throttled_periods, 4);
+            self.look();
+        }
+    }
+
+    /// The service has so much CPU at most.
+    fn limit(&mut self, percent: u64) -> Knob {
+        let quota = Limit::At(CpuTime::millis(percent));
+        let knob = Knob::CpuMax(CpuMax { quota, period: CpuTime::millis(100) });
+        set(&mut self.seen, WEB, knob.clone());
+        knob
+    }
+
+    /// The same by provost, which wants it for a reason.
+    fn limit_for(&mut self, percent: u64, reason: Reason) {
+        let knob = self.limit(percent);
+        let (at, component) = (CgroupPath::new(WEB), Some("web".parse().unwrap()));
+        let original = Some(KnobKind::CpuMax.kernel_default());
+        let id = self.seen.groups[&at].id;
+        self.state.ownership.adopt(&at, id, original, (&knob, reason.is_passing()));
+        self.news.decision.targets = vec![Target { component, at, knob, reason }];
+    }
+
+    /// Whose limit is told of, once that is told.
+    fn whose(&self) -> Option<LimitOf> {
+        let views = self.alerting.views(self.seen.at);
+        let firing = views.iter().find(|view| view.state == AlertState::Firing)?;
+        assert_eq!(firing.id, "throttled/web");
+        let Evidence::Throttled { by, .. } = firing.evidence else { panic!("{firing:?}") };
+        Some(by)
     }
 
     fn kill(&mut self, count: u64) {
@@ -117,7 +161,7 @@ fn more_than_a_twentieth_refused_is_told_and_forgotten_after_ten_minutes() {
     let mut story = Story::new("refused");
     let web = component("web", Priority::Normal);
     let mut limited = web.clone();
-    limited.memory.ceiling = crate::units::Limit::At(crate::units::Bytes::mebi(64));
+    limited.memory.ceiling = Limit::At(Bytes::mebi(64));
     let rules = policy([limited]);
     let plan = step(&rules, State::default(), &story.seen).news.unwrap().plan;
     let outcomes = crate::testing::carry_out(&story.seen, &plan.actions).outcomes;
@@ -149,7 +193,7 @@ fn a_level_a_contested_value_and_a_limit_that_is_not_followed_are_told() {
         text: String::new(),
     });
     let at = CgroupPath::new("system.slice/web.service");
-    let knob = story.seen.groups[&at].knob(crate::model::KnobKind::MemoryHigh);
+    let knob = story.seen.groups[&at].knob(KnobKind::MemoryHigh);
     let knob = knob.value().unwrap().clone();
     let component = Some("web".parse().unwrap());
     story.news.decision.targets.push(Target { component, at, knob, reason: Reason::LetGo });
@@ -159,6 +203,51 @@ fn a_level_a_contested_value_and_a_limit_that_is_not_followed_are_told() {
     assert_eq!(story.shown(), [drift.clone(), unresponsive.clone()]);
     story.looks(310);
     assert_eq!(story.shown(), [drift, (unresponsive.0, AlertState::Firing)]);
+}
+
+#[test]
+fn who_gives_way_is_stopped_on_purpose_and_nobody_is_told() {
+    let mut story = Story::new("gives-way");
+    story.limit_for(50, Reason::Yields { cap: Millicpu(500), others: Millicpu(1200) });
+    story.looks_stopped(200);
+    assert_eq!(story.shown(), []);
+    // Nobody waits any more, and what is left to it is its ceiling.
+    story.limit_for(100, Reason::Configured { key: "cpu.ceiling".into() });
+    story.looks_stopped(70);
+    assert_eq!(story.whose(), Some(LimitOf::Ceiling));
+    story.limit_for(50, Reason::Yields { cap: Millicpu(500), others: Millicpu(1200) });
+    story.looks_stopped(60);
+    assert_eq!(story.shown(), [("throttled/web".to_owned(), AlertState::Resolved)]);
+}
+
+#[test]
+fn a_ceiling_that_follows_the_need_is_a_ceiling() {
+    let mut story = Story::new("scaled");
+    let [key, least, most, why] = ["cpu.ceiling", "0.5", "2", "raised"].map(ToOwned::to_owned);
+    story.limit_for(100, Reason::Scaled { key, least, most, why });
+    story.looks_stopped(80);
+    assert_eq!(story.whose(), Some(LimitOf::Ceiling));
+}
+
+#[test]
+fn a_limit_of_somebody_else_is_told_as_theirs_whatever_provost_would_have_liked() {
+    let mut story = Story::new("theirs");
+    let knob = story.limit(40);
+    story.looks_stopped(80);
+    assert_eq!(story.whose(), Some(LimitOf::Others), "nothing is configured");
+    let (at, component) = (CgroupPath::new(WEB), Some("web".parse().unwrap()));
+    let reason = Reason::Yields { cap: Millicpu(300), others: Millicpu(1200) };
+    let target = Target { component, at, knob: knob.clone(), reason };
+    story.news.decision.targets = vec![target.clone()];
+    story.looks_stopped(10);
+    assert_eq!(story.whose(), Some(LimitOf::Others), "provost only observes");
+    let reason = Reason::Configured { key: "cpu.ceiling".into() };
+    story.news.decision.targets = vec![Target { reason, ..target }];
+    story.looks_stopped(10);
+    assert_eq!(story.whose(), Some(LimitOf::Ceiling), "it is the unit's limit and the ceiling");
+    story.limit(30);
+    story.looks_stopped(10);
+    assert_eq!(story.whose(), Some(LimitOf::Others), "somebody lowered it");
 }
 
 #[test]

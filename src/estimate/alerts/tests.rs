@@ -1,7 +1,7 @@
 //! Alerts over time: their life, who is told when, and what must hold whatever the conditions do.
 
 use super::*;
-use crate::model::Resource;
+use crate::model::{LimitOf, Resource};
 use crate::units::Ppm;
 use proptest::prelude::*;
 
@@ -235,7 +235,7 @@ fn the_gravest_that_hold_are_shown_first_and_no_more_than_bounded() {
 #[test]
 fn a_view_reads_well() {
     let mut story = Story::new();
-    let evidence = Evidence::Throttled { share: Ppm::percent(12) };
+    let evidence = Evidence::Throttled { share: Ppm::percent(12), by: LimitOf::Ceiling };
     story.looks(61, &[Signal { evidence, ..signal(AlertKind::Throttled, "web", Level::Warning) }]);
     let view = &story.alerts.views(story.at())[0];
     assert_eq!(view.id, "throttled/web");
