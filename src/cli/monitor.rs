@@ -23,6 +23,7 @@ use super::status::fetch_from;
 use crate::kernel::clock;
 use crate::model::Report;
 use crate::record::{Recording, Which, events};
+use crate::sim::hush;
 use frames::{Frames, Moment, Pressed};
 use jiff::tz::TimeZone;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
@@ -63,6 +64,8 @@ pub(super) fn monitor(cli: &Cli, args: &MonitorArgs) -> Result<Printout, Failure
         )
     };
     let mut terminal = ratatui::try_init().map_err(failed)?;
+    // A recorded cycle that fails is passed over: the terminal is not to be given back for that.
+    hush();
     let ended = watch(&mut terminal, &mut frames, &source);
     ratatui::try_restore().map_err(failed)?;
     ended.map(|()| Printout::text(String::new()))

@@ -4,11 +4,11 @@ use super::Printout;
 use super::args::{Cli, StrategyWord};
 use super::fail::Failure;
 use super::past::{Past, missing, moment, since, unreadable};
-use super::render::{COLUMNS, Column, Table, paragraph};
+use super::render::{COLUMNS, Column, Table, escape, paragraph};
 use crate::config::Policy;
 use crate::model::Knob;
 use crate::record::{Lost, Recording, Which};
-use crate::sim::{Difference, Instead, Replay, ReplayError, Replayed};
+use crate::sim::{Difference, Instead, Replay, ReplayError, Replayed, hush};
 use clap::Args;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -18,6 +18,8 @@ use std::path::PathBuf;
 const EXIT_DIFFERS: u8 = 1;
 /// More lines help nobody.
 const MOST_SHOWN: usize = 100;
+/// So many cycles that failed are named.
+const MOST_FAILED: usize = 10;
 
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
@@ -44,6 +46,9 @@ struct Outcome {
     /// The first differences, of the first cycle in which each knob differs.
     shown: Vec<(u64, Difference)>,
     more: usize,
+    /// Cycles in which deciding failed: how many, and of the first ones when and why.
+    failures: u64,
+    failed: Vec<(u64, String)>,
     /// Places in the recording where no replay could begin, with why.
     refused: Option<String>,
     lost: Lost,
@@ -55,7 +60,8 @@ pub(super) fn replay(cli: &Cli, args: &ReplayArgs) -> Result<Printout, Failure> 
     let file = args.file.clone().unwrap_or_else(|| Which::Looks.file(&cli.state_dir));
     let recording = Recording::open(&file).map_err(|error| unreadable(cli, &error))?;
     let outcome = run(recording, since(args.since), instead)?;
-    let exit = if is_same && outcome.differing > 0 { EXIT_DIFFERS } else { 0 };
+    let is_well = outcome.differing == 0 && outcome.failures == 0;
+    let exit = if is_same && !is_well { EXIT_DIFFERS } else { 0 };
     let stdout = if cli.json {
         document("replay", &outcome)
     } else {
@@ -79,6 +85,7 @@ pub(super) fn against(cli: &Cli, policy: Policy, past: Past) -> Result<Printout,
 
 /// Plays what was recorded from `since` on: from the last place before it where a replay may begin.
 fn run(mut recording: Recording, since: u64, instead: Instead) -> Result<Outcome, Failure> {
+    hush();
     let mut outcome = Outcome::default();
     let mut replay = Replay::new(instead);
     let before = before(recording.clone(), since);
@@ -87,7 +94,7 @@ fn run(mut recording: Recording, since: u64, instead: Instead) -> Result<Outcome
         match replay.play(&cycle) {
             Ok(Some(replayed)) if is_wanted => outcome.add(replayed),
             Ok(_) => {}
-            Err(error) => outcome.refuse(&error),
+            Err(error) => outcome.refuse(&error, is_wanted.then_some(cycle.wall_secs)),
         }
     }
     (outcome.played, outcome.passed_over) = (replay.played, replay.passed_over);
@@ -133,7 +140,18 @@ impl Outcome {
         }
     }
 
-    fn refuse(&mut self, error: &ReplayError) {
+    /// Takes in why a cycle cannot be played, and when it was if that was asked for.
+    fn refuse(&mut self, error: &ReplayError, wanted: Option<u64>) {
+        match (error, wanted) {
+            (ReplayError::Panicked { .. }, Some(wall_secs)) => {
+                self.failures += 1;
+                if self.failed.len() < MOST_FAILED {
+                    self.failed.push((wall_secs, error.to_string()));
+                }
+            }
+            (ReplayError::Panicked { .. }, None)
+            | (ReplayError::Policy { .. } | ReplayError::Form(_), _) => {}
+        }
         self.refused.get_or_insert(error.to_string());
     }
 }
@@ -152,10 +170,13 @@ fn document(verb: &str, outcome: &Outcome) -> String {
             })
         })
         .collect();
+    let failed =
+        outcome.failed.iter().map(|(wall_secs, why)| json!({ "at": wall_secs, "why": why }));
+    let failed: Vec<Value> = failed.collect();
     let document = json!({
         "schema": format!("provost/{verb}/v1"), "from": outcome.from_secs, "to": outcome.to_secs,
         "cycles": outcome.played, "passed_over": outcome.passed_over, "differing": outcome.differing,
-        "differences": differences, "lost": outcome.lost.words(),
+        "differences": differences, "failures": outcome.failures, "failed": failed, "lost": outcome.lost.words(),
     });
     format!("{document:#}\n")
 }
@@ -175,9 +196,10 @@ fn text(outcome: &Outcome, than: &str, zone: &TimeZone) -> String {
             outcome.passed_over
         ));
     }
-    let mut out = paragraph(&head);
+    let mut out = paragraph(&head) + &failures(outcome, zone);
     if outcome.differing == 0 {
-        return out + &format!("nothing differs from {than}\n") + &missing(outcome.lost);
+        let nothing = if outcome.failures == 0 { "nothing" } else { "nothing else" };
+        return out + &format!("{nothing} differs from {than}\n") + &missing(outcome.lost);
     }
     out.push_str(&format!("{} came to something else than {than}\n", counted(outcome.differing)));
     if !outcome.shown.is_empty() {
@@ -193,6 +215,24 @@ fn text(outcome: &Outcome, than: &str, zone: &TimeZone) -> String {
         )));
     }
     out + &missing(outcome.lost)
+}
+
+/// Cycles in which deciding failed.
+fn failures(outcome: &Outcome, zone: &TimeZone) -> String {
+    let line = |(wall_secs, why): &(u64, String)| {
+        let at = moment(*wall_secs, zone);
+        paragraph(&format!(
+            "at {at} {}; the replay goes on at the next place to begin",
+            escape(why)
+        ))
+    };
+    let mut lines: String = outcome.failed.iter().map(line).collect();
+    let named = u64::try_from(outcome.failed.len()).unwrap_or(u64::MAX);
+    let more = outcome.failures.saturating_sub(named);
+    if more > 0 {
+        lines.push_str(&format!("deciding failed {more} times more\n"));
+    }
+    lines
 }
 
 /// Each knob when it differs first.

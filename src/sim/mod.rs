@@ -31,7 +31,7 @@ mod trace;
 pub use built_in::{BUILT_IN, BuiltIn};
 pub use group::Counters;
 pub use plant::Plant;
-pub use replay::{Difference, Instead, Remembered, Replay, ReplayError, Replayed};
+pub use replay::{Difference, Instead, Remembered, Replay, ReplayError, Replayed, hush};
 pub use run::{Arm, Got, Played, Told};
 pub use scenario::{LONGEST, Scenario};
 pub use score::{BUCKETS, Point, Score};

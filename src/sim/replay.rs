@@ -4,16 +4,38 @@
 //! was lent and which policy held, and nothing of what was decided. After a gap it begins anew at the next such place. As recorded, each
 //! cycle must come to the same; under another policy or another version, what differs is what that one would have done on this very
 //! load. Would have begun to do: what was seen is what came of the recorded decisions, so only the first steps of a difference are certain.
+//!
+//! A cycle that panicked when it was recorded panics again. That is told as what it came to, and ends nothing: the replay begins anew at
+//! the next place.
 
 use crate::config::{ConfigIssue, Policy, PolicyText, Strategy};
-use crate::cycle::{News, State, rest, step};
+use crate::cycle::{News, State, Step, rest, step};
 use crate::estimate::Prospects;
-use crate::model::{Knob, KnobKind, Target};
+use crate::model::{Knob, KnobKind, Snapshot, Target};
 use crate::record::{Cycle, Told, UnpackError};
 use crate::units::{CgroupPath, ComponentName};
+use std::any::Any;
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Arc;
 use thiserror::Error;
+
+thread_local! {
+    /// Whether this thread plays a cycle.
+    static PLAYS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From now on panics of cycles that are played are not printed: whoever plays them is told. To be called after whatever else listens to
+/// panics was set up, such as what gives a terminal back.
+pub fn hush() {
+    let before = take_hook();
+    set_hook(Box::new(move |panic| {
+        if !PLAYS.get() {
+            before(panic);
+        }
+    }));
+}
 
 /// Why a recording cannot be played from a place on.
 #[derive(Debug, Error)]
@@ -27,6 +49,12 @@ pub enum ReplayError {
     /// What was recorded is of another form.
     #[error("what was recorded cannot be read by this version of provost: {0}")]
     Form(#[from] UnpackError),
+    /// The cycle panicked.
+    #[error("deciding failed: {message}")]
+    Panicked {
+        /// With what words.
+        message: String,
+    },
 }
 
 /// What holds instead of what was recorded.
@@ -80,21 +108,44 @@ impl Remembered {
     /// Goes through a cycle. What it comes to, if anything.
     ///
     /// # Errors
-    /// [`ReplayError`] where what was lent cannot be read: then what is remembered is of no use any more.
+    /// [`ReplayError`] where what was lent cannot be read, or deciding fails: then what is remembered is of no use any more.
     pub fn play(&mut self, cycle: &Cycle) -> Result<Option<News>, ReplayError> {
+        self.play_by(cycle, step)
+    }
+
+    /// The same by another step.
+    fn play_by(
+        &mut self,
+        cycle: &Cycle,
+        step: impl Fn(&Policy, State, &Snapshot) -> Step,
+    ) -> Result<Option<News>, ReplayError> {
         if cycle.is_replanned {
             self.state.replan();
         }
         if let Some(lent) = &cycle.lent {
             self.state.prospects = lent.value::<Prospects>()?;
         }
-        if rest(&self.policy, &mut self.state, &cycle.seen) {
-            return Ok(None);
-        }
-        let stepped = step(&self.policy, std::mem::take(&mut self.state), &cycle.seen);
-        self.state = stepped.state;
-        Ok(stepped.news)
+        let decide = || {
+            if rest(&self.policy, &mut self.state, &cycle.seen) {
+                return None;
+            }
+            let stepped = step(&self.policy, std::mem::take(&mut self.state), &cycle.seen);
+            self.state = stepped.state;
+            stepped.news
+        };
+        PLAYS.set(true);
+        // Whatever is left half done is remembered no more.
+        let decided = catch_unwind(AssertUnwindSafe(decide));
+        PLAYS.set(false);
+        decided.map_err(|panic| ReplayError::Panicked { message: words(panic.as_ref()) })
     }
+}
+
+/// With what words something panicked.
+fn words(panic: &(dyn Any + Send)) -> String {
+    let fixed = panic.downcast_ref::<&str>().map(|words| (*words).to_owned());
+    let words = fixed.or_else(|| panic.downcast_ref::<String>().cloned());
+    words.unwrap_or_else(|| "without a word why".to_owned())
 }
 
 /// What one knob was to be, and would be.
@@ -150,8 +201,17 @@ impl Replay {
     /// Plays one cycle. What it came to; none where there is no place to begin yet.
     ///
     /// # Errors
-    /// [`ReplayError`] where the recording cannot be played from here on.
+    /// [`ReplayError`] where the recording cannot be played from here on, up to the next place to begin.
     pub fn play(&mut self, cycle: &Cycle) -> Result<Option<Replayed>, ReplayError> {
+        self.play_by(cycle, step)
+    }
+
+    /// The same by another step: tests have one that panics.
+    pub(crate) fn play_by(
+        &mut self,
+        cycle: &Cycle,
+        step: impl Fn(&Policy, State, &Snapshot) -> Step,
+    ) -> Result<Option<Replayed>, ReplayError> {
         if !cycle.follows {
             self.running = None;
         }
@@ -160,8 +220,8 @@ impl Replay {
             self.passed_over += 1;
             return Ok(None);
         };
+        let news = running.play_by(cycle, step)?;
         self.played += 1;
-        let news = running.play(cycle)?;
         self.running = Some(running);
         Ok(Some(self.compare(cycle, news)))
     }

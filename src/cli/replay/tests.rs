@@ -57,6 +57,31 @@ fn a_replay_reads_well() {
 }
 
 #[test]
+fn cycles_in_which_deciding_failed_are_named() {
+    let mut outcome = Outcome { played: 3588, ..sample() };
+    let failed = |message: &str| ReplayError::Panicked { message: message.to_owned() };
+    outcome.refuse(&failed("before what was asked for"), None);
+    for second in 0..12 {
+        outcome.refuse(&failed("attempt to \x1b divide by zero"), Some(1_700_000_000 + second));
+    }
+    let told = text(&outcome, "what was recorded", &TimeZone::UTC);
+    assert_eq!(told.matches("deciding failed").count(), 11, "{told}");
+    let mut one = Outcome {
+        played: 12,
+        from_secs: 1_700_000_001,
+        to_secs: 1_700_000_012,
+        ..Outcome::default()
+    };
+    one.refuse(&failed("attempt to \x1b divide by zero"), Some(1_700_000_000));
+    insta::assert_snapshot!(text(&one, "what was recorded", &TimeZone::UTC));
+    let document: Value = serde_json::from_str(&document("replay", &outcome)).unwrap();
+    assert_eq!(
+        (&document["failures"], &document["failed"][1]["at"]),
+        (&json!(12), &json!(1_700_000_001))
+    );
+}
+
+#[test]
 fn each_knob_is_told_when_it_differs_first() {
     let outcome = sample();
     assert_eq!(outcome.differing, 63);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::Strategy;
-use crate::cycle::{rest, step};
+use crate::cycle::{Step, rest, step};
 use crate::model::{Event, EventOf, Knob, KnobKind, Reading};
 use crate::record::{Cycle, Recording, Told, events, periods};
 use crate::sim::{Instead, Replay};
@@ -46,6 +46,11 @@ impl Life {
 
     /// One turn, a second after the last, in which a busy neighbour makes the web wait.
     fn turn(&mut self) {
+        self.turn_by(|policy, state, seen| Some(step(policy, state, seen)));
+    }
+
+    /// The same by another step, which comes to nothing where it panics.
+    fn turn_by(&mut self, step: impl Fn(&Policy, State, &Snapshot) -> Option<Step>) {
         self.seen.at = self.seen.at.plus(Span::secs(1));
         let busy =
             |usage: Option<CpuTime>, more| Some(CpuTime(usage.map_or(0, |cpu| cpu.0) + more));
@@ -64,9 +69,10 @@ impl Life {
         self.recorder.before(now, &self.state);
         let mut news = None;
         if !rest(&self.policy, &mut self.state, &self.seen) {
-            let stepped = step(&self.policy, self.state.clone(), &self.seen);
-            self.state = stepped.state;
-            news = stepped.news;
+            match step(&self.policy, self.state.clone(), &self.seen) {
+                Some(stepped) => (self.state, news) = (stepped.state, stepped.news),
+                None => self.recorder.begin_anew(),
+            }
         }
         let (policy, seen, state) = (&self.policy, &self.seen, &self.state);
         self.recorder.over(Over { now, policy, seen, state, news: news.as_ref() });
@@ -159,6 +165,36 @@ fn a_replay_may_begin_in_the_middle() {
     }
     let (played, passed_over) = (1000 - second, second - 500);
     assert_eq!((replay.played, replay.passed_over), (played as u64, passed_over as u64));
+}
+
+#[test]
+fn a_cycle_that_panicked_is_told_and_the_replay_goes_on_behind_it() {
+    let mut life = Life::new("panicked", Bytes::mebi(10));
+    life.turns(30);
+    // Something changed, and deciding what that means failed.
+    life.seen.generation += 1;
+    life.turn_by(|_, _, _| None);
+    let failed_at = life.seen.at;
+    life.turns(20);
+    life.end();
+    let decide = |policy: &Policy, state: State, seen: &Snapshot| {
+        assert!(seen.at != failed_at, "no share of {} is left", 0);
+        step(policy, state, seen)
+    };
+    let mut replay = Replay::new(Instead::default());
+    let mut failed = Vec::new();
+    for cycle in life.recording() {
+        match replay.play_by(&cycle, decide) {
+            Ok(replayed) => {
+                let replayed = replayed.unwrap();
+                assert!(!replayed.is_otherwise_different, "{replayed:?}");
+                assert_eq!(replayed.differences, [], "at {}", cycle.seen.at.0);
+            }
+            Err(error) => failed.push((cycle.seen.at, error.to_string())),
+        }
+    }
+    assert_eq!(failed, [(failed_at, "deciding failed: no share of 0 is left".to_owned())]);
+    assert_eq!((replay.played, replay.passed_over), (50, 0));
 }
 
 #[test]
