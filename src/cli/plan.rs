@@ -6,7 +6,7 @@ use super::explain::ladder_text;
 use super::fail::Failure;
 use super::render::{COLUMNS, Column, Table};
 use super::status::{WHEN, findings};
-use crate::config::{Colour, Policy, Writes, render};
+use crate::config::{Capacity, Colour, Loaded, Policy, Writes, render};
 use crate::cycle::{News, State, step};
 use crate::daemon::{Given, adopted, capacity, instance_findings, load_policy, open_tree};
 use crate::kernel::probe::Roots;
@@ -14,17 +14,19 @@ use crate::kernel::{clock, host};
 use crate::model::{Finding, Moment, Snapshot};
 use crate::observe::{Collector, Happened};
 use crate::plan::show::{Line, lines};
+use crate::units::ComponentName;
+use jiff::Zoned;
 use serde_json::json;
 
 /// `plan --exit-code`: there is something to change.
 const EXIT_CHANGES: u8 = 2;
 
 pub(super) fn plan(cli: &Cli, args: &PlanArgs) -> Result<Printout, Failure> {
+    if let Some(past) = args.against_history {
+        return super::replay::against(cli, past);
+    }
     let (fs, roots) = open_tree()?;
     let Holding { mut policy, when, findings } = holding(cli, args, &roots)?;
-    if let Some(past) = args.against_history {
-        return super::replay::against(cli, policy, past);
-    }
     // All of it is shown, however long it would take to write.
     policy.writes = Writes::UNLIMITED;
     let mut state = State::default();
@@ -63,27 +65,34 @@ fn holding(cli: &Cli, args: &PlanArgs, roots: &Roots) -> Result<Holding, Failure
             Failure::new(2, format!("--at {calendar}: no such time comes any more"))
         })?,
     };
-    let open = loaded.policy.open_at(&at);
-    let (policy, left_out) = capacity(&host, |capacity| loaded.during(&open, capacity));
-    if let Some((name, issues)) = left_out.first() {
-        return Err(Failure::new(
-            78,
-            format!("the schedule \"{name}\" does not fit:\n{}", render(issues, Colour::Never)),
-        ));
-    }
+    let (policy, open) = capacity(&host, |capacity| scheduled(&loaded, &at, capacity))?;
     let names: Vec<&str> = open.iter().map(|name| name.as_str()).collect();
     let when = match (&args.at, names.as_slice()) {
         (None, []) => String::new(),
         (_, []) => format!("at {}: no schedule is open\n\n", at.strftime(WHEN)),
         (_, open) => format!("at {}: open is {}\n\n", at.strftime(WHEN), open.join(", ")),
     };
-    if args.against_history.is_some() {
-        return Ok(Holding { policy, when, findings: Vec::new() });
-    }
     let seconds = u64::try_from(at.timestamp().as_second()).unwrap_or_default();
     let mut given = Given::peek(&cli.paths(), Moment(seconds));
     let policy = given.lay_over(policy, &host);
     Ok(Holding { policy, when, findings: given.findings() })
+}
+
+/// The policy with the windows that are open at some time, and their names.
+pub(super) fn scheduled(
+    loaded: &Loaded,
+    at: &Zoned,
+    host: &Capacity<'_>,
+) -> Result<(Policy, Vec<ComponentName>), Failure> {
+    let open = loaded.policy.open_at(at);
+    let (policy, left_out) = loaded.during(&open, host);
+    if let Some((name, issues)) = left_out.first() {
+        return Err(Failure::new(
+            78,
+            format!("the schedule \"{name}\" does not fit:\n{}", render(issues, Colour::Never)),
+        ));
+    }
+    Ok((policy, open))
 }
 
 fn document(news: &News, shown: &[Line]) -> String {

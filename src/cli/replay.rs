@@ -4,8 +4,11 @@ use super::Printout;
 use super::args::{Cli, StrategyWord};
 use super::fail::Failure;
 use super::past::{Past, missing, moment, since, unreadable};
+use super::plan::scheduled;
 use super::render::{COLUMNS, Column, Table, escape, paragraph};
-use crate::config::Policy;
+use crate::config::{Policy, PolicyText};
+use crate::daemon::{StartError, recorded_capacity};
+use crate::kernel::clock;
 use crate::model::Knob;
 use crate::record::{Lost, Recording, Which};
 use crate::sim::{Difference, Instead, Replay, ReplayError, Replayed, hush};
@@ -70,17 +73,30 @@ pub(super) fn replay(cli: &Cli, args: &ReplayArgs) -> Result<Printout, Failure> 
     Ok(Printout { stdout, stderr: String::new(), exit })
 }
 
-/// What another configuration would have wanted on what was recorded.
-pub(super) fn against(cli: &Cli, policy: Policy, past: Past) -> Result<Printout, Failure> {
+/// What the configuration that is there now would have wanted on what was recorded. Looks at no host: the recording may be another's.
+pub(super) fn against(cli: &Cli, past: Past) -> Result<Printout, Failure> {
     let file = Which::Looks.file(&cli.state_dir);
     let recording = Recording::open(&file).map_err(|error| unreadable(cli, &error))?;
-    let instead = Instead { policy: Some(policy), strategy: None };
-    let outcome = run(recording, since(Some(past)), instead)?;
+    let since = since(Some(past));
+    let instead = Instead { policy: Some(present(cli, &recording, since)?), strategy: None };
+    let outcome = run(recording, since, instead)?;
     Ok(Printout::text(if cli.json {
         document("plan-against-history", &outcome)
     } else {
         text(&outcome, "the configuration that was in force", &TimeZone::system())
     }))
+}
+
+/// The configuration that is there now, for the host of the recording, with the windows of time that are open now.
+fn present(cli: &Cli, recording: &Recording, since: u64) -> Result<Policy, Failure> {
+    let mut played = recording.clone().skip(before(recording.clone(), since));
+    let text = played.find_map(|cycle| cycle.base?.policy::<PolicyText>().ok());
+    let text = text.ok_or_else(|| nothing(None))?;
+    recorded_capacity(&text, |host| {
+        let loaded = text.load(&cli.sources(), host);
+        let loaded = loaded.map_err(|issues| StartError::Config { issues })?;
+        scheduled(&loaded, &clock::zoned(), host).map(|(policy, _)| policy)
+    })
 }
 
 /// Plays what was recorded from `since` on: from the last place before it where a replay may begin.
@@ -100,13 +116,17 @@ fn run(mut recording: Recording, since: u64, instead: Instead) -> Result<Outcome
     (outcome.played, outcome.passed_over) = (replay.played, replay.passed_over);
     outcome.lost = recording.lost();
     if outcome.played == 0 {
-        let why = outcome.refused.unwrap_or_else(|| {
-            "it holds no place where a replay may begin; the daemon makes one every 15 minutes"
-                .to_owned()
-        });
-        return Err(Failure::new(1, format!("nothing of the recording can be run again: {why}")));
+        return Err(nothing(outcome.refused));
     }
     Ok(outcome)
+}
+
+fn nothing(why: Option<String>) -> Failure {
+    let why = why.unwrap_or_else(|| {
+        "it holds no place where a replay may begin; the daemon makes one every 15 minutes"
+            .to_owned()
+    });
+    Failure::new(1, format!("nothing of the recording can be run again: {why}"))
 }
 
 /// How many cycles lie before the last place at or before a time where a replay may begin.

@@ -2,11 +2,11 @@
 
 use super::accounts::Accounts;
 use super::canonical::canonical_toml;
-use super::check::Capacity;
+use super::check::{Capacity, ResolveDevice};
 use super::issue::{ConfigIssue, SourceFile};
 use super::merged::Merged;
 use super::policy::{IoDevice, IoPolicy, Policy};
-use super::{Loaded, Parsed};
+use super::{Loaded, Parsed, Sources};
 use crate::model::HostView;
 use crate::units::{Bytes, CpuSet, DeviceId};
 use serde::{Deserialize, Serialize};
@@ -50,20 +50,45 @@ impl PolicyText {
         let text = SourceFile { name: "the recorded policy".to_owned(), text: self.toml.clone() };
         let (merged, syntax) = Merged::parse(vec![Arc::new(text)]);
         let accounts = known(&self.accounts);
-        let resolve = |path: &Path| {
-            let unknown = || format!("{} was not recorded", path.display());
-            self.disks.get(path).cloned().ok_or_else(unknown)
+        let parsed = Parsed { merged, issues: Vec::new(), syntax, accounts };
+        let unknown = |path: &Path| Err(format!("{} was not recorded", path.display()));
+        self.capacity(&unknown, |host| parsed.check(host, Vec::new()))
+            .map(|Loaded { policy, .. }| policy)
+    }
+
+    /// The host that the policy was checked against, to check another one against it. A disk that the policy does not name is looked for by
+    /// `elsewhere`; programs are not looked for.
+    pub fn capacity<T>(
+        &self,
+        elsewhere: &ResolveDevice<'_>,
+        with: impl FnOnce(&Capacity<'_>) -> T,
+    ) -> T {
+        let resolve = |path: &Path| match self.disks.get(path) {
+            Some(disks) => Ok(disks.clone()),
+            None => elsewhere(path),
         };
         let program = |_: &Path| Ok(());
-        let host = Capacity {
+        with(&Capacity {
             online: self.online.clone(),
             memory: self.memory,
             page: self.page,
             resolve_device: &resolve,
             check_program: &program,
-        };
-        let parsed = Parsed { merged, issues: Vec::new(), syntax, accounts };
-        parsed.check(&host, Vec::new()).map(|Loaded { policy, .. }| policy)
+        })
+    }
+
+    /// Reads another configuration for the host of this policy. An account that the policy names is there, whether or not it is on this host.
+    ///
+    /// # Errors
+    /// All problems; at least one is an error.
+    pub fn load(&self, sources: &Sources, host: &Capacity<'_>) -> Result<Loaded, Vec<ConfigIssue>> {
+        let (files, issues) = sources.read();
+        let (merged, syntax) = Merged::parse(files);
+        let mut accounts = known(&self.accounts);
+        let here = sources.accounts();
+        accounts.users.extend(here.users);
+        accounts.groups.extend(here.groups);
+        Parsed { merged, issues, syntax, accounts }.check(host, Vec::new())
     }
 }
 
@@ -99,7 +124,8 @@ mod tests {
     use super::*;
     use crate::config::tests::load_text;
     use crate::config::{Colour, diff, render};
-    use crate::testing::host;
+    use crate::testing::{DISK, host};
+    use crate::units::Limit;
 
     #[test]
     fn every_key_comes_back_without_the_host() {
@@ -117,6 +143,35 @@ mod tests {
         assert_eq!(PolicyText::of(&again, &host), kept);
         let written = serde_json::to_string(&kept).unwrap();
         assert_eq!(serde_json::from_str::<PolicyText>(&written).unwrap(), kept);
+    }
+
+    #[test]
+    fn another_configuration_is_read_for_the_recorded_host() {
+        let kept = PolicyText {
+            toml: String::new(),
+            disks: [(PathBuf::from("/srv/far-away"), vec![DISK])].into(),
+            accounts: ["far-away".to_owned()].into(),
+            online: CpuSet::of(0..64),
+            memory: Bytes::mebi(1 << 20),
+            page: Bytes(4096),
+        };
+        let nowhere = |path: &Path| Err(format!("no {}", path.display()));
+        let text = "[component.web]\nmatch = { unit = \"web.service\" }\ncpu.guarantee = \"40\"\nmemory.ceiling = \"50%\"\n\
+            hook = { command = [\"/usr/bin/far-away\"], user = \"far-away\" }\n\
+            io.limits = [{ device = \"/srv/far-away\", read = \"10M\" }]\n";
+        let load = |text: &str| {
+            let sources = Sources::text("x.toml", text);
+            kept.capacity(&nowhere, |host| kept.load(&sources, host))
+        };
+        let policy = match load(text) {
+            Ok(loaded) => loaded.policy,
+            Err(issues) => panic!("{}", render(&issues, Colour::Never)),
+        };
+        let web = policy.components.values().next().unwrap();
+        assert_eq!(web.memory.ceiling, Limit::At(Bytes::mebi(1 << 19)));
+        let issues = load(&text.replace("far-away", "farther")).unwrap_err();
+        let errors = issues.iter().filter(|issue| issue.is_error()).count();
+        assert_eq!(errors, 2, "the disk and the account: {}", render(&issues, Colour::Never));
     }
 
     #[test]

@@ -44,6 +44,7 @@ pub use instances::findings as instance_findings;
 pub use report::{ReportInput, report};
 pub use run::run;
 pub use start::{
-    Options, Setup, StartError, adopted, capacity, kept, load_policy, open_tree, restorer,
+    Options, Setup, StartError, adopted, capacity, kept, load_policy, open_tree, recorded_capacity,
+    restorer,
 };
 pub use words::account_text;

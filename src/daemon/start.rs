@@ -4,8 +4,8 @@ use super::given::Given;
 use super::instance::{Instance, InstanceError, Paths};
 use super::timetable::Timetable;
 use crate::config::{
-    Backend, Capacity, Colour, Component, ConfigIssue, Loaded, OnLeave, Policy, Sources, Strategy,
-    load, render,
+    Backend, Capacity, Colour, Component, ConfigIssue, Loaded, OnLeave, Policy, PolicyText,
+    Sources, Strategy, load, render,
 };
 use crate::enforce::{Executor, Journal, JournalError, Ledger, Raised};
 use crate::estimate::{Ownership, RaisedThread};
@@ -148,6 +148,14 @@ pub fn capacity<T>(host: &HostView, with: impl FnOnce(&Capacity<'_>) -> T) -> T 
         check_program: &program,
     };
     with(&capacity)
+}
+
+/// The host of a recorded policy, as the configuration checks against it. A disk that the policy does not name is looked for on this host.
+pub fn recorded_capacity<T>(text: &PolicyText, with: impl FnOnce(&Capacity<'_>) -> T) -> T {
+    let resolve = |path: &Path| -> Result<Vec<DeviceId>, String> {
+        devices::behind(Path::new("/sys"), path).map_err(|error| error.to_string())
+    };
+    text.capacity(&resolve, with)
 }
 
 /// The components whose limits stay when provost leaves.

@@ -1,14 +1,46 @@
 //! What a recorder could have kept: for tests of whoever shows it.
 
 use super::{add_home, host};
-use crate::config::{Policy, Sources, load};
+use crate::config::{Policy, PolicyText, Sources, load};
+use crate::cycle::{News, State, rest, step};
 use crate::daemon::capacity;
 use crate::model::{
     AlertKind, AlertState, AlertView, Culprit, Each, Event, EventOf, Evidence, Knob, Level,
     Outcome, OutcomeOf, Reason, Resource, Snapshot, Verdict,
 };
-use crate::record::{AtLevels, ComponentUse, Period, Stalled, Used};
+use crate::record::{
+    AtLevels, Batch, CameTo, ComponentUse, Look, Packer, Period, Stalled, Used, Which,
+};
 use crate::units::{CgroupPath, Ppm, Span, Tick};
+
+/// Looks as they go to a recording, a second each from [`SAMPLED`] on. The first is a place to begin.
+pub(crate) fn sample_looks(configuration: &str, count: u64) -> Batch {
+    let (policy, mut seen) = sample_host(configuration);
+    let text = PolicyText::of(&policy, &seen.host);
+    let (mut state, mut encoder, mut batch) =
+        (State::default(), Which::Looks.encoder(), Batch::default());
+    for second in 0..count {
+        seen.at = seen.at.plus(Span::secs(1));
+        let before = state.clone();
+        let rests = rest(&policy, &mut state, &seen);
+        let stepped = (!rests).then(|| step(&policy, state.clone(), &seen));
+        let is_base = second == 0;
+        let news = stepped.as_ref().and_then(|stepped| stepped.news.as_ref());
+        let look = Look {
+            seen: &seen,
+            is_anew: true,
+            is_replanned: false,
+            base: is_base.then_some((&text, &before)),
+            lent: is_base.then_some(&before.prospects),
+            news: news.map(|News { decision, plan, findings }| CameTo { decision, plan, findings }),
+        };
+        let mut packer = Packer::default();
+        look.pack(&mut packer).unwrap();
+        batch.add(SAMPLED + second, &mut encoder, &packer);
+        state = stepped.map_or(state, |stepped| stepped.state);
+    }
+    batch
+}
 
 /// An hour of the week, in seconds since 1970.
 pub(crate) const SAMPLED: u64 = 1_700_000_000 / WEEK * WEEK + 3 * WEEK;

@@ -1,7 +1,13 @@
 //! What came of a replay reads well.
+#![allow(clippy::disallowed_methods, reason = "test code: a folder is made to be read")]
 
 use super::*;
-use crate::units::{Bytes, CgroupPath, CpuMax, CpuTime, Limit};
+use crate::cli::args::Verb;
+use crate::cli::plan::plan;
+use crate::record::Store;
+use crate::testing::recorded::{SAMPLED, sample_looks};
+use crate::units::{Bytes, CgroupPath, CpuMax, CpuTime, Limit, Tick};
+use clap::Parser as _;
 
 fn difference(recorded: Option<Knob>, replayed: Option<Knob>) -> Difference {
     let kind = recorded.as_ref().or(replayed.as_ref()).unwrap().kind();
@@ -79,6 +85,56 @@ fn cycles_in_which_deciding_failed_are_named() {
         (&document["failures"], &document["failed"][1]["at"]),
         (&json!(12), &json!(1_700_000_001))
     );
+}
+
+/// A copied state folder with looks in it, and a configuration beside it; removed in the end.
+struct Copied(PathBuf);
+
+impl Copied {
+    fn new(recorded: &str, now: &str) -> Self {
+        let name = format!("provost-copied-{}", std::process::id());
+        let copied = Self(std::env::temp_dir().join(name));
+        let etc = copied.0.join("etc/provost");
+        std::fs::create_dir_all(&etc).unwrap();
+        std::fs::write(etc.join("config.toml"), now).unwrap();
+        let mut store = Store::new(&copied.0, Bytes::mebi(10));
+        store.open(Which::Looks, Tick(0)).unwrap();
+        store.write(Which::Looks, Tick(0), 0, &sample_looks(recorded, 20)).unwrap();
+        copied
+    }
+
+    fn plan(&self) -> Value {
+        let folder = self.0.to_str().unwrap();
+        let words = ["provost", "--json", "--state-dir", folder, "--config-root", folder];
+        let ago = ["plan", "--against-history", "2023-01-01 00:00"];
+        let cli = Cli::parse_from(words.into_iter().chain(ago));
+        let Verb::Plan(args) = &cli.verb else { panic!("{cli:?}") };
+        let printout = match plan(&cli, args) {
+            Ok(printout) => printout,
+            Err(failure) => panic!("{}", failure.text()),
+        };
+        serde_json::from_str(&printout.stdout).unwrap()
+    }
+}
+
+impl Drop for Copied {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_configuration_is_held_against_the_recording_of_another_host() {
+    let recorded = "mode = \"enforce\"\n[component.batch]\npriority = \"low\"\nmatch = { unit = \"batch.service\" }\n\
+        memory.ceiling = \"256M\"\n";
+    // Of the recorded host's memory, which is 2 GiB; this one has another amount, and need not have cgroups.
+    let copied = Copied::new(recorded, &recorded.replace("256M", "25%"));
+    let document = copied.plan();
+    assert_eq!((&document["cycles"], &document["from"]), (&json!(20), &json!(SAMPLED)));
+    let ceilings = document["differences"].as_array().unwrap();
+    let ceilings = ceilings.iter().filter(|one| one["knob"] == "memory.max");
+    let values = ceilings.map(|one| (&one["recorded"]["value"], &one["replayed"]["value"]));
+    assert_eq!(values.collect::<Vec<_>>(), [(&json!("256M"), &json!("512M"))]);
 }
 
 #[test]
