@@ -26,7 +26,7 @@ pub(super) fn run(cli: &Cli, args: &RunArgs) -> Result<Printout, Failure> {
     let Some((program, arguments)) = args.command.split_first() else {
         return Err(Failure::new(2, "no command was given after \"--\"".to_owned()));
     };
-    let pressure = match enter(&cli.sources(), &cli.state_dir, &args.component)? {
+    let pressure = match enter(&cli.sources(), &cli.paths(), &args.component)? {
         Entered::Inside { pressure } => pressure,
         Entered::NoComponent(unknown) => {
             return Err(Failure::new(EXIT_NO_COMPONENT, unknown.to_string()));

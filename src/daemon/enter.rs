@@ -1,6 +1,7 @@
 //! Entering a component: this process moves into the component's own home, which is made if it is not there.
 
-use super::start::{StartError, load_policy, open_tree};
+use super::instance::Paths;
+use super::start::{StartError, in_force, open_tree};
 use crate::config::{Backend, Sources};
 use crate::cycle::{State, step};
 use crate::enforce::{Executor, Journal};
@@ -10,7 +11,7 @@ use crate::kernel::{clock, host};
 use crate::model::{Action, Outcome, OutcomeOf, Plan, Snapshot, Stray, UnknownComponent, Verdict};
 use crate::observe::{Collector, Happened};
 use crate::units::ComponentName;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// How entering ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,18 +32,19 @@ pub enum Entered {
 
 /// Moves this process into the component's own home, by the same plan and the same hands as the daemon's.
 ///
-/// A running daemon has the journal open, so what is done here is kept in a scratch journal first and added to the real one.
+/// The limits that a new home begins with are those that hold now, by schedule and by what was given for a while: a running daemon looks at it
+/// only later. It has the journal open, so what is done here is kept in a scratch journal first and added to the real one.
 ///
 /// # Errors
 /// [`StartError`] when the host or the configuration cannot be read.
 pub fn enter(
     sources: &Sources,
-    state: &Path,
+    paths: &Paths,
     component: &ComponentName,
 ) -> Result<Entered, StartError> {
     let (fs, roots) = open_tree()?;
     let host = host::view(&roots);
-    let policy = load_policy(sources, &host)?.policy;
+    let policy = in_force(sources, paths, &host)?;
     if !policy.components.contains_key(component) {
         let unknown = UnknownComponent::new(component, policy.components.keys());
         return Ok(Entered::NoComponent(unknown));
@@ -86,7 +88,7 @@ pub fn enter(
     let mut outcomes = Vec::new();
     executor.carry_out(&Plan { actions }, &mut |outcome| outcomes.push(outcome));
     let _gone = std::fs::remove_dir_all(&scratch);
-    Journal::add(state, executor.journal().ledger())?;
+    Journal::add(&paths.state, executor.journal().ledger())?;
     let home = proc.cgroup(own).unwrap_or(from);
     let pressure = mount.join(home.as_str().trim_start_matches('/')).join("memory.pressure");
     Ok(judged(&outcomes, Some(pressure).filter(|file| file.exists())))

@@ -134,6 +134,20 @@ pub fn load_policy(sources: &Sources, host: &HostView) -> Result<Loaded, StartEr
         .map_err(|issues| StartError::Config { issues })
 }
 
+/// What holds now, for whoever acts beside the daemon or without one: the configuration with the windows of time that are open, and what was
+/// given for a while. Only looks.
+///
+/// # Errors
+/// [`StartError::Config`] with all problems.
+pub(super) fn in_force(
+    sources: &Sources,
+    paths: &Paths,
+    host: &HostView,
+) -> Result<Policy, StartError> {
+    let (_, policy) = Timetable::new(load_policy(sources, host)?, host);
+    Ok(Given::peek(paths, Moment(clock::wall_secs())).lay_over(policy, host))
+}
+
 /// The host's capacity as the configuration checks against it.
 pub fn capacity<T>(host: &HostView, with: impl FnOnce(&Capacity<'_>) -> T) -> T {
     let resolve = |path: &Path| -> Result<Vec<DeviceId>, String> {
@@ -220,4 +234,47 @@ fn adopt(ledger: &Ledger) -> Ownership {
         ownership.threads.adopt(*thread, raised_thread(raised));
     }
     ownership
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::Wish;
+    use crate::testing::host;
+    use crate::units::{Bytes, Limit, Millicpu};
+
+    #[test]
+    fn in_force_are_the_windows_that_are_open_and_what_was_given() {
+        let state = std::env::temp_dir().join(format!("provost-in-force-{}", std::process::id()));
+        let paths = Paths { run: state.clone(), state };
+        let sources = Sources::text(
+            "x.toml",
+            "[component.job]\nmatch = { unit = \"job.service\" }\ncpu.ceiling = \"1\"\nmemory.ceiling = \"64M\"\npids.ceiling = 9\n\
+            [schedule.always]\ncalendar = \"*-*-* *:*:00\"\nduration = \"1h\"\ncomponent.job.cpu.ceiling = \"1.5\"\n\
+            component.job.memory.ceiling = \"96M\"\n\
+            [schedule.once]\ncalendar = \"2099-01-01 00:00\"\nduration = \"1h\"\ncomponent.job.pids.ceiling = 7\n",
+        );
+        let host = host().host;
+        let plain = load_policy(&sources, &host).unwrap().policy;
+        let name: ComponentName = "job".parse().unwrap();
+        let keys = [("memory.ceiling".to_owned(), "128M".to_owned())].into();
+        let wish = Wish {
+            component: &name,
+            keys: &keys,
+            span: Span::secs(600),
+            now: Moment(clock::wall_secs()),
+        };
+        let (given, _) = Given::default().with(wish, plain, &host).unwrap();
+        given.write(&paths).unwrap();
+        let policy = in_force(&sources, &paths, &host);
+        let _gone = std::fs::remove_dir_all(&paths.state);
+        let job = &policy.unwrap().components[&name];
+        assert_eq!(job.cpu.ceiling, Limit::At(Millicpu(1500)), "the window is open");
+        assert_eq!(
+            job.memory.ceiling,
+            Limit::At(Bytes::mebi(128)),
+            "given, whatever the window says"
+        );
+        assert_eq!(job.pids, Limit::At(9), "that window is not open");
+    }
 }
