@@ -1,4 +1,4 @@
-//! Foreign text made harmless, for terminals and for pages.
+//! Foreign text made harmless, for terminals, pages and charts.
 
 use std::fmt::Write as _;
 
@@ -36,6 +36,21 @@ pub fn inert(foreign: &str, longest: usize) -> String {
         }
     }
     safe
+}
+
+/// Adds words to an HTML or XML document, between its elements or as the value of an attribute in quotes: what has a meaning there is written
+/// out. What has one to a terminal stays; [`escape`] is for that.
+pub fn push_markup(document: &mut String, words: &str) {
+    for c in words.chars() {
+        match c {
+            '&' => document.push_str("&amp;"),
+            '<' => document.push_str("&lt;"),
+            '>' => document.push_str("&gt;"),
+            '"' => document.push_str("&quot;"),
+            '\'' => document.push_str("&#39;"),
+            c => document.push(c),
+        }
+    }
 }
 
 /// Characters that reorder, hide or break text without being control characters: bidirectional marks and overrides, zero-width

@@ -14,7 +14,7 @@ mod shown;
 mod statistics;
 mod webhook;
 
-pub use foreign::{escape, inert};
+pub use foreign::{escape, inert, push_markup};
 pub use http::{Listener, Served, serve};
 pub use metrics::{Format, text as metrics_text};
 pub use names::{HomeMetric, MetricName, MetricType, OwnMetric, PressureMetric};

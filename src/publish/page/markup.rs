@@ -1,6 +1,6 @@
 //! HTML that is closed as it was opened, and in which foreign words are words. Must not know what a page says.
 
-use crate::publish::escape;
+use crate::publish::{escape, push_markup};
 
 /// A document that grows.
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ impl Markup {
 
     /// Words, whoever they are from.
     pub(super) fn words(&mut self, words: &str) {
-        push_escaped(&mut self.0, &escape(words));
+        push_markup(&mut self.0, &escape(words));
     }
 
     /// What this program says itself, as it is.
@@ -47,26 +47,13 @@ impl Markup {
         self.0.extend(["<", tag]);
         for (name, value) in attributes {
             self.0.extend([" ", name, "=\""]);
-            push_escaped(&mut self.0, value);
+            push_markup(&mut self.0, value);
             self.0.push('"');
         }
     }
 
     pub(super) fn into_text(self) -> String {
         self.0
-    }
-}
-
-fn push_escaped(out: &mut String, words: &str) {
-    for c in words.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
     }
 }
 
