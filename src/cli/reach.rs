@@ -3,8 +3,8 @@
 use super::Printout;
 use super::args::Cli;
 use super::fail::Failure;
-use super::past::{missing, moment, unreadable};
-use super::render::{COLUMNS, Column, Table};
+use super::past::{moment, unreadable};
+use super::render::{COLUMNS, Column, Table, paragraph};
 use crate::record::{Reach, RingError, Which, reach as read};
 use crate::units::{Bytes, Span};
 use jiff::tz::TimeZone;
@@ -33,11 +33,9 @@ pub(super) fn reach(cli: &Cli) -> Result<Printout, Failure> {
 /// What it holds, and what it serves.
 const fn words(which: Which) -> (&'static str, &'static str) {
     match which {
-        Which::Looks => {
-            ("every cycle, whole", "replay, plan --against-history, monitor --recording")
-        }
-        Which::Events => ("what happened", "history, events, report, alerts that are over"),
-        Which::Minutes => ("use by minute", "history --statistics, report, export series"),
+        Which::Looks => ("every cycle, whole", "replay, plan, monitor --recording"),
+        Which::Events => ("what happened", "history, events, report"),
+        Which::Minutes => ("use by minute", "history --statistics, report, export"),
         Which::Hours => ("use by hour", "the same, further back"),
     }
 }
@@ -57,8 +55,11 @@ fn text(found: &[Found], zone: &TimeZone) -> String {
         let long = reach.span.map_or_else(|| "-".to_owned(), length);
         table.row([what, &since, &long, &Bytes(reach.bytes).to_string(), serves]);
     }
-    let lost: String = found.iter().map(|(_, reach)| missing(reach.lost)).collect();
-    table.render(COLUMNS) + &lost
+    let lost = found.iter().filter(|(_, reach)| !reach.lost.words().is_empty());
+    let lost = lost.map(|(which, reach)| {
+        paragraph(&format!("{}: {}", words(*which).0, reach.lost.words().join("; ")))
+    });
+    table.render(COLUMNS) + &lost.collect::<String>()
 }
 
 fn length((from, to): (u64, u64)) -> String {

@@ -252,7 +252,7 @@ mod tests {
             "[component.job]\nmatch = { unit = \"job.service\" }\ncpu.ceiling = \"1\"\nmemory.ceiling = \"64M\"\npids.ceiling = 9\n\
             [schedule.always]\ncalendar = \"*-*-* *:*:00\"\nduration = \"1h\"\ncomponent.job.cpu.ceiling = \"1.5\"\n\
             component.job.memory.ceiling = \"96M\"\n\
-            [schedule.once]\ncalendar = \"2099-01-01 00:00\"\nduration = \"1h\"\ncomponent.job.pids.ceiling = 7\n",
+            [schedule.once]\ncalendar = \"2099-01-01 00:00\"\nduration = \"1h\"\ncomponent.job.pids.ceiling = 8\n",
         );
         let host = host().host;
         let plain = load_policy(&sources, &host).unwrap().policy;

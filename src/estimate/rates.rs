@@ -31,7 +31,6 @@ struct Counters {
 impl Rates {
     /// Takes in one look. Allocates only for groups that were not there before.
     pub fn update(&mut self, seen: &Snapshot) {
-        let capacity = seen.host.online.capacity();
         self.groups.retain(|path, _| seen.groups.contains_key(path));
         for (path, group) in &seen.groups {
             let Some(cpu) = group.usage.cpu else { continue };
@@ -40,8 +39,7 @@ impl Rates {
                 // Too soon: the time between the look's clock and the counter's reading would outweigh the difference.
                 Some(last) if last.id == fresh.id && fresh.at.since(last.at) < SHORTEST_GAP => {}
                 Some(last) => {
-                    // The counter is read some time after the look began: no more than all CPUs can do is believed.
-                    let cpu_rate = rate(last, &fresh).map(|rate| rate.min(capacity));
+                    let cpu_rate = rate(last, &fresh);
                     *last = Counters { cpu_rate, ..fresh };
                 }
                 None => {
