@@ -72,6 +72,9 @@ impl Waiting {
     }
 
     pub(super) fn follow(&mut self, mount: &Path, groups: &BTreeSet<CgroupPath>) {
+        if self.watch.is_of(groups) {
+            return;
+        }
         self.watch.retain(|path| groups.contains(path));
         for path in groups {
             self.watch.add(mount, path);

@@ -7,8 +7,8 @@ use super::group::Group;
 use crate::units::{CgroupId, CgroupPath};
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
-use nix::sys::stat::{Mode, fstat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, fstatfs};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -162,17 +162,14 @@ impl CgroupFs {
             if path.components().count() >= DEEPEST {
                 continue;
             }
-            let names = match self.children(&path) {
-                Ok(names) => names,
+            let children = match self.stat_children(&path) {
+                Ok(children) => children,
                 Err(error) if path.is_root() => return Err(error),
                 Err(_) => continue,
             };
-            for name in names {
+            for (name, stat) in children {
                 let child = path.child(&name);
-                if found.len() < MOST_GROUPS
-                    && let Ok(folder) = self.open_beneath(&child, PATH_ONLY)
-                    && let Ok(stat) = fstat(&folder)
-                {
+                if found.len() < MOST_GROUPS {
                     if stat.st_nlink != LINKS_OF_A_LEAF {
                         parents.push_back(child.clone());
                     }
@@ -181,6 +178,21 @@ impl CgroupFs {
             }
         }
         Ok(found)
+    }
+
+    /// The groups right below `path`, by name. None is opened: one call each tells who it is, and that no other file system lies on it.
+    fn stat_children(&self, path: &CgroupPath) -> Result<Vec<(String, FileStat)>, ReadError> {
+        let names = self.children(path)?;
+        let failed = |errno| self.refused("list", path, errno);
+        let folder = self.open_beneath(path, PATH_ONLY)?;
+        let device = fstat(&folder).map_err(failed)?.st_dev;
+        let child = |name: String| {
+            let stat = fstatat(&folder, name.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW).ok()?;
+            let is_folder =
+                SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR;
+            (is_folder && stat.st_dev == device).then_some((name, stat))
+        };
+        Ok(names.into_iter().filter_map(child).collect())
     }
 
     fn open_beneath(&self, path: &CgroupPath, flags: OFlag) -> Result<OwnedFd, ReadError> {

@@ -2,9 +2,9 @@
 //! normal input: a cgroup may be removed in the middle of a read.
 
 use crate::model::{
-    Controller, IoCount, MemoryEvents, MemoryStat, Psi, PsiLine, Sched, SchedPolicy,
+    Controller, IoCount, MemoryEvents, MemoryStat, Psi, PsiLine, Sched, SchedPolicy, Usage,
 };
-use crate::units::Bytes;
+use crate::units::{Bytes, CpuTime};
 use std::collections::BTreeSet;
 
 /// The value of `key` in a flat-keyed file (`cpu.stat`, `memory.events`, …).
@@ -22,6 +22,21 @@ fn flat_lines(text: &[u8]) -> impl Iterator<Item = (&[u8], u64)> {
         let (name, value) = split_once(line, b' ')?;
         Some((name, number(value)?))
     })
+}
+
+/// What `cpu.stat` says of use and throttling, into `usage`; what it does not say is missing there.
+pub(super) fn cpu_stat(text: &[u8], usage: &mut Usage) {
+    (usage.cpu, usage.throttled) = (None, None);
+    (usage.periods, usage.throttled_periods) = (None, None);
+    for (name, value) in flat_lines(text) {
+        match name {
+            b"usage_usec" => usage.cpu = Some(CpuTime(value)),
+            b"throttled_usec" => usage.throttled = Some(CpuTime(value)),
+            b"nr_periods" => usage.periods = Some(value),
+            b"nr_throttled" => usage.throttled_periods = Some(value),
+            _ => {}
+        }
+    }
 }
 
 /// `memory.events` or `memory.events.local`; none where a line is missing.
@@ -334,6 +349,25 @@ fn split_once(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_cpu_stat_is_read_in_one_pass() {
+        let mut usage = Usage::default();
+        cpu_stat(
+            b"usage_usec 9\nuser_usec 4\nnr_periods 3\nnr_throttled 2\nthrottled_usec 1\n",
+            &mut usage,
+        );
+        let told = Usage {
+            cpu: Some(CpuTime(9)),
+            throttled: Some(CpuTime(1)),
+            periods: Some(3),
+            throttled_periods: Some(2),
+            ..Usage::default()
+        };
+        assert_eq!(usage, told);
+        cpu_stat(b"usage_usec torn\nuser_usec 4\n", &mut usage);
+        assert_eq!(usage, Usage::default(), "what is not told is not what it was");
+    }
 
     #[test]
     fn flat_keyed_files() {

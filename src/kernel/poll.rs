@@ -6,7 +6,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -182,6 +182,12 @@ impl Watch {
             self.watched.insert(descriptor, path.clone());
             self.by_path.insert(path.clone(), descriptor);
         }
+    }
+
+    /// Whether it watches just these groups.
+    #[must_use]
+    pub fn is_of(&self, groups: &BTreeSet<CgroupPath>) -> bool {
+        self.by_path.keys().eq(groups)
     }
 
     /// Watches no other groups than those in `keep`.

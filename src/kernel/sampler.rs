@@ -10,7 +10,7 @@ use super::error::ErrnoClass;
 use super::group::Group;
 use super::parse;
 use crate::model::Usage;
-use crate::units::{Bytes, CpuTime, Tick};
+use crate::units::{Bytes, Tick};
 use nix::sys::uio::pread;
 use std::os::fd::OwnedFd;
 
@@ -176,6 +176,12 @@ impl Sampler {
         }
     }
 
+    /// Whether its files are worth holding: it is read at every look.
+    #[must_use]
+    pub const fn is_held(&self) -> bool {
+        self.hold
+    }
+
     /// Opens files that appeared since, because a controller was enabled, and looks for missing ones again at the next read.
     pub fn refresh(&mut self) {
         if self.cpu_stat.is_none() {
@@ -203,11 +209,7 @@ impl Sampler {
     pub fn fast(&self, buffer: &mut Buffer, usage: &mut Usage) -> Result<(), ErrnoClass> {
         let cpu = pread_into(self.cpu_stat.as_ref(), buffer);
         let text = cpu.as_ref().ok().copied().flatten();
-        let number = |key| parse::flat_keyed(text?, key);
-        usage.cpu = number("usage_usec").map(CpuTime);
-        usage.throttled = number("throttled_usec").map(CpuTime);
-        usage.periods = number("nr_periods");
-        usage.throttled_periods = number("nr_throttled");
+        parse::cpu_stat(text.unwrap_or_default(), usage);
         let cpu = cpu.map(|_| ());
         let memory = pread_into(self.memory_current.as_ref(), buffer);
         let text = memory.as_ref().ok().copied().flatten();

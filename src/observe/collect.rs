@@ -5,17 +5,21 @@
 //!
 //! **Approach.** Four tiers. Usage of every view is read at each look through held files, parents before children. What groups wait for
 //! is read at each look of protected components and of as many others in turn as [`WAITING_PER_LOOK`] allows. Knobs are read again
-//! where somebody wrote (inotify names the group) and everywhere at a reconciliation. The tree and the processes are read again
-//! when a group or a process came or went.
+//! where somebody wrote (inotify names the group). The tree and the processes are read again when a group or a process came or went.
+//! A reconciliation reads all of it again though nothing was said: the tree at once, knobs and processes in the looks that follow, each
+//! in its turn ([`Round`]), or at once as well where it was asked for.
 //!
 //! **Properties.** A steady look allocates nothing per group and leaves the generation as it was. What vanished in the middle of a
 //! read is left out, never taken as zero.
 
+mod views;
+
 use super::bind::{GroupFacts, World, bind};
 use super::processes::Processes;
+use super::round::{Again, Round};
 use super::threads::{Around, Threads};
-use super::tree::{Tree, managed, via, view};
-use crate::config::{IoDevice, Policy};
+use super::tree::Tree;
+use crate::config::Policy;
 use crate::kernel::anchor::COMM as ANCHOR;
 use crate::kernel::host;
 use crate::kernel::load::LoadSampler;
@@ -23,9 +27,9 @@ use crate::kernel::probe::Roots;
 use crate::kernel::process::ProcFs;
 use crate::kernel::sampler::Buffer;
 use crate::kernel::topology::OnlineWatch;
-use crate::kernel::{CgroupFs, ErrnoClass, Sampler, Scope};
+use crate::kernel::{CgroupFs, ErrnoClass, Sampler};
 use crate::model::{FileSystem, Home, KnobKind, Outcome, OutcomeOf, Resource, Snapshot, Stray};
-use crate::units::{CgroupPath, ComponentName, DeviceId, ProcId, Span, Tick};
+use crate::units::{CgroupPath, ComponentName, ProcId, Span, Tick};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -88,10 +92,10 @@ pub struct Collector {
     processes: Processes,
     threads: Threads,
     samplers: BTreeMap<CgroupPath, Sampler>,
-    /// Homes of protected components, and all above them.
-    urgent: BTreeSet<CgroupPath>,
     /// Where the turn of those whose waiting tier is not read at every look goes on.
     turn: usize,
+    /// Groups whose knobs are still to be read again.
+    round: Round<CgroupPath>,
     load: LoadSampler,
     online: OnlineWatch,
     snapshot: Snapshot,
@@ -117,8 +121,8 @@ impl Collector {
             threads: Threads::new(proc.clone()),
             processes: Processes::new(proc),
             samplers: BTreeMap::new(),
-            urgent: BTreeSet::new(),
             turn: 0,
+            round: Round::default(),
             load: LoadSampler::new(roots),
             online: OnlineWatch::new(roots),
             snapshot,
@@ -144,39 +148,39 @@ impl Collector {
 
     /// Looks at the host now.
     pub fn look(&mut self, policy: &Policy, now: Tick, happened: Happened) -> &Snapshot {
-        let due = self.reconciled_at.is_none_or(|at| now.since(at) >= RECONCILE_EVERY);
-        let reconcile = due || happened.reconcile;
+        let is_first = self.reconciled_at.is_none() && self.snapshot.generation == 0;
+        let again = self.again(now, happened.reconcile || is_first);
         let soon = now.since(self.snapshot.at) < BRIEF_WITHIN && self.snapshot.generation > 0;
-        let brief = soon && !reconcile && happened.only_executions();
+        let brief = soon && again == Again::Nothing && happened.only_executions();
         let mut written = happened.written;
         written.extend(happened.outcomes.iter().map(|outcome| outcome.path.clone()));
+        let mut changed = !happened.outcomes.is_empty();
+        let (again, is_another_host) = self.look_at_host(brief, again);
+        changed |= is_another_host;
         let mut rebind = self.changed_processes(policy, &happened.executed, happened.lost);
         if !brief && self.names_processes(policy) {
-            rebind |= self.processes.scan();
+            rebind |= self.processes.look(now, again);
         }
         rebind |= self.anchors != happened.anchors;
         self.anchors = happened.anchors;
         let placed = self.placed(&happened.outcomes);
         let elsewhere = happened.executed.iter().any(|(pid, _)| self.in_unknown_group(*pid));
-        let restructured = reconcile || happened.restructured || placed || elsewhere;
-        let mut changed = !happened.outcomes.is_empty();
-        if (!brief && self.online.changed(&mut self.buffer)) || reconcile {
-            changed |= self.reread_host();
-        }
+        let reconcile = again != Again::Nothing;
         if reconcile {
             self.reconciled_at = Some(now);
-            rebind |= self.names_processes(policy) && self.processes.rescan();
         }
+        let restructured = reconcile || happened.restructured || placed || elsewhere;
         let walked = restructured && self.tree.walk(&self.fs);
         rebind |= walked || placed || happened.restructured || self.snapshot.generation == 0;
         let rebound = rebind && self.rebind(policy);
         changed |= rebound;
         self.regrouped = restructured || rebound;
         if self.regrouped || !written.is_empty() {
-            changed |= self.update_views(policy, &written, reconcile);
+            changed |= self.update_views(policy, &written, again);
         }
         if !brief || self.regrouped {
-            changed |= self.sample(now, reconcile);
+            changed |= self.go_round(policy, now, again);
+            changed |= self.sample(now, is_first);
             let anew = self.regrouped || changed || !written.is_empty();
             changed |= self.look_at_threads(policy, now, anew);
             self.snapshot.at = now;
@@ -264,6 +268,28 @@ impl Collector {
         changed
     }
 
+    /// Whether a reconciliation is due or asked for.
+    fn again(&self, now: Tick, is_asked: bool) -> Again {
+        let due = self.reconciled_at.is_none_or(|at| now.since(at) >= RECONCILE_EVERY);
+        if is_asked {
+            Again::AtOnce
+        } else if due {
+            Again::InTurn
+        } else {
+            Again::Nothing
+        }
+    }
+
+    /// Reads the host again where that is due or its CPUs changed. On another host everything may be another, at once. Whether it is one.
+    fn look_at_host(&mut self, brief: bool, again: Again) -> (Again, bool) {
+        let reconcile = again != Again::Nothing;
+        if !reconcile && (brief || !self.online.changed(&mut self.buffer)) {
+            return (again, false);
+        }
+        let changed = self.reread_host();
+        (if reconcile && changed { Again::AtOnce } else { again }, changed)
+    }
+
     fn reread_host(&mut self) -> bool {
         let host = host::view_again(&self.roots, &self.snapshot.host);
         let changed = host != self.snapshot.host;
@@ -323,111 +349,17 @@ impl Collector {
         strays.collect()
     }
 
-    /// Makes views of new homes and ancestors, drops those of gone ones, reads knobs again where somebody wrote.
-    fn update_views(&mut self, policy: &Policy, written: &BTreeSet<CgroupPath>, all: bool) -> bool {
-        let managed = managed(&self.snapshot.homes);
-        let before = self.samplers.len();
-        let tree = self.tree.groups();
-        self.samplers.retain(|path, sampler| {
-            managed.contains(path) && tree.get(path) == Some(&sampler.group().id())
-        });
-        let mut changed = self.samplers.len() != before;
-        let samplers = &self.samplers;
-        self.snapshot.groups.retain(|path, _| samplers.contains_key(path));
-        let devices = limited_disks(policy, &self.snapshot);
-        for path in &managed {
-            let is_new = !self.samplers.contains_key(path);
-            if is_new {
-                let Ok(group) = self.fs.group(path) else {
-                    continue;
-                };
-                self.samplers.insert(path.clone(), Sampler::new(group));
-            }
-            if is_new || all || written.contains(path) {
-                changed |= self.reread(policy, path, &devices);
-            }
-        }
-        self.concern(policy);
-        if all || changed {
-            changed |= self.reweigh(policy, &managed);
-        }
-        changed
-    }
-
-    fn reread(&mut self, policy: &Policy, path: &CgroupPath, devices: &[DeviceId]) -> bool {
-        let Some(sampler) = self.samplers.get_mut(path) else {
-            return false;
-        };
-        sampler.refresh();
-        let via = via(path, policy.backend, self.snapshot.host.systemd);
-        let mut fresh = view(sampler, via, devices);
-        let Some(last) = self.snapshot.groups.get(path) else {
-            self.snapshot.groups.insert(path.clone(), fresh);
-            return true;
-        };
-        fresh.usage.clone_from(&last.usage);
-        fresh.unmanaged_weight = last.unmanaged_weight;
-        fresh.holds_protected = last.holds_protected;
-        let changed = fresh != *last;
-        self.snapshot.groups.insert(path.clone(), fresh);
-        changed
-    }
-
-    /// What unregistered siblings weigh, and which groups hold something protected.
-    fn reweigh(&mut self, policy: &Policy, managed: &BTreeSet<CgroupPath>) -> bool {
-        let agent = self.processes.cgroup_of(self.agent.pid).unwrap_or_default();
-        let mut changed = false;
-        let weights = self.tree.unmanaged_weights(&self.fs, managed);
-        let protecting = self.tree.protecting(policy, &agent);
-        for (path, view) in &mut self.snapshot.groups {
-            let weight = weights.get(path).copied().unwrap_or_default();
-            let protected = protecting.contains(path);
-            changed |= view.unmanaged_weight != weight || view.holds_protected != protected;
-            view.unmanaged_weight = weight;
-            view.holds_protected = protected;
-        }
-        changed
-    }
-
-    /// Says what is to be read of each group, and which are read at every look.
-    fn concern(&mut self, policy: &Policy) {
-        let homes = &self.snapshot.homes;
-        let protected = |name: &ComponentName| {
-            policy.components.get(name).is_some_and(|component| component.priority.is_protected())
-        };
-        self.urgent.clear();
-        let mut paths: BTreeSet<&CgroupPath> = BTreeSet::new();
-        let mut above: BTreeSet<CgroupPath> = BTreeSet::new();
-        for (name, home) in
-            homes.iter().flat_map(|(name, homes)| homes.iter().map(move |home| (name, home)))
-        {
-            paths.insert(home.path());
-            above.extend(home.path().ancestors());
-            if protected(name) {
-                self.urgent.insert(home.path().clone());
-                self.urgent.extend(home.path().ancestors());
-            }
-        }
-        let few = self.samplers.len() <= WAITING_PER_LOOK;
-        for (path, sampler) in &mut self.samplers {
-            let scope = Scope {
-                home: paths.contains(path),
-                above: above.contains(path),
-                root: path.is_root(),
-            };
-            sampler.concern(scope, few || self.urgent.contains(path));
-        }
-    }
-
     /// Reads usage of every view, and what groups wait for: of all, or of those whose turn it is. Whether a group turned out to be gone.
     fn sample(&mut self, now: Tick, all: bool) -> bool {
         let mut gone = false;
         let count = self.samplers.len();
         let share = WAITING_PER_LOOK.max(count.div_ceil(5));
         let (from, to) = (self.turn, self.turn.saturating_add(share));
-        // Sorted by path: a parent comes before its children.
+        let mut views = self.snapshot.groups.iter_mut().peekable();
+        // Both are sorted by path: a parent comes before its children.
         for (number, (path, sampler)) in self.samplers.iter_mut().enumerate() {
-            let Some(view) = self.snapshot.groups.get_mut(path) else {
+            while views.next_if(|(at, _)| *at < path).is_some() {}
+            let Some((_, view)) = views.next_if(|(at, _)| *at == path) else {
                 continue;
             };
             match sampler.fast(&mut self.buffer, &mut view.usage) {
@@ -437,7 +369,7 @@ impl Collector {
                 Err(_) => {}
             }
             let has_turn = (from..to).contains(&number) || (from..to).contains(&(number + count));
-            if all || has_turn || self.urgent.contains(path) {
+            if all || has_turn || sampler.is_held() {
                 sampler.waiting(&mut self.buffer, &mut view.usage, now);
             }
         }
@@ -457,21 +389,4 @@ fn pidfiles(policy: &Policy) -> BTreeMap<PathBuf, i32> {
     let rules = policy.components.values().flat_map(|component| &component.rules);
     let files = rules.filter_map(|rule| rule.pidfile.as_ref());
     files.filter_map(|file| Some((file.clone(), crate::kernel::process::pid_in(file)?))).collect()
-}
-
-/// Disks whose line in `io.max` is looked at though nobody limits them yet: those that the configuration names, and all where somebody
-/// may have to yield.
-fn limited_disks(policy: &Policy, seen: &Snapshot) -> Vec<DeviceId> {
-    let all = || seen.host.disks.iter().map(|disk| disk.device);
-    let mut devices = BTreeSet::new();
-    if policy.has_yielding() {
-        devices.extend(all());
-    }
-    for entry in policy.components.values().flat_map(|component| &component.io) {
-        match &entry.device {
-            IoDevice::All => devices.extend(all()),
-            IoDevice::Path { disks, .. } => devices.extend(disks.iter().copied()),
-        }
-    }
-    devices.into_iter().collect()
 }

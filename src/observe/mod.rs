@@ -5,6 +5,7 @@
 mod bind;
 mod collect;
 mod processes;
+mod round;
 mod threads;
 mod tree;
 

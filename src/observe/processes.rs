@@ -1,9 +1,11 @@
 //! What is known of every process, read once and again only when it can have changed.
 //!
-//! A process's facts are read when its number first appears, when it executed another program, and when it was moved. Looking for new
-//! numbers costs one read when nobody was born (the last number in `/proc/loadavg`) and one directory listing otherwise.
+//! A process's facts are read when its number first appears, when it executed another program, when it was moved, and again in each
+//! reconciliation. Looking for new numbers costs one read when nobody was born (the last number in `/proc/loadavg`) and one directory
+//! listing otherwise.
 
 use super::bind::ProcessFacts;
+use super::round::{Again, Round};
 use crate::kernel::process::{Births, ProcFs};
 use crate::units::{CgroupPath, ProcId, Tick};
 use std::collections::BTreeMap;
@@ -21,11 +23,14 @@ pub(super) struct Processes {
     births: Births,
     known: BTreeMap<i32, ProcessFacts>,
     last_pid: Option<u64>,
+    /// Who is still to be read again.
+    round: Round<i32>,
 }
 
 impl Processes {
     pub(super) fn new(proc: ProcFs) -> Self {
-        Self { births: proc.births(), proc, known: BTreeMap::new(), last_pid: None }
+        let (births, round) = (proc.births(), Round::default());
+        Self { births, proc, known: BTreeMap::new(), last_pid: None, round }
     }
 
     pub(super) const fn known(&self) -> &BTreeMap<i32, ProcessFacts> {
@@ -37,8 +42,29 @@ impl Processes {
         self.proc.cgroup(pid)
     }
 
+    /// Looks for who came and went, and reads again what a reconciliation asks for. Whether anything changed.
+    pub(super) fn look(&mut self, now: Tick, again: Again) -> bool {
+        let mut changed = match again {
+            Again::Nothing => self.scan(),
+            Again::InTurn => {
+                self.last_pid = None;
+                let changed = self.scan();
+                self.round.begin(now, self.known.keys().copied());
+                changed
+            }
+            Again::AtOnce => {
+                self.round = Round::default();
+                self.rescan()
+            }
+        };
+        for pid in self.round.turn(now) {
+            changed |= self.learn_again(pid);
+        }
+        changed
+    }
+
     /// Looks for numbers that are new, gone, or belong to another process now. Whether anything changed.
-    pub(super) fn scan(&mut self) -> bool {
+    fn scan(&mut self) -> bool {
         let last_pid = self.births.last_pid();
         if last_pid.is_some() && last_pid == self.last_pid {
             return false;
@@ -60,8 +86,7 @@ impl Processes {
     pub(super) fn rescan(&mut self) -> bool {
         let mut changed = false;
         for pid in self.proc.pids() {
-            let executed = self.known.get(&pid).and_then(|facts| facts.exec_at);
-            changed |= self.learn(pid, executed);
+            changed |= self.learn_again(pid);
         }
         self.last_pid = None;
         self.scan() || changed
@@ -74,8 +99,12 @@ impl Processes {
 
     /// Takes note that a process was moved, or tried to be.
     pub(super) fn moved(&mut self, process: ProcId) -> bool {
-        let executed = self.known.get(&process.pid).and_then(|facts| facts.exec_at);
-        self.learn(process.pid, executed)
+        self.learn_again(process.pid)
+    }
+
+    fn learn_again(&mut self, pid: i32) -> bool {
+        let executed = self.known.get(&pid).and_then(|facts| facts.exec_at);
+        self.learn(pid, executed)
     }
 
     /// Reads one process. Whether what is known of it changed.

@@ -20,9 +20,15 @@ impl Tree {
     pub(super) fn walk(&mut self, fs: &CgroupFs) -> bool {
         let Ok(found) = fs.walk() else { return false };
         let found: BTreeMap<CgroupPath, CgroupId> = found.into_iter().collect();
-        let changed = found != self.groups;
-        self.groups = found;
-        changed
+        if found == self.groups {
+            return false; // the paths stay those whose text all others share
+        }
+        let known = |path: CgroupPath| match self.groups.get_key_value(&path) {
+            Some((known, _)) => known.clone(),
+            None => path,
+        };
+        self.groups = found.into_iter().map(|(path, id)| (known(path), id)).collect();
+        true
     }
 
     pub(super) const fn groups(&self) -> &BTreeMap<CgroupPath, CgroupId> {
@@ -64,10 +70,18 @@ pub(super) fn managed(homes: &BTreeMap<ComponentName, Vec<Home>>) -> BTreeSet<Cg
     let paths = homes.values().flatten().map(Home::path);
     let mut managed: BTreeSet<CgroupPath> = BTreeSet::from([CgroupPath::root()]);
     for path in paths {
-        managed.insert(path.clone());
-        managed.extend(path.ancestors());
+        add_with_those_above(&mut managed, path.clone());
     }
     managed
+}
+
+/// Adds a group and every group above it to a set in which none lacks those above it.
+pub(super) fn add_with_those_above(groups: &mut BTreeSet<CgroupPath>, path: CgroupPath) {
+    let mut next = Some(path);
+    while let Some(path) = next.filter(|path| !groups.contains(path)) {
+        next = path.parent();
+        groups.insert(path);
+    }
 }
 
 /// Who writes the group's knobs. What lies below a user's own manager is delegated to that manager, which the system's systemd
@@ -105,6 +119,16 @@ pub(super) fn view(sampler: &Sampler, via: Via, devices: &[DeviceId]) -> GroupVi
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_is_added_without_those_above() {
+        let mut groups = BTreeSet::new();
+        for path in ["a/b", "a/b/c/d", "a", "e"] {
+            add_with_those_above(&mut groups, CgroupPath::new(path));
+        }
+        let expected = ["", "a", "a/b", "a/b/c", "a/b/c/d", "e"].map(CgroupPath::new);
+        assert_eq!(groups, BTreeSet::from(expected));
+    }
 
     #[test]
     fn units_are_systemds_unless_they_lie_below_a_users_manager() {

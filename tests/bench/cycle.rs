@@ -1,4 +1,4 @@
-//! P3, P11: whole cycles on scratch cgroups, and deciding and planning alone on a made-up host.
+//! P3, P11, P12: whole cycles on scratch cgroups, and deciding and planning alone on a made-up host.
 
 use crate::counting::allocations;
 use crate::measure::{Budget, Sweep, Table, cost, duel, median, once};
@@ -67,12 +67,21 @@ fn on_cgroups(table: &mut Table, count: usize) {
     let asked: u64 = (0..15).map(|_| allocations(&mut steady)).sum();
     let name = format!("allocations in 15 steady cycles, {count} components");
     table.row("", &name, (0.0, f64::from(u32::try_from(asked).unwrap())), Budget::Most(0.0));
-    let reconciled = cost(|| {
-        collector.look(&policy, clock.after(Span::secs(10)), Happened::default());
+    // A reconciliation is due each ten seconds, and reads the knobs in the looks that follow it.
+    let mut second = || {
+        collector.look(&policy, clock.after(Span::secs(1)), Happened::default());
         let _rests = rest(&policy, &mut state, collector.last());
-    });
-    let name = format!("ms, reconciling cycle (each 10 s), {count} components");
-    table.row("P3", &name, (0.0, reconciled / 1e3), Budget::Shown);
+    };
+    second();
+    let rounds: Vec<[f64; 10]> =
+        (0..5).map(|_| std::array::from_fn(|_| once(&mut second))).collect();
+    let longest = |round: &[f64; 10]| round.iter().copied().fold(0.0, f64::max);
+    let longest = median(rounds.iter().map(longest).collect());
+    let name = format!("ms, longest of ten cycles, one reconciles, {count} components");
+    table.row("P12", &name, (0.0, longest / 1e3), bounded(25.0));
+    let mean = median(rounds.iter().map(|round| round.iter().sum::<f64>() / 10.0).collect());
+    let name = format!("ms, mean of ten cycles, {count} components");
+    table.row("P5", &name, (0.0, mean / 1e3), Budget::Shown);
 }
 
 /// A thousand services with three limits each, on a host that exists on paper only.

@@ -12,10 +12,10 @@ use provost::estimate::{Foresight, Prospects};
 use provost::kernel::CgroupFs;
 use provost::kernel::host;
 use provost::kernel::probe::Roots;
-use provost::model::{Priority, Resource};
+use provost::model::{GroupView, Knob, KnobKind, Priority, Resource};
 use provost::observe::{Collector, Happened};
 use provost::record::{Batch, Look, Packer, Part, Seen, Tally, Which};
-use provost::units::{Bytes, CgroupPath, ComponentName, CpuTime, Millicpu, Ppm, Span, Tick};
+use provost::units::{Bytes, CgroupPath, ComponentName, CpuTime, Limit, Millicpu, Ppm, Span, Tick};
 use std::path::{Path, PathBuf};
 
 const GROUPS: usize = 50;
@@ -193,6 +193,38 @@ fn of_many_groups_some_are_asked_what_they_wait_for_in_turn() {
         let oldest = collector.last().groups.keys().map(|path| now.since(sensed(path))).max();
         assert!(oldest <= Some(Span::secs(3)), "{oldest:?}");
     }
+}
+
+#[test]
+fn of_many_groups_knobs_are_read_again_in_turn() {
+    let fixture = Fixture::of("rounds", 300);
+    let policy = fixture.policy();
+    let start = Tick::default().plus(Span::secs(100));
+    let (mut collector, _state) = settled(&fixture, &policy, start);
+    let limit = |mebibytes: u64| {
+        let text = format!("{}\n", mebibytes << 20);
+        (0..300).for_each(|group| {
+            fixture.write(&format!("cgroup/web-{group:03}/memory.max"), &text);
+        });
+    };
+    let count = |collector: &Collector, mebibytes| {
+        let limit = Knob::MemoryMax(Limit::At(Bytes::mebi(mebibytes)));
+        let has = |view: &&GroupView| view.knob(KnobKind::MemoryMax).value() == Some(&limit);
+        collector.last().groups.values().filter(has).count()
+    };
+    limit(32);
+    let mut found = Vec::new();
+    for second in 9..20 {
+        collector.look(&policy, start.plus(Span::secs(second)), Happened::default());
+        found.push(count(&collector, 32));
+    }
+    // The root has its turn too, and has no such limit.
+    assert_eq!(found, [0, 63, 127, 191, 255, 300, 300, 300, 300, 300, 300]);
+    limit(48);
+    let reconcile = true;
+    let asked = Happened { reconcile, ..Happened::default() };
+    collector.look(&policy, start.plus(Span::millis(19_500)), asked);
+    assert_eq!(count(&collector, 48), 300, "at once where it is asked for");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "test code makes a /proc")]
 
 use super::*;
+use crate::units::Span;
 use std::path::PathBuf;
 
 /// A /proc of made-up processes.
@@ -29,8 +30,13 @@ impl Host {
         std::fs::write(folder.join("stat"), stat).unwrap();
         std::fs::write(folder.join("status"), "Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\n").unwrap();
         std::fs::write(folder.join("cmdline"), format!("{exe}\0--quick\0")).unwrap();
-        std::fs::write(folder.join("cgroup"), "0::/user.slice\n").unwrap();
         std::os::unix::fs::symlink(exe, folder.join("exe")).unwrap();
+        self.move_to(pid, "user.slice");
+    }
+
+    fn move_to(&self, pid: i32, cgroup: &str) {
+        let file = self.root.join(pid.to_string()).join("cgroup");
+        std::fs::write(file, format!("0::/{cgroup}\n")).unwrap();
     }
 
     fn proc(&self) -> ProcFs {
@@ -104,4 +110,27 @@ fn a_program_that_was_replaced_on_disk_is_the_same_program() {
     let exe = |pid| processes.known()[&pid].exe.clone().unwrap();
     assert_eq!(exe(7), "/opt/job");
     assert_eq!(exe(8), "/opt/job (deleted)", "the kernel adds it once");
+}
+
+#[test]
+fn whoever_others_moved_is_seen_when_its_turn_comes() {
+    let host = Host::new("round");
+    (2..102).for_each(|pid| host.put((pid, 1), "/bin/sh"));
+    let mut processes = Processes::new(host.proc());
+    let start = Tick::default().plus(Span::secs(100));
+    assert!(processes.look(start, Again::AtOnce));
+    (2..102).for_each(|pid| host.move_to(pid, "a.slice"));
+    let at = |second| start.plus(Span::secs(second));
+    assert!(!processes.look(at(1), Again::Nothing), "nobody said so");
+    let moved = |processes: &Processes| {
+        let there = CgroupPath::new("a.slice");
+        processes.known().values().filter(|one| one.cgroup == there).count()
+    };
+    assert!(processes.look(at(10), Again::InTurn));
+    assert_eq!(moved(&processes), 64);
+    assert!(processes.look(at(11), Again::Nothing));
+    assert_eq!(moved(&processes), 100);
+    (2..102).for_each(|pid| host.move_to(pid, "b.slice"));
+    assert!(!processes.look(at(12), Again::Nothing), "the round is over");
+    assert!(processes.look(at(13), Again::AtOnce) && moved(&processes) == 0);
 }
