@@ -370,7 +370,7 @@ proptest! {
         let mut blind = seen.clone();
         let fault = crate::model::ReadFault { file: kind.file().to_owned(), errno: 5, what: "unreadable".to_owned() };
         for group in blind.groups.values_mut() {
-            group.knobs.insert(kind, crate::model::Reading::Failed(fault.clone()));
+            group.knobs.insert(kind, crate::model::Reading::Failed(fault.clone().into()));
         }
         let (_, first) = news(step(&rules, State::default(), &blind));
         let on_seen_groups = first.plan.actions.iter().filter(|action| blind.groups.contains_key(action.path()));

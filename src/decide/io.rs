@@ -50,9 +50,9 @@ fn limit(
     let standing = configured.unwrap_or(IoMax::UNLIMITED);
     let passing = case.steering.disk(home.path(), device).map(|part| part.least(standing));
     if let Some(max) = passing.filter(|max| *max != standing) {
-        return Some(housed.target(home, Knob::IoMax(device, max), Reason::YieldsDisk));
+        return Some(housed.target(home, Knob::IoMax(device, max.into()), Reason::YieldsDisk));
     }
-    configured.map(|max| housed.configured(home, Knob::IoMax(device, max), "io.limits"))
+    configured.map(|max| housed.configured(home, Knob::IoMax(device, max.into()), "io.limits"))
 }
 
 /// A weight in the ranges of both files.

@@ -216,7 +216,7 @@ fn a_later_disk_limit_overrides_key_by_key() {
     };
     assert_eq!(
         wanted(&decision, "system.slice/batch.service", KnobKind::IoMax(DISK)),
-        Some(Knob::IoMax(DISK, max))
+        Some(Knob::IoMax(DISK, max.into()))
     );
 }
 

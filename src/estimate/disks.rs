@@ -127,7 +127,7 @@ impl Learned {
 fn is_limited(seen: &Snapshot, device: DeviceId) -> bool {
     seen.groups.values().any(|group| {
         let knob = group.knobs.get(&KnobKind::IoMax(device));
-        matches!(knob, Some(Reading::Is(Knob::IoMax(_, max))) if *max != IoMax::UNLIMITED)
+        matches!(knob, Some(Reading::Is(Knob::IoMax(_, max))) if **max != IoMax::UNLIMITED)
     })
 }
 
@@ -207,7 +207,7 @@ mod tests {
         add_home(&mut stage.seen, &job, "system.slice/job.service");
         let limit = IoMax { wbps: crate::units::Limit::At(Bytes(1000)), ..IoMax::UNLIMITED };
         for group in stage.seen.groups.values_mut() {
-            group.knobs.insert(KnobKind::IoMax(DISK), Reading::Is(Knob::IoMax(DISK, limit)));
+            group.knobs.insert(KnobKind::IoMax(DISK), Reading::Is(Knob::IoMax(DISK, limit.into())));
         }
         stage.seconds(40, 50 << 20, 60);
         assert_eq!(stage.write(), None);

@@ -239,7 +239,7 @@ impl Group {
                         "cannot understand \"{}\"",
                         String::from_utf8_lossy(&text).trim_end()
                     );
-                    Reading::Failed(ReadFault { file: self.name_of(file), errno: 0, what })
+                    Reading::Failed(ReadFault { file: self.name_of(file), errno: 0, what }.into())
                 },
                 Reading::Is,
             ),
@@ -252,6 +252,6 @@ fn failed_reading<T>(error: &ReadError) -> Reading<T> {
     match error.errno() {
         Some(Errno::ENOENT | Errno::EOPNOTSUPP) => Reading::Absent,
         Some(Errno::ENODEV) => Reading::Gone,
-        Some(_) | None => Reading::Failed(error.fault()),
+        Some(_) | None => Reading::Failed(error.fault().into()),
     }
 }

@@ -171,7 +171,7 @@ impl KnobKind {
             Self::MemoryMax => Knob::MemoryMax(Limit::Max),
             Self::MemorySwapMax => Knob::MemorySwapMax(Limit::Max),
             Self::MemoryOomGroup => Knob::MemoryOomGroup(false),
-            Self::IoMax(device) => Knob::IoMax(device, IoMax::UNLIMITED),
+            Self::IoMax(device) => Knob::IoMax(device, IoMax::UNLIMITED.into()),
             Self::IoWeight => Knob::IoWeight(Weight::DEFAULT),
             Self::IoBfqWeight => Knob::IoBfqWeight(Weight::DEFAULT),
             Self::PidsMax => Knob::PidsMax(Limit::Max),
@@ -265,8 +265,9 @@ pub enum Knob {
     MemorySwapMax(Limit<Bytes>),
     /// Whether an out-of-memory kill takes the whole group.
     MemoryOomGroup(bool),
-    /// Limits on one device.
-    IoMax(DeviceId, IoMax),
+    /// Limits on one device. Elsewhere, since they are thrice as large as any other value and few are there, while a thousand groups
+    /// have sixteen values each.
+    IoMax(DeviceId, Box<IoMax>),
     /// Share of I/O among siblings, 1 to 10000.
     IoWeight(Weight),
     /// Share of I/O among siblings under BFQ, 1 to 1000.
@@ -364,7 +365,9 @@ impl Knob {
             KnobKind::MemoryMax => bytes().map(Self::MemoryMax),
             KnobKind::MemorySwapMax => bytes().map(Self::MemorySwapMax),
             KnobKind::MemoryOomGroup => number(text).map(|on| Self::MemoryOomGroup(on != 0)),
-            KnobKind::IoMax(device) => io_max(device, text).map(|max| Self::IoMax(device, max)),
+            KnobKind::IoMax(device) => {
+                io_max(device, text).map(|max| Self::IoMax(device, max.into()))
+            }
             KnobKind::PidsMax => limit(text).map(Self::PidsMax),
             KnobKind::CgroupFreeze => number(text).map(|on| Self::CgroupFreeze(on != 0)),
         };

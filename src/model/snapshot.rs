@@ -20,7 +20,7 @@ pub enum Reading<T> {
     /// The group vanished while it was read.
     Gone,
     /// The file is there and could not be read.
-    Failed(ReadFault),
+    Failed(Box<ReadFault>),
 }
 
 impl<T> Reading<T> {

@@ -105,7 +105,7 @@ fn what_could_not_be_read_is_held() {
         what: "input/output error".to_owned(),
     };
     let group = seen.groups.get_mut(&CgroupPath::new(WEB)).unwrap();
-    group.knobs.insert(KnobKind::MemoryMax, Reading::Failed(fault));
+    group.knobs.insert(KnobKind::MemoryMax, Reading::Failed(fault.into()));
     let (plan, skipped) = plan_for(&policy([web]), &seen);
     let touched = plan.actions.iter().flat_map(Action::changes);
     assert!(touched.into_iter().all(|change| change.new.kind() != KnobKind::MemoryMax));

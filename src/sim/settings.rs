@@ -147,8 +147,8 @@ impl Settings {
                 Knob::MemoryOomGroup(on) => set.oom_group = *on,
                 Knob::IoWeight(weight) => set.io_weight = u64::from(weight.get()),
                 Knob::IoBfqWeight(weight) => set.bfq_weight = u64::from(weight.get()),
-                Knob::IoMax(device, max) if *max != IoMax::UNLIMITED => {
-                    set.io_max.push((*device, *max));
+                Knob::IoMax(device, max) if **max != IoMax::UNLIMITED => {
+                    set.io_max.push((*device, **max));
                 }
                 Knob::IoMax(..) => {}
                 Knob::PidsMax(limit) => set.pids_max = limit.value().unwrap_or(u64::MAX),

@@ -165,7 +165,7 @@ fn io_max_holds_and_weights_divide_what_is_left() {
     let reader = || Load { read: Program::constant(1 << 30), ..Load::default() };
     let mut plant = plant(2, Bytes::mebi(1024), Bytes::ZERO, vec![reader(), reader(), reader()]);
     let rbps = Limit::At(Bytes::mebi(10));
-    write(&mut plant, 0, Knob::IoMax(SDA, IoMax { rbps, ..IoMax::UNLIMITED }));
+    write(&mut plant, 0, Knob::IoMax(SDA, IoMax { rbps, ..IoMax::UNLIMITED }.into()));
     write(&mut plant, 1, Knob::IoWeight(Weight::clamped(1000)));
     plant.tick();
     let moved = |plant: &Plant, number| {

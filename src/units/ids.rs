@@ -4,14 +4,17 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use thiserror::Error;
 
 /// A cgroup's place below the mounted root, without a leading slash; the root itself is empty.
 ///
 /// A path names a place, not a group: systemd removes and recreates groups under the same path. [`CgroupId`] tells them apart.
+///
+/// Its text is shared by all its clones: a thousand groups are keys of a dozen maps, and are compared with themselves at every look.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct CgroupPath(String);
+pub struct CgroupPath(Arc<str>);
 
 impl CgroupPath {
     /// The root group.
@@ -24,7 +27,7 @@ impl CgroupPath {
     /// beneath the held root.
     #[must_use]
     pub fn new(path: &str) -> Self {
-        Self(path.trim_matches('/').to_owned())
+        Self(path.trim_matches('/').into())
     }
 
     /// The path as text, without a leading slash.
@@ -51,19 +54,22 @@ impl CgroupPath {
         self.0.rsplit('/').next().unwrap_or_default()
     }
 
+    /// The path of the group above as text; empty right below the root, and for the root.
+    #[must_use]
+    pub fn above(&self) -> &str {
+        self.0.rsplit_once('/').map_or("", |(above, _)| above)
+    }
+
     /// The group above; `None` for the root.
     #[must_use]
     pub fn parent(&self) -> Option<Self> {
-        if self.is_root() {
-            return None;
-        }
-        Some(Self(self.0.rsplit_once('/').map_or_else(String::new, |(above, _)| above.to_owned())))
+        (!self.is_root()).then(|| Self(self.above().into()))
     }
 
     /// The group `name` below this one.
     #[must_use]
     pub fn child(&self, name: &str) -> Self {
-        if self.is_root() { Self(name.to_owned()) } else { Self(format!("{}/{name}", self.0)) }
+        if self.is_root() { Self(name.into()) } else { Self(format!("{}/{name}", self.0).into()) }
     }
 
     /// Every group above, nearest first, ending with the root.
@@ -82,8 +88,14 @@ impl CgroupPath {
         self.is_root()
             || other
                 .0
-                .strip_prefix(&self.0)
+                .strip_prefix(&*self.0)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+impl Borrow<str> for CgroupPath {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 
@@ -152,10 +164,10 @@ impl FromStr for DeviceId {
 
 /// A component's name: 1 to 63 characters of `a-z 0-9 _ -`, starting with a letter or digit.
 ///
-/// The name becomes part of a unit's and a cgroup's name, so it holds nothing that either would escape.
+/// The name becomes part of a unit's and a cgroup's name, so it holds nothing that either would escape. Its clones share its text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct ComponentName(String);
+pub struct ComponentName(Arc<str>);
 
 impl ComponentName {
     /// The name as text.
@@ -187,13 +199,13 @@ impl FromStr for ComponentName {
         if !first_ok || text.len() > 63 || !text.chars().all(allowed) {
             return Err(NameError::Component { text: text.to_owned() });
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 }
 
 impl From<ComponentName> for String {
     fn from(name: ComponentName) -> Self {
-        name.0
+        name.0.to_string()
     }
 }
 
@@ -233,6 +245,9 @@ mod tests {
         let path = CgroupPath::new("/system.slice/nginx.service/");
         assert_eq!(path.name(), "nginx.service");
         assert_eq!(path.parent(), Some(CgroupPath::new("system.slice")));
+        assert_eq!([path.above(), CgroupPath::new("a").above()], ["system.slice", ""]);
+        assert_eq!(CgroupPath::new("a").parent(), Some(CgroupPath::root()));
+        assert_eq!(CgroupPath::root().parent(), None);
         let above: Vec<String> = path.ancestors().map(|group| group.to_string()).collect();
         assert_eq!(above, ["system.slice", "/"]);
         assert!(CgroupPath::new("system.slice").contains(&path));

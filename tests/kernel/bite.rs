@@ -141,7 +141,7 @@ fn io_max_holds_direct_reads() {
     let free = read_rate(&mut world, &group, 16);
     let limit = 2 << 20;
     let slow = IoMax { rbps: Limit::At(Bytes(limit)), ..IoMax::UNLIMITED };
-    write::knob(&group, &Knob::IoMax(disk_id(), slow)).unwrap();
+    write::knob(&group, &Knob::IoMax(disk_id(), slow.into())).unwrap();
     let mut held = 0.0;
     // As for cpu.max: a machine that is starved by its host may stay below the limit, and is looked at again.
     for _ in 0..3 {
@@ -162,7 +162,7 @@ fn a_throttled_task_survives_sigkill() {
     let Some(mut world) = World::new("unkillable", &[Controller::Io]) else { return };
     let group = world.group("a");
     let crawl = IoMax { rbps: Limit::At(Bytes(4096)), ..IoMax::UNLIMITED };
-    write::knob(&group, &Knob::IoMax(disk_id(), crawl)).unwrap();
+    write::knob(&group, &Knob::IoMax(disk_id(), crawl.into())).unwrap();
     let script =
         format!("exec dd if={} of=/dev/null bs=64k count=64 iflag=direct", disk().display());
     let pid = world.sh(&group, &script);
@@ -172,7 +172,7 @@ fn a_throttled_task_survives_sigkill() {
     kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
     let state = |world: &World| world.proc.stat(pid).map(|stat| stat.state);
     let died = within(Duration::from_secs(3), || state(&world) == Some(b'Z'));
-    write::knob(&group, &Knob::IoMax(disk_id(), IoMax::UNLIMITED)).unwrap();
+    write::knob(&group, &Knob::IoMax(disk_id(), IoMax::UNLIMITED.into())).unwrap();
     let began = Instant::now();
     assert_eq!(world.wait(pid), -9);
     println!("FIGURE throttled task: died {died} in 3 s, {:?} after lifting", began.elapsed());

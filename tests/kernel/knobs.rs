@@ -46,7 +46,7 @@ fn every_knob_is_written_and_read_back() {
         Knob::IoWeight(Weight::clamped(55)),
         Knob::IoBfqWeight(Weight::clamped(55)),
         Knob::PidsMax(Limit::At(33)),
-        Knob::IoMax(device, limits),
+        Knob::IoMax(device, limits.into()),
     ];
     let is_there = |kind| kind != KnobKind::CpusetExclusive || linux() >= (6, 7);
     for kind in KnobKind::SINGLE {
@@ -256,7 +256,7 @@ fn an_unlimited_device_has_no_line() {
     let group = world.group("a");
     let kind = KnobKind::IoMax(disk_id());
     let slow = IoMax { wbps: Limit::At(Bytes::mebi(1)), ..IoMax::UNLIMITED };
-    write::knob(&group, &Knob::IoMax(disk_id(), slow)).unwrap();
+    write::knob(&group, &Knob::IoMax(disk_id(), slow.into())).unwrap();
     let line = format!("{} rbps=max wbps=1048576 riops=max wiops=max", disk_id());
     assert_eq!(text(&world.file(&group, "io.max")), line);
     write::knob(&group, &kind.kernel_default()).unwrap();

@@ -54,7 +54,7 @@ impl Stage {
         let world = World::new(name, &controllers)?;
         // The disk of a virtual machine is as fast as the machine's cache: here it is a slow one.
         let slow = IoMax { rbps: Limit::At(Bytes(16 << 20)), ..IoMax::UNLIMITED };
-        write::knob(&world.top(), &Knob::IoMax(disk_id(), slow)).unwrap();
+        write::knob(&world.top(), &Knob::IoMax(disk_id(), slow.into())).unwrap();
         let files = world.dir.join("files");
         std::fs::create_dir_all(&files).unwrap();
         let partition = format!("{}1", disk().display());

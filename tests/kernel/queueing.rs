@@ -36,7 +36,7 @@ fn a_protected_reader_gets_its_disk_back() {
     let (db, scan) = (world.group("db"), world.group("scan"));
     // The disk of a virtual machine is as fast as the machine's cache: here it is a slow one.
     let slow = IoMax { rbps: Limit::At(Bytes(8 << 20)), ..IoMax::UNLIMITED };
-    write::knob(&world.top(), &Knob::IoMax(disk_id(), slow)).unwrap();
+    write::knob(&world.top(), &Knob::IoMax(disk_id(), slow.into())).unwrap();
     let five = Duration::from_secs(5);
     world.sh(&db, &reading("16k"));
     let alone = reads(&world, &db, five);

@@ -210,7 +210,7 @@ impl World {
                 let fault = ReadFault { file: "a file".into(), errno: 5, what: "torn".into() };
                 let view = self.seen.groups.get_mut(&group(*who)).unwrap();
                 let kind = FOLLOWING[*which];
-                let value = view.knobs.insert(kind, Reading::Failed(fault)).unwrap();
+                let value = view.knobs.insert(kind, Reading::Failed(fault.into())).unwrap();
                 self.hidden = Some((group(*who), kind, value));
                 self.seen.generation += 1;
             }
@@ -335,7 +335,8 @@ impl World {
             let lawful = limit >= Limit::At(64) && limit <= ceiling;
             prop_assert!(lawful, "{} for {} of at most {}", limit, at, ceiling);
         }
-        if let Knob::IoMax(_, IoMax { rbps, wbps, riops, wiops }) = change.new {
+        if let Knob::IoMax(_, max) = &change.new {
+            let IoMax { rbps, wbps, riops, wiops } = **max;
             let bytes = rbps.min(wbps) >= Limit::At(Bytes(1 << 20));
             prop_assert!(bytes && riops.min(wiops) >= Limit::At(16), "{} for {}", change.new, at);
         }

@@ -191,7 +191,7 @@ fn a_disk_at_its_own_limit_is_its_own_doing() {
     let limited = |rbps| {
         let mut group = Watched::new();
         let max = IoMax { rbps: Limit::At(Bytes(rbps)), ..IoMax::UNLIMITED };
-        group.view.knobs.insert(KnobKind::IoMax(DISK), Reading::Is(Knob::IoMax(DISK, max)));
+        group.view.knobs.insert(KnobKind::IoMax(DISK), Reading::Is(Knob::IoMax(DISK, max.into())));
         group.looks(1..31, moves);
         (group.need().bound.io, group.need().waits.io.unwrap().p10 == Ppm::ZERO)
     };

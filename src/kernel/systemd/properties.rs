@@ -136,7 +136,7 @@ impl Wanted {
             Knob::PidsMax(limit) => or_infinity(*limit),
             Knob::CpuMax(max) => return self.cpu_max(*max),
             Knob::CpusetCpus(cpus) => return self.put("AllowedCPUs", Content::Mask(mask(cpus))),
-            Knob::IoMax(device, max) => return self.io_max(*device, *max),
+            Knob::IoMax(device, max) => return self.io_max(*device, **max),
             Knob::CpuMaxBurst(_)
             | Knob::CpusetPartition(..)
             | Knob::CpusetExclusive(_)
@@ -322,7 +322,7 @@ impl Present<'_> {
                 .map(|name| self.rate(name, device));
         let max =
             IoMax { rbps: rbps?.map(Bytes), wbps: wbps?.map(Bytes), riops: riops?, wiops: wiops? };
-        Some((max != IoMax::UNLIMITED).then_some(Knob::IoMax(device, max)))
+        Some((max != IoMax::UNLIMITED).then_some(Knob::IoMax(device, max.into())))
     }
 
     fn rate(&self, name: &str, device: DeviceId) -> Option<Limit<u64>> {

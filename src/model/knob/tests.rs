@@ -14,7 +14,7 @@ fn reads_what_the_kernel_prints() {
         (KnobKind::MemoryHigh, "max\n", Knob::MemoryHigh(Limit::Max)),
         (KnobKind::MemoryLow, "4096\n", Knob::MemoryLow(Limit::At(Bytes(4096)))),
         (KnobKind::CpusetCpus, "\n", Knob::CpusetCpus(CpuSet::default())),
-        (KnobKind::IoMax(DISK), "", Knob::IoMax(DISK, IoMax::UNLIMITED)),
+        (KnobKind::IoMax(DISK), "", Knob::IoMax(DISK, IoMax::UNLIMITED.into())),
         (
             KnobKind::IoMax(DISK),
             "254:0 rbps=1 wbps=2 riops=3 wiops=4\n8:0 rbps=max wbps=1048576 riops=max wiops=120\n",
@@ -24,7 +24,8 @@ fn reads_what_the_kernel_prints() {
                     wbps: Limit::At(Bytes::mebi(1)),
                     wiops: Limit::At(120),
                     ..IoMax::UNLIMITED
-                },
+                }
+                .into(),
             ),
         ),
     ];
@@ -62,7 +63,13 @@ fn an_unreadable_text_names_the_knob() {
 #[test]
 fn io_limits_are_rendered_without_suffixes() {
     let max = IoMax { rbps: Limit::At(Bytes::mebi(1)), ..IoMax::UNLIMITED };
-    assert_eq!(Knob::IoMax(DISK, max).render(), "8:0 rbps=1048576 wbps=max riops=max wiops=max");
+    let knob = Knob::IoMax(DISK, max.into());
+    assert_eq!(knob.render(), "8:0 rbps=1048576 wbps=max riops=max wiops=max");
+}
+
+#[test]
+fn a_reading_is_small() {
+    assert_eq!(size_of::<crate::model::Reading<Knob>>(), 32, "there are sixteen of each group");
 }
 
 fn any_limit() -> impl Strategy<Value = Limit<u64>> {
@@ -92,7 +99,7 @@ fn any_knob() -> impl Strategy<Value = Knob> {
         any::<bool>().prop_map(Knob::MemoryOomGroup),
         any::<bool>().prop_map(Knob::CgroupFreeze),
         (bytes(), bytes(), any_limit(), any_limit()).prop_map(|(rbps, wbps, riops, wiops)| {
-            Knob::IoMax(DISK, IoMax { rbps, wbps, riops, wiops })
+            Knob::IoMax(DISK, IoMax { rbps, wbps, riops, wiops }.into())
         }),
         any_limit().prop_map(Knob::PidsMax),
     ]

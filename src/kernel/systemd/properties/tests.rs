@@ -31,7 +31,7 @@ fn reads_back(knobs: &[Knob]) -> BTreeMap<KnobKind, Option<Knob>> {
 
 fn reads_on(device: DeviceId, rbps: u64) -> Knob {
     let rbps = Limit::At(Bytes(rbps));
-    Knob::IoMax(device, IoMax { rbps, ..IoMax::UNLIMITED })
+    Knob::IoMax(device, IoMax { rbps, ..IoMax::UNLIMITED }.into())
 }
 
 fn cpu_max(quota: u64, period: u64) -> Knob {
@@ -161,7 +161,7 @@ fn devices_are_found_under_other_paths() {
         riops: Limit::At(4096),
         wiops: Limit::At(4096),
     };
-    assert_eq!(seen[&KnobKind::IoMax(DISK)], Some(Knob::IoMax(DISK, expected)));
+    assert_eq!(seen[&KnobKind::IoMax(DISK)], Some(Knob::IoMax(DISK, expected.into())));
 }
 
 proptest! {
@@ -196,8 +196,8 @@ proptest! {
             Knob::MemoryHigh(limit),
             Knob::MemoryMax(limit),
             Knob::MemorySwapMax(limit),
-            Knob::IoMax(DISK, max),
-            Knob::IoMax(OTHER_DISK, max),
+            Knob::IoMax(DISK, max.into()),
+            Knob::IoMax(OTHER_DISK, max.into()),
             Knob::IoWeight(Weight::clamped(weight)),
             Knob::PidsMax(Limit::At(count)),
         ];
