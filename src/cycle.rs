@@ -15,8 +15,8 @@ pub use crate::decide::doomed;
 use crate::decide::{Look, Steering, decide};
 use crate::estimate::{Estimator, Ownership, Prospects, Rates, Standing, standing};
 use crate::model::{
-    Decision, Finding, FindingKind, KnobKind, Levels, MendView, Plan, ProbeView, Reason, Rung,
-    Severity, Snapshot,
+    Along, Decision, Finding, FindingKind, KnobKind, Levels, MendView, Plan, ProbeView, Reason,
+    Rung, Severity, Snapshot, Target,
 };
 use crate::plan::{Skipped, plan, sound};
 use crate::units::{CgroupPath, ComponentName, Tick};
@@ -220,8 +220,9 @@ fn refusals(seen: &Snapshot) -> Vec<Finding> {
 }
 
 fn absent(policy: &Policy, seen: &Snapshot) -> Vec<Finding> {
-    let lives = |name| {
-        seen.homes.get(name).is_some_and(|homes| !homes.is_empty())
+    let mut homes = Along::new(&seen.homes);
+    let mut lives = |name| {
+        homes.get(name).is_some_and(|homes| !homes.is_empty())
             || seen.strays.iter().any(|stray| stray.component == *name)
     };
     let names = policy.components.keys().filter(|name| !lives(name));
@@ -239,7 +240,7 @@ fn absent(policy: &Policy, seen: &Snapshot) -> Vec<Finding> {
 }
 
 fn above_ceiling(decision: &Decision) -> Vec<Finding> {
-    let above = |target: &crate::model::Target| {
+    let above = |target: &Target| {
         let Reason::AboveCeiling { ceiling, usage } = &target.reason else {
             return None;
         };
@@ -332,12 +333,10 @@ fn next_look(state: &State, seen: &Snapshot, decision: &Decision, policy: &Polic
     let follow_at = follows.then(|| seen.at.plus(policy.interval));
     let held_until =
         decision.held.iter().filter_map(|held| held.remaining.map(|span| seen.at.plus(span)));
-    let contested = decision
-        .targets
-        .iter()
-        .any(|target| {
-            standing(&state.ownership, seen, &target.at, target.knob.kind()) == Standing::Contested
-        })
+    let is_contested = |target: &Target| {
+        standing(&state.ownership, seen, &target.at, target.knob.kind()) == Standing::Contested
+    };
+    let contested = (state.ownership.has_contested() && decision.targets.iter().any(is_contested))
         .then(|| seen.at.plus(crate::units::Span::secs(60)));
     let paused = decision.realtime.values().filter_map(|view| view.until);
     held_until.chain(follow_at).chain(contested).chain(paused).chain(state.placing.next()).min()

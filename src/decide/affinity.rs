@@ -102,11 +102,11 @@ pub(super) fn seats(
     seen: &Snapshot,
 ) -> Seats {
     let mut wishes = wishes(policy, ownership, steering, seen);
-    forget_shared(&mut wishes, policy, ownership, seen);
     let mut seats = Seats::default();
     if wishes.is_empty() {
         return seats;
     }
+    forget_shared(&mut wishes, policy, ownership, seen);
     wishes.sort_by_key(|wish| (wish.by, Reverse(wish.priority), Reverse(wish.cpus), wish.name));
     let mut room = Room::of(policy, seen, &wishes);
     let mut held = BTreeMap::new();

@@ -68,9 +68,8 @@ pub(super) fn allocatable(case: &Case<'_>) -> Millicpu {
 }
 
 /// Quota, burst and CPUs of each home.
-pub(super) fn targets(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
+pub(super) fn targets(case: &Case<'_>, housed: &Housed<'_>, targets: &mut Vec<Target>) {
     let cpu = &housed.component.cpu;
-    let mut targets = Vec::new();
     for home in housed.homes {
         targets.extend(cpus(case, housed, home));
         let Some((max, reason)) = quota(case, housed, home) else {
@@ -85,7 +84,6 @@ pub(super) fn targets(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
         };
         targets.push(housed.target(home, Knob::CpuMaxBurst(burst), reason));
     }
-    targets
 }
 
 /// The CPUs that the configuration names, those that it has alone, or what others who have some leave.

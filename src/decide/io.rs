@@ -3,9 +3,9 @@
 
 use super::{Case, Housed};
 use crate::config::{IoDevice, IoPolicy};
-use crate::model::{Home, IoMax, IoWeightBackend, Knob, Reason, Target, Via};
-use crate::units::{Bytes, CgroupPath, DeviceId, Limit, Weight};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::model::{GroupView, Home, IoMax, IoWeightBackend, Knob, Reason, Target, Via};
+use crate::units::{Bytes, DeviceId, Limit, Weight};
+use std::collections::BTreeMap;
 
 /// `block/blk-throttle.c` before 7.2 refuses a limit of one; below this a limit is a hang.
 const LEAST_RATE: u64 = 2;
@@ -14,22 +14,21 @@ const LEAST_RATE: u64 = 2;
 const MOST_OF_BFQ: u64 = 1000;
 
 /// Limits and an explicit weight of each home. Weights by priority come with the tree.
-pub(super) fn targets(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
+pub(super) fn targets(case: &Case<'_>, housed: &Housed<'_>, targets: &mut Vec<Target>) {
     let limits = per_disk(case, &housed.component.io);
-    let devices: BTreeSet<DeviceId> =
-        case.seen.host.disks.iter().map(|disk| disk.device).chain(limits.keys().copied()).collect();
-    let mut targets = Vec::new();
+    let disks = || case.seen.host.disks.iter().map(|disk| disk.device);
+    let others = || limits.keys().copied().filter(|device| disks().all(|disk| disk != *device));
     for home in housed.homes {
-        for device in &devices {
-            let configured = limits.get(device).map(|max| divided(*max, housed.parts()));
-            targets.extend(limit(case, housed, home, (*device, configured)));
+        for device in disks().chain(others()) {
+            let configured = limits.get(&device).map(|max| divided(*max, housed.parts()));
+            targets.extend(limit(case, housed, home, (device, configured)));
         }
         if let Some(weight) = housed.component.io_weight {
             let share = Share {
                 common: Weight::clamped(weight),
                 bfq: Weight::clamped(weight.min(MOST_OF_BFQ)),
             };
-            let mut knobs = weights(case, home.path(), share);
+            let mut knobs = weights(case, case.seen.groups.get(home.path()), share);
             if knobs.is_empty() {
                 knobs.push(Knob::IoWeight(share.common)); // no disk heeds it yet
             }
@@ -37,7 +36,6 @@ pub(super) fn targets(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
             targets.extend(knobs.into_iter().map(configured));
         }
     }
-    targets
 }
 
 /// What is configured, or less while the component yields.
@@ -64,12 +62,12 @@ pub(super) struct Share {
     pub(super) bfq: Weight,
 }
 
-/// A weight in the files that a disk of this host heeds. systemd writes BFQ's file together with `io.weight`. It turns the io controller
+/// A group's weight in the files that a disk of this host heeds. systemd writes BFQ's file together with `io.weight`. It turns the io controller
 /// on for a unit only when it is given a weight or a limit, and without the controller nobody sees who uses a disk: where somebody may
 /// have to yield, a unit has a weight though no disk may heed it.
-pub(super) fn weights(case: &Case<'_>, at: &CgroupPath, share: Share) -> Vec<Knob> {
+pub(super) fn weights(case: &Case<'_>, at: Option<&GroupView>, share: Share) -> Vec<Knob> {
     let has = |backend| case.seen.host.disks.iter().any(|disk| disk.weights == backend);
-    let by_systemd = match case.seen.groups.get(at) {
+    let by_systemd = match at {
         Some(group) => matches!(group.via, Via::Unit(_)),
         None => case.seen.host.systemd,
     };

@@ -26,10 +26,9 @@ const RATCHET_ROOM: Bytes = Bytes::mebi(4);
 const LEAST_PART: Bytes = Bytes::mebi(16);
 
 /// Protection and limits of each home.
-pub(super) fn targets(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
+pub(super) fn targets(case: &Case<'_>, housed: &Housed<'_>, targets: &mut Vec<Target>) {
     let memory = &housed.component.memory;
     let part = |bytes: Bytes| bytes.scaled(1, housed.parts()).page_floor(case.seen.host.page);
-    let mut targets = Vec::new();
     for home in housed.homes {
         if memory.guarantee > Bytes::ZERO {
             let guarantee = Limit::At(part(memory.guarantee));
@@ -62,7 +61,6 @@ pub(super) fn targets(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
         };
         targets.push(housed.configured(home, Knob::MemoryOomGroup(group), "memory.oom"));
     }
-    targets
 }
 
 /// The guarantees of all critical components together.

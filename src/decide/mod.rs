@@ -51,7 +51,7 @@ pub use steer::Steering;
 
 use crate::config::{Component, Policy};
 use crate::estimate::Ownership;
-use crate::model::{Decision, Home, Knob, KnobKind, Reason, Snapshot, Target};
+use crate::model::{Along, Decision, Home, Knob, KnobKind, Reason, Snapshot, Target};
 use crate::units::{Bytes, CgroupPath};
 
 /// Everything the resource files look at.
@@ -119,7 +119,7 @@ pub fn decide(
         ..Decision::default()
     };
     for component in &housed {
-        decision.targets.extend(of_component(&case, component));
+        of_component(&case, component, &mut decision.targets);
     }
     decision.targets.extend(partitions.targets(seen));
     decision.targets.extend(tree::weights(&case, &housed, &decision.entitlement));
@@ -141,28 +141,28 @@ fn place(target: &Target) -> (&CgroupPath, KnobKind) {
     (&target.at, target.knob.kind())
 }
 
-/// What one component asks of its homes' own knobs.
-fn of_component(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
-    let mut targets = cpu::targets(case, housed);
-    targets.extend(memory::targets(case, housed));
-    targets.extend(io::targets(case, housed));
+/// What one component asks of its homes' own knobs, added to `targets`.
+fn of_component(case: &Case<'_>, housed: &Housed<'_>, targets: &mut Vec<Target>) {
+    cpu::targets(case, housed, targets);
+    memory::targets(case, housed, targets);
+    io::targets(case, housed, targets);
     targets.extend(pids::targets(case, housed));
     targets.extend(standstill(case, housed));
-    targets
 }
 
 /// Whoever is to stand still, and whoever runs again after it did.
-fn standstill(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
-    let target = |home: &Home| {
+fn standstill(case: &Case<'_>, housed: &Housed<'_>) -> impl Iterator<Item = Target> {
+    let target = move |home: &Home| {
         let (frozen, reason) = case.steering.standstill(home.path())?;
         Some(housed.target(home, Knob::CgroupFreeze(frozen), reason))
     };
-    housed.homes.iter().filter_map(target).collect()
+    housed.homes.iter().filter_map(target)
 }
 
 fn housed<'a>(policy: &'a Policy, seen: &'a Snapshot) -> Vec<Housed<'a>> {
+    let mut all = Along::new(&seen.homes);
     let with_homes = |component: &'a Component| {
-        let homes = seen.homes.get(&component.name).filter(|homes| !homes.is_empty())?;
+        let homes = all.get(&component.name).filter(|homes| !homes.is_empty())?;
         Some(Housed { component, homes })
     };
     policy.components.values().filter_map(with_homes).collect()
@@ -173,8 +173,17 @@ fn homes<'a>(
     policy: &'a Policy,
     seen: &'a Snapshot,
 ) -> impl Iterator<Item = (&'a Component, &'a Home, u64)> {
-    policy.components.values().flat_map(|component| {
-        let homes = seen.homes.get(&component.name).map(Vec::as_slice).unwrap_or_default();
+    homes_of(policy.components.values(), seen)
+}
+
+/// Every home of these components, with in how many it lives.
+fn homes_of<'a>(
+    components: impl Iterator<Item = &'a Component>,
+    seen: &'a Snapshot,
+) -> impl Iterator<Item = (&'a Component, &'a Home, u64)> {
+    let mut all = Along::new(&seen.homes);
+    components.flat_map(move |component| {
+        let homes = all.get(&component.name).map(Vec::as_slice).unwrap_or_default();
         let count = u64::try_from(homes.len()).unwrap_or(u64::MAX);
         homes.iter().map(move |home| (component, home, count))
     })
@@ -185,18 +194,19 @@ fn yielding<'a>(
     policy: &'a Policy,
     seen: &'a Snapshot,
 ) -> impl Iterator<Item = (&'a Component, &'a Home, u64)> {
-    homes(policy, seen).filter(|(component, ..)| component.yields)
+    homes_of(policy.components.values().filter(|component| component.yields), seen)
 }
 
 /// Knobs that provost wrote and that none of `targets`, sorted by place, asks for any more: back to what was there before.
 fn no_longer_asked_for(case: &Case<'_>, targets: &[Target]) -> Vec<Target> {
-    let asked = |wanted| targets.binary_search_by(|target| place(target).cmp(&wanted)).is_ok();
+    let mut asked = targets.iter().map(place).peekable();
     let mut returned = Vec::new();
     for (path, kind, record) in case.ownership.records() {
+        while asked.next_if(|asked| *asked < (path, kind)).is_some() {}
         let (Some(original), Some(effective)) = (&record.original, &record.effective) else {
             continue;
         };
-        if original != effective && !asked((path, kind)) {
+        if original != effective && asked.peek() != Some(&(path, kind)) {
             returned.push(Target {
                 component: None,
                 at: path.clone(),

@@ -17,8 +17,8 @@
 //! that a refusal is tried again as any other is.
 
 use super::affinity::Seats;
-use super::homes;
-use crate::config::Policy;
+use super::homes_of;
+use crate::config::{Component, Policy};
 use crate::model::{Home, Knob, KnobKind, Partition, Reason, Snapshot, Target, Validity, Via};
 use crate::units::{CgroupPath, ComponentName, CpuSet, Millicpu};
 use std::cmp::Reverse;
@@ -34,8 +34,8 @@ pub(super) struct Partitions {
 
 /// Chooses among those that have seats.
 pub(super) fn partitions(policy: &Policy, seen: &Snapshot, seats: &Seats) -> Partitions {
-    let mut asking: Vec<_> = homes(policy, seen)
-        .filter(|(component, ..)| component.cpu.partition != Partition::Member)
+    let asks = |component: &&Component| component.cpu.partition != Partition::Member;
+    let mut asking: Vec<_> = homes_of(policy.components.values().filter(asks), seen)
         .filter_map(|(component, home, count)| {
             Some((component, home, count, seats.own(&component.name)?))
         })

@@ -18,7 +18,7 @@
 
 use super::{Case, Housed, scale, yielding};
 use crate::config::Policy;
-use crate::model::{Home, Knob, KnobKind, Level, Reason, Resource, Snapshot, Target};
+use crate::model::{Along, Home, Knob, KnobKind, Level, Reason, Resource, Snapshot, Target};
 use crate::units::{CgroupId, CgroupPath, Limit, Ppm, Span, Tick};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -144,8 +144,9 @@ impl Pids {
     }
 
     fn remember(&mut self, policy: &Policy, seen: &Snapshot) {
-        let same = |path: &CgroupPath, usual: &Usual| {
-            seen.groups.get(path).is_some_and(|view| view.id == usual.id)
+        let mut groups = Along::new(&seen.groups);
+        let mut same = |path: &CgroupPath, usual: &Usual| {
+            groups.get(path).is_some_and(|view| view.id == usual.id)
         };
         self.usual.retain(|path, usual| same(path, usual));
         for (_, home, _) in yielding(policy, seen) {
@@ -169,8 +170,8 @@ impl Pids {
 }
 
 /// The configured ceilings, or less while a component yields.
-pub(super) fn targets(case: &Case<'_>, housed: &Housed<'_>) -> Vec<Target> {
-    housed.homes.iter().filter_map(|home| target(case, housed, home)).collect()
+pub(super) fn targets(case: &Case<'_>, housed: &Housed<'_>) -> impl Iterator<Item = Target> {
+    housed.homes.iter().filter_map(move |home| target(case, housed, home))
 }
 
 fn target(case: &Case<'_>, housed: &Housed<'_>, home: &Home) -> Option<Target> {

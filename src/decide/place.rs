@@ -67,7 +67,8 @@ fn of_new_home(
     let at = CgroupRef { path: path.clone(), id: CgroupId(0) };
     let mut homes = case.seen.homes.get(&component.name).cloned().unwrap_or_default();
     homes.push(Home { at, kind: kind.clone() });
-    let mut targets = super::of_component(case, &Housed { component, homes: &homes });
+    let mut targets = Vec::new();
+    super::of_component(case, &Housed { component, homes: &homes }, &mut targets);
     targets.retain(|target| target.at == *path);
     targets
 }

@@ -21,7 +21,8 @@
 
 use super::io::{self, Share};
 use super::{Case, Housed, cpu};
-use crate::model::{Knob, KnobKind, Reason, Target};
+use crate::config::Component;
+use crate::model::{Along, Knob, KnobKind, Reason, Target};
 use crate::units::{Bytes, CgroupPath, ComponentName, Limit, Millicpu, Weight};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,11 +32,11 @@ const LARGEST_OF_BFQ: u128 = 1000;
 
 /// A node's part of the host's CPUs.
 #[derive(Default)]
-struct Node {
+struct Node<'a> {
     /// Thousandths of a core that its homes are entitled to.
     entitled: u64,
     /// The component, where the node is a home.
-    component: Option<ComponentName>,
+    component: Option<&'a Component>,
     /// Whether a component that is not idle lives there or below.
     busy: bool,
 }
@@ -59,7 +60,7 @@ pub(super) fn weights(
         .seen
         .groups
         .iter()
-        .filter(|(path, group)| group.unmanaged_weight > 0 && families.contains_key(path))
+        .filter(|(path, group)| group.unmanaged_weight > 0 && families.contains_key(path.as_str()))
         .map(|(path, _)| path)
         .collect();
     let entitled: u64 = entitlement.values().map(|share| share.0).sum();
@@ -67,16 +68,17 @@ pub(super) fn weights(
     // In millionths of a core: a rest of a quarter core over five places must not round to nothing.
     let place_rest = u128::from(rest) * 1000 / u128::try_from(places.len().max(1)).unwrap_or(1);
     let below = counted_up(&places);
-    let amount = |path: &CgroupPath, node: &Node| {
+    let amount = |path: &CgroupPath, node: &Node<'_>| {
         let below = below.get(path).copied().unwrap_or_default();
         u128::from(node.entitled) * 1000 + place_rest * below
     };
     let of = cpu::allocatable(case);
     let mut targets = Vec::new();
     for (parent, children) in &families {
-        let siblings: Vec<(&CgroupPath, &Node, u128)> =
+        let siblings: Vec<(&CgroupPath, &Node<'_>, u128)> =
             children.iter().map(|(path, node)| (*path, *node, amount(path, node))).collect();
-        let unmanaged = case.seen.groups.get(parent).map_or(0, |group| group.unmanaged_weight);
+        let unmanaged = case.seen.groups.get(*parent).map_or(0, |group| group.unmanaged_weight);
+        let mut groups = Along::new(&case.seen.groups);
         let rest = (u128::from(unmanaged), place_rest);
         let common = sibling_weights(&siblings, rest, LARGEST);
         let bfq = sibling_weights(&siblings, rest, LARGEST_OF_BFQ);
@@ -86,36 +88,49 @@ pub(super) fn weights(
             let idle = !node.busy && !below.contains_key(path);
             let reason = Reason::Entitlement { share: Millicpu(node.entitled), of };
             let cpu = if idle { (Weight::IDLE, Reason::Idle) } else { (common, reason.clone()) };
-            targets.extend(weight_targets(case, path, node, (cpu, Share { common, bfq }, reason)));
+            let target = |knob, reason| Target {
+                component: node.component.map(|component| component.name.clone()),
+                at: path.clone(),
+                knob,
+                reason,
+            };
+            targets.push(target(Knob::CpuWeight(cpu.0), cpu.1));
+            if node.component.is_none_or(|component| component.io_weight.is_none()) {
+                let shares = io::weights(case, groups.get(path), Share { common, bfq });
+                targets.extend(shares.into_iter().map(|knob| target(knob, reason.clone())));
+            }
         }
     }
     targets
 }
 
-fn nodes(
-    housed: &[Housed<'_>],
+fn nodes<'a>(
+    housed: &[Housed<'a>],
     entitlement: &BTreeMap<ComponentName, Millicpu>,
-) -> BTreeMap<CgroupPath, Node> {
-    let mut nodes: BTreeMap<CgroupPath, Node> = BTreeMap::new();
+) -> BTreeMap<CgroupPath, Node<'a>> {
+    let mut nodes: BTreeMap<CgroupPath, Node<'_>> = BTreeMap::new();
     // Most homes share a parent, so the way up is gone once for all of them.
-    let mut by_parent: BTreeMap<CgroupPath, Sum> = BTreeMap::new();
+    let mut by_parent: BTreeMap<&str, Sum> = BTreeMap::new();
+    let mut entitlement = Along::new(entitlement);
     for component in housed {
-        let name = &component.component.name;
-        let share = entitlement.get(name).copied().unwrap_or_default();
+        let share = entitlement.get(&component.component.name).copied().unwrap_or_default();
         let each = (share.0 / component.parts()).max(1);
         let busy = !component.component.is_idle();
         for home in component.homes {
-            let Some(parent) = home.path().parent() else { continue };
+            if home.path().is_root() {
+                continue;
+            }
             let node = nodes.entry(home.path().clone()).or_default();
-            node.component = Some(name.clone());
+            node.component = Some(component.component);
             node.entitled += each;
             node.busy |= busy;
-            let sum = by_parent.entry(parent).or_default();
+            let sum = by_parent.entry(home.path().above()).or_default();
             sum.entitled += each;
             sum.busy |= busy;
         }
     }
     for (parent, sum) in by_parent {
+        let parent = CgroupPath::new(parent);
         let above: Vec<CgroupPath> = parent.ancestors().collect();
         for path in std::iter::once(parent).chain(above).filter(|path| !path.is_root()) {
             let node = nodes.entry(path).or_default();
@@ -127,12 +142,12 @@ fn nodes(
 }
 
 /// The nodes right below each group that has any.
-fn families(nodes: &BTreeMap<CgroupPath, Node>) -> BTreeMap<CgroupPath, Vec<(&CgroupPath, &Node)>> {
-    let mut families: BTreeMap<CgroupPath, Vec<(&CgroupPath, &Node)>> = BTreeMap::new();
-    for (path, node) in nodes {
-        if let Some(parent) = path.parent() {
-            families.entry(parent).or_default().push((path, node));
-        }
+fn families<'a, 'b>(
+    nodes: &'a BTreeMap<CgroupPath, Node<'b>>,
+) -> BTreeMap<&'a str, Vec<(&'a CgroupPath, &'a Node<'b>)>> {
+    let mut families: BTreeMap<&str, Vec<(&CgroupPath, &Node<'_>)>> = BTreeMap::new();
+    for (path, node) in nodes.iter().filter(|(path, _)| !path.is_root()) {
+        families.entry(path.above()).or_default().push((path, node));
     }
     families
 }
@@ -150,7 +165,7 @@ fn counted_up(places: &BTreeSet<&CgroupPath>) -> BTreeMap<CgroupPath, u128> {
 
 /// Weights of at most `most` that divide by amount, also against the unregistered siblings' weight and rest.
 fn sibling_weights(
-    siblings: &[(&CgroupPath, &Node, u128)],
+    siblings: &[(&CgroupPath, &Node<'_>, u128)],
     (unmanaged, place_rest): (u128, u128),
     most: u128,
 ) -> Vec<Weight> {
@@ -168,27 +183,6 @@ fn sibling_weights(
             Weight::clamped(u64::try_from(weight).unwrap_or(u64::MAX))
         })
         .collect()
-}
-
-fn weight_targets(
-    case: &Case<'_>,
-    path: &CgroupPath,
-    node: &Node,
-    ((weight, why), share, reason): ((Weight, Reason), Share, Reason),
-) -> Vec<Target> {
-    let target =
-        |knob, reason| Target { component: node.component.clone(), at: path.clone(), knob, reason };
-    let mut targets = vec![target(Knob::CpuWeight(weight), why)];
-    let explicit = node
-        .component
-        .as_ref()
-        .and_then(|name| case.policy.components.get(name))
-        .is_some_and(|component| component.io_weight.is_some());
-    if !explicit {
-        let shares = io::weights(case, path, share).into_iter();
-        targets.extend(shares.map(|knob| target(knob, reason.clone())));
-    }
-    targets
 }
 
 /// `memory.low` and `memory.min` of every ancestor: what it had before, and the sum of what is protected below it.

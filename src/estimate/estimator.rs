@@ -15,6 +15,8 @@
 //! **Properties**, each a test in `estimator/tests.rs`: the same look twice changes nothing; a missing signal never raises a level and
 //! never tightens; a group that was made anew begins anew; the same looks give the same estimate.
 
+mod both;
+
 use super::bottleneck::{Case, Risers, Rival, Trail, least, settle, verdict};
 use super::disks::Disks;
 use super::host::{Host, Part};
@@ -25,10 +27,11 @@ use super::smooth::{Interval, Smooth};
 use super::space::Space;
 use crate::config::{Policy, Steps, Thresholds};
 use crate::model::{
-    Amounts, Bottleneck, ComponentEstimate, DiskRate, Each, Estimate, FileSystemView, HostUse,
-    IoRate, Leak, LeakMemories, LevelView, Levels, Need, Resource, Snapshot, Wait, Waits,
+    Along, Amounts, Bottleneck, ComponentEstimate, DiskRate, Each, Estimate, FileSystemView,
+    HostUse, IoRate, Leak, LeakMemories, LevelView, Levels, Need, Resource, Snapshot, follow,
 };
 use crate::units::{Bytes, CgroupPath, ComponentName, DeviceId, Millicpu, Ppm, Span, Tick};
+use both::both;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -280,12 +283,14 @@ impl Estimator {
     }
 
     fn update_groups(&mut self, seen: &Snapshot, longest: Span) {
-        self.groups.retain(|path, _| seen.groups.contains_key(path));
+        follow(&mut self.groups, &seen.groups, |path, view| Signals::new(path, view.id));
+        // Most have the same above them as the one before.
+        let mut last: Option<(&str, Around)> = None;
         for (path, view) in &seen.groups {
-            if !self.groups.contains_key(path) {
-                self.groups.insert(path.clone(), Signals::new(path, view.id));
-            }
-            let around = self.around(path, seen, longest);
+            let known = last.filter(|(above, _)| *above == path.above());
+            let around =
+                known.map_or_else(|| self.around(path, seen, longest), |(_, around)| around);
+            last = Some((path.above(), around));
             if let Some(signals) = self.groups.get_mut(path) {
                 signals.update(view, around);
             }
@@ -310,23 +315,17 @@ impl Estimator {
     }
 
     fn update_components(&mut self, policy: &Policy, seen: &Snapshot, interval: Interval) {
-        let homes = |name: &ComponentName| {
-            seen.homes
-                .get(name)
-                .filter(|homes| !homes.is_empty() && policy.components.contains_key(name))
-        };
-        self.components.retain(|name, _| homes(name).is_some());
-        self.bottlenecks.retain(|name, _| homes(name).is_some());
-        for (name, registered) in &policy.components {
-            let Some(homes) = homes(name) else { continue };
-            if !self.components.contains_key(name) {
-                self.components.insert(name.clone(), Component::default());
-                self.bottlenecks.insert(name.clone(), Bottleneck::None);
-            }
-            let Some(component) = self.components.get_mut(name) else { continue };
+        self.keep_who_lives(policy, seen);
+        let mut registered = Along::new(&policy.components);
+        let mut homes = Along::new(&seen.homes);
+        let mut groups = Along::new(&self.groups);
+        for (name, component) in &mut self.components {
+            let (Some(registered), Some(homes)) = (registered.get(name), homes.get(name)) else {
+                continue;
+            };
             component.protected = registered.priority.is_protected();
             component.waits = Waited::default();
-            let mut parts = homes.iter().filter_map(|home| self.groups.get(home.path()));
+            let mut parts = homes.iter().filter_map(|home| groups.get(home.path()));
             let Some(first) = parts.next() else {
                 component.need = Need::default();
                 continue;
@@ -341,9 +340,27 @@ impl Estimator {
         }
     }
 
+    /// Registered components that have a home, and no others.
+    fn keep_who_lives(&mut self, policy: &Policy, seen: &Snapshot) {
+        let mut homes = Along::new(&seen.homes);
+        let mut lives =
+            |name: &ComponentName| homes.get(name).is_some_and(|homes| !homes.is_empty());
+        let all = || policy.components.keys();
+        if all().filter(|name| lives(name)).eq(self.components.keys()) {
+            return;
+        }
+        self.components.retain(|name, _| lives(name) && policy.components.contains_key(name));
+        self.bottlenecks.retain(|name, _| self.components.contains_key(name));
+        for name in all().filter(|name| lives(name)) {
+            self.components.entry(name.clone()).or_default();
+            self.bottlenecks.entry(name.clone()).or_insert(Bottleneck::None);
+        }
+    }
+
     /// Whether a component that yields reached a memory limit lately. What it waits for then is in the host's own pressure as well.
     fn is_anybody_slowed(&self, policy: &Policy) -> bool {
-        let slowed = |name| self.component(name).is_some_and(|need| need.bound.memory);
+        let mut known = Along::new(&self.components);
+        let mut slowed = |name| known.get(name).is_some_and(|known| known.need.bound.memory);
         policy.components.iter().any(|(name, component)| component.yields && slowed(name))
     }
 
@@ -416,16 +433,21 @@ impl Estimator {
 
     /// Whether what is said of any component's memory changed.
     fn update_leaks(&mut self, policy: &Policy, seen: &Snapshot) -> bool {
-        self.leaks.retain(|name| policy.components.contains_key(name));
         let unmanaged = self.unmanaged_use().memory.unwrap_or_default();
         let room = seen.host.memory.minus(policy.reserve.memory).minus(unmanaged);
         let mut changed = false;
-        for (name, component) in &policy.components {
-            let homes = seen.homes.get(name).map(Vec::as_slice).unwrap_or_default();
-            let load = self.component(name).and_then(|need| need.usage.cpu);
-            let held = leak::held(seen, homes, leak::Around { component, load, room });
+        let mut homes = Along::new(&seen.homes);
+        let mut groups = Along::new(&seen.groups);
+        let mut known = Along::new(&self.components);
+        for ((name, component), watch) in
+            policy.components.iter().zip(self.leaks.watches(&policy.components))
+        {
+            let homes = homes.get(name).map(Vec::as_slice).unwrap_or_default();
+            let load = known.get(name).and_then(|known| known.need.usage.cpu);
+            let views = homes.iter().map(|home| groups.get(home.path()));
+            let held = leak::held(seen, views, leak::Around { component, load, room });
             let ids = homes.iter().map(|home| &home.at.id);
-            changed |= self.leaks.update(name, ids, seen.at, held);
+            changed |= watch.update(ids, seen.at, held);
         }
         changed
     }
@@ -450,47 +472,6 @@ const fn levels(machines: &Each<Machine>) -> Levels {
         memory: machines.memory.level(),
         io: machines.io.level(),
         pids: machines.pids.level(),
-    }
-}
-
-/// Two homes as one: amounts add up, and are unknown where one is; of the rest the worse counts.
-fn both(one: &Need, other: &Need) -> Need {
-    let waits = |one: Option<Wait>, other: Option<Wait>| match (one, other) {
-        (Some(one), Some(other)) => {
-            Some(Wait { p10: one.p10.max(other.p10), p60: one.p60.max(other.p60) })
-        }
-        (one, other) => one.or(other),
-    };
-    let soonest = |one: Option<Span>, other: Option<Span>| match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
-    };
-    Need {
-        usage: sum(&one.usage, &other.usage),
-        demand: sum(&one.demand, &other.demand),
-        waits: Waits {
-            cpu: waits(one.waits.cpu, other.waits.cpu),
-            memory: waits(one.waits.memory, other.waits.memory),
-            io: waits(one.waits.io, other.waits.io),
-        },
-        bound: Each {
-            cpu: one.bound.cpu || other.bound.cpu,
-            memory: one.bound.memory || other.bound.memory,
-            io: one.bound.io || other.bound.io,
-            pids: one.bound.pids || other.bound.pids,
-        },
-        throttled: one.throttled.max(other.throttled),
-        growth: one.growth.zip(other.growth).map(|(one, other)| one.saturating_add(other)),
-        until_limit: soonest(one.until_limit, other.until_limit),
-    }
-}
-
-fn sum(one: &Amounts, other: &Amounts) -> Amounts {
-    Amounts {
-        cpu: one.cpu.zip(other.cpu).map(|(one, other)| one.plus(other)),
-        memory: one.memory.zip(other.memory).map(|(one, other)| one.plus(other)),
-        io: one.io.zip(other.io).map(|(one, other)| one.plus(other)),
-        pids: one.pids.zip(other.pids).map(|(one, other)| one.saturating_add(other)),
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) use held::{Around, held};
 
 use super::statistics::{Series, curvature, slope, trend, whole, without_load};
 use crate::model::{
-    Leak, LeakEvidence, LeakLimit, LeakMemories, LeakMemory, LeakTier, LeakTierMemory,
+    Leak, LeakEvidence, LeakLimit, LeakMemories, LeakMemory, LeakTier, LeakTierMemory, follow,
 };
 use crate::units::{Bytes, CgroupId, ComponentName, Millicpu, Ppm, Span, Tick};
 use serde::{Deserialize, Serialize};
@@ -117,35 +117,13 @@ pub(super) struct Leaks {
 }
 
 impl Leaks {
-    /// Forgets the components that are registered no more.
-    pub(super) fn retain(&mut self, is_registered: impl Fn(&ComponentName) -> bool) {
-        self.each.retain(|name, _| is_registered(name));
-    }
-
-    /// Takes in one look at a component: the groups in which it lives, and what it holds if all of that is known. Whether what is said of it
-    /// changed. Allocates only for a component or groups that were not there before.
-    pub(super) fn update<'a>(
+    /// What is known of each of these components, in their order; what is registered no more is forgotten.
+    pub(super) fn watches<T>(
         &mut self,
-        name: &ComponentName,
-        homes: impl Iterator<Item = &'a CgroupId> + Clone,
-        at: Tick,
-        held: Option<Held>,
-    ) -> bool {
-        if !self.each.contains_key(name) {
-            self.each.insert(name.clone(), Watch::default());
-        }
-        let Some(watch) = self.each.get_mut(name) else { return false };
-        let before = watch.found;
-        if !homes.clone().eq(&watch.homes) {
-            watch.begin_run();
-            watch.homes.clear();
-            watch.homes.extend(homes);
-        }
-        match held {
-            Some(held) => watch.push(held),
-            None => watch.miss(at),
-        }
-        before != watch.found
+        components: &BTreeMap<ComponentName, T>,
+    ) -> impl Iterator<Item = &mut Watch> {
+        follow(&mut self.each, components, |_, _| Watch::default());
+        self.each.values_mut()
     }
 
     /// What is said of a component.
@@ -172,7 +150,7 @@ impl Leaks {
 
 /// One component.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Watch {
+pub(super) struct Watch {
     homes: Vec<CgroupId>,
     tiers: [Tier; RULES.len()],
     found: Option<Leak>,
@@ -192,6 +170,27 @@ struct Tier {
 }
 
 impl Watch {
+    /// Takes in one look: the groups in which the component lives, and what it holds if all of that is known. Whether what is said of it
+    /// changed. Allocates only for groups that were not there before.
+    pub(super) fn update<'a>(
+        &mut self,
+        homes: impl Iterator<Item = &'a CgroupId> + Clone,
+        at: Tick,
+        held: Option<Held>,
+    ) -> bool {
+        let before = self.found;
+        if !homes.clone().eq(&self.homes) {
+            self.begin_run();
+            self.homes.clear();
+            self.homes.extend(homes);
+        }
+        match held {
+            Some(held) => self.push(held),
+            None => self.miss(at),
+        }
+        before != self.found
+    }
+
     /// Forgets what was seen of the run before but how fast it leaked. A run that was long enough and did not leak clears the suspicion.
     fn begin_run(&mut self) {
         match self.found.filter(|found| found.tier > LeakTier::Growth) {

@@ -20,7 +20,7 @@
 //! forgets an original. A value that could not be read changes nothing.
 
 use super::threads::RaisedThreads;
-use crate::model::{Knob, KnobKind, OutcomeOf, Snapshot, Verdict};
+use crate::model::{Along, Knob, KnobKind, OutcomeOf, Snapshot, Verdict};
 use crate::units::{CgroupId, CgroupPath, Span, Tick};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -168,6 +168,12 @@ impl Ownership {
         self.records.iter().map(|((path, kind), record)| (path, *kind, record))
     }
 
+    /// Whether provost stepped aside from any knob, because it was taken away too often.
+    #[must_use]
+    pub fn has_contested(&self) -> bool {
+        self.records.values().any(Record::is_contested)
+    }
+
     /// The value before provost: from the record, else what is read now.
     #[must_use]
     pub fn original<'a>(
@@ -186,9 +192,11 @@ impl Ownership {
     pub fn update(&mut self, seen: &Snapshot, override_for: Span) {
         self.threads.update(seen);
         self.absorb(seen);
-        self.records.retain(|(path, _), _| seen.groups.contains_key(path));
+        let mut there = Along::new(&seen.groups);
+        self.records.retain(|(path, _), _| there.get(path).is_some());
+        let mut groups = Along::new(&seen.groups);
         for ((path, kind), record) in &mut self.records {
-            let Some(group) = seen.groups.get(path) else {
+            let Some(group) = groups.get(path) else {
                 continue;
             };
             if record.id != group.id {

@@ -3,7 +3,7 @@
 //! A counter that went backwards, a group with another identity and a gap of more than [`LONGEST_GAP`] (the host slept) give no rate
 //! for one look instead of a wrong one.
 
-use crate::model::Snapshot;
+use crate::model::{Along, GroupView, Snapshot};
 use crate::units::{CgroupId, CgroupPath, CpuTime, Millicpu, Span, Tick};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -31,18 +31,21 @@ struct Counters {
 impl Rates {
     /// Takes in one look. Allocates only for groups that were not there before.
     pub fn update(&mut self, seen: &Snapshot) {
-        self.groups.retain(|path, _| seen.groups.contains_key(path));
-        for (path, group) in &seen.groups {
-            let Some(cpu) = group.usage.cpu else { continue };
-            let fresh = Counters { id: group.id, at: seen.at, cpu, cpu_rate: None };
-            match self.groups.get_mut(path) {
-                // Too soon: the time between the look's clock and the counter's reading would outweigh the difference.
-                Some(last) if last.id == fresh.id && fresh.at.since(last.at) < SHORTEST_GAP => {}
-                Some(last) => {
-                    let cpu_rate = rate(last, &fresh);
-                    *last = Counters { cpu_rate, ..fresh };
-                }
-                None => {
+        let fresh = |group: &GroupView| {
+            let (id, at, cpu_rate) = (group.id, seen.at, None);
+            group.usage.cpu.map(|cpu| Counters { id, at, cpu, cpu_rate })
+        };
+        let mut there = Along::new(&seen.groups);
+        self.groups.retain(|path, last| {
+            let Some(group) = there.get(path) else { return false };
+            if let Some(fresh) = fresh(group) {
+                last.update(fresh);
+            }
+            true
+        });
+        if self.groups.len() < seen.groups.len() {
+            for (path, group) in &seen.groups {
+                if let Some(fresh) = fresh(group).filter(|_| !self.groups.contains_key(path)) {
                     self.groups.insert(path.clone(), fresh);
                 }
             }
@@ -53,6 +56,17 @@ impl Rates {
     #[must_use]
     pub fn cpu(&self, path: &CgroupPath) -> Option<Millicpu> {
         self.groups.get(path).and_then(|counters| counters.cpu_rate)
+    }
+}
+
+impl Counters {
+    fn update(&mut self, fresh: Self) {
+        // Too soon: the time between the look's clock and the counter's reading would outweigh the difference.
+        if self.id == fresh.id && fresh.at.since(self.at) < SHORTEST_GAP {
+            return;
+        }
+        let cpu_rate = rate(self, &fresh);
+        *self = Self { cpu_rate, ..fresh };
     }
 }
 

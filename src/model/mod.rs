@@ -5,6 +5,7 @@
 
 mod action;
 mod alert;
+mod along;
 mod component;
 mod decision;
 mod event;
@@ -37,6 +38,7 @@ pub use action::{Action, Change, Plan, Via};
 pub use alert::{
     AlertBook, AlertKind, AlertMemory, AlertState, AlertView, Evidence, LimitOf, SinkCounts,
 };
+pub use along::{Along, follow};
 pub use component::{CpuClass, Home, HomeKind, Priority};
 pub use decision::{Decision, Held, Placement, Reason, Target};
 pub use event::{Event, EventOf};

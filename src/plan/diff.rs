@@ -6,8 +6,8 @@
 
 use crate::estimate::{Ownership, Standing, standing};
 use crate::model::{
-    Change, Decision, FindingKind, Held, Home, Knob, Reading, Reason, Severity, Snapshot, Target,
-    Via,
+    Along, Change, Decision, FindingKind, GroupView, Held, Home, Knob, Reading, Reason, Severity,
+    Snapshot, Target, Via,
 };
 use crate::units::{CgroupPath, Span};
 
@@ -36,8 +36,10 @@ pub struct Skipped {
 
 pub(super) fn changes(ownership: &Ownership, seen: &Snapshot, decision: &Decision) -> Drafted {
     let mut drafted = Drafted::default();
+    let mut groups = Along::new(&seen.groups);
     for target in &decision.targets {
-        match judge(ownership, seen, target) {
+        let Some(group) = groups.get(&target.at) else { continue };
+        match judge(ownership, seen, target, group) {
             Judgement::Settled => {}
             Judgement::Change(change) => drafted.changes.push((target.at.clone(), *change)),
             Judgement::Leave(skipped) => drafted.skipped.push(*skipped),
@@ -52,12 +54,8 @@ enum Judgement {
     Leave(Box<Skipped>),
 }
 
-fn judge(ownership: &Ownership, seen: &Snapshot, target: &Target) -> Judgement {
-    let kind = target.knob.kind();
-    let Some(group) = seen.groups.get(&target.at) else {
-        return Judgement::Settled;
-    };
-    let reading = group.knob(kind);
+fn judge(ownership: &Ownership, seen: &Snapshot, target: &Target, group: &GroupView) -> Judgement {
+    let reading = group.knob(target.knob.kind());
     let wanted = target.knob.as_kernel_keeps(seen.host.page);
     if reading.value().is_some_and(|value| is_settled(value, &wanted, &target.reason)) {
         return Judgement::Settled;

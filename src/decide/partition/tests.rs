@@ -1,7 +1,7 @@
 //! Who is made a partition, and what is written on the way down to it.
 
 use super::*;
-use crate::config::{Affinity, Component};
+use crate::config::Affinity;
 use crate::decide::{Steering, decide};
 use crate::estimate::Ownership;
 use crate::model::{Core, Decision, Priority, Reading, Topology};

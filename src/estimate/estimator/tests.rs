@@ -4,7 +4,7 @@ mod leaking;
 
 use super::*;
 use crate::config::Component as Registered;
-use crate::model::{Cause, Level, MemoryEvents, MemoryStat, Priority, Psi, PsiLine, Usage};
+use crate::model::{Cause, Level, MemoryEvents, MemoryStat, Priority, Psi, PsiLine, Usage, Waits};
 use crate::testing;
 use crate::units::{CgroupId, CpuTime};
 use proptest::prelude::*;

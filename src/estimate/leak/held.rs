@@ -3,7 +3,7 @@
 
 use super::Held;
 use crate::config::Component;
-use crate::model::{GroupView, Home, Knob, KnobKind, LeakLimit, Snapshot, Usage};
+use crate::model::{GroupView, Knob, KnobKind, LeakLimit, Snapshot, Usage};
 use crate::units::{Bytes, Limit, Millicpu};
 
 /// What is known of the component and the host beside the look.
@@ -16,21 +16,19 @@ pub(in crate::estimate) struct Around<'a> {
     pub(in crate::estimate) room: Bytes,
 }
 
-/// What a component holds, over all its homes; none where any part of it is not known.
-pub(in crate::estimate) fn held(
+/// What a component holds, over all its homes, of each of which this is what was seen; none where any part of it is not known.
+pub(in crate::estimate) fn held<'a>(
     seen: &Snapshot,
-    homes: &[Home],
+    homes: impl Iterator<Item = Option<&'a GroupView>>,
     around: Around<'_>,
 ) -> Option<Held> {
-    let view = |home: &Home| seen.groups.get(home.path());
     let mut memory = Bytes::ZERO;
+    let mut limits = Some(Bytes::ZERO);
     for home in homes {
-        memory = memory.plus(kept_by_program(&view(home)?.usage, seen.host.swap)?);
+        let view = home?;
+        memory = memory.plus(kept_by_program(&view.usage, seen.host.swap)?);
+        limits = limits.zip(limit(view)).map(|(sum, limit)| sum.plus(limit));
     }
-    let limits: Option<Bytes> = homes
-        .iter()
-        .map(|home| view(home).and_then(limit))
-        .try_fold(Bytes::ZERO, |sum, limit| Some(sum.plus(limit?)));
     let ceiling = around.component.memory.ceiling.value();
     let own = limits.into_iter().chain(ceiling).min();
     let limit = own.map_or(LeakLimit::Host(around.room), LeakLimit::Own);
