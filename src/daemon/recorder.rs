@@ -17,7 +17,7 @@ use super::instance::Paths;
 use crate::config::{Policy, PolicyText};
 use crate::cycle::{News, State};
 use crate::estimate::Prospects;
-use crate::kernel::clock;
+use crate::kernel::{clock, heap};
 use crate::model::{AlertView, Finding, FindingKind, Outcome, Plan, Snapshot};
 use crate::record::{
     Batch, CameTo, Encoder, Look, PackError, Packer, Part, Seen, Tally, Which, pack_events,
@@ -162,6 +162,16 @@ impl Recorder {
         if is_base || over.news.is_some() || !happened.is_empty() || looks >= GATHERED {
             self.flush(over.now);
         }
+        if is_base {
+            self.give_back();
+        }
+    }
+
+    /// Gives back the room that what is remembered took: it is as large as some hundred quiet cycles, and not needed again for long.
+    fn give_back(&mut self) {
+        self.packer = Packer::default();
+        self.lanes.iter_mut().for_each(|lane| lane.encoder.give_back());
+        heap::give_back();
     }
 
     fn look(&mut self, over: &Over<'_>, wall_secs: u64) -> Result<(), PackError> {

@@ -14,6 +14,9 @@ use std::fmt;
 
 /// What one record of a ring may come to: what 1000 components remember is a tenth of it.
 const MOST_UNPACKED: usize = 64 << 20;
+/// More room than this is not kept from batch to batch: what 1000 components remember is several times as large, and comes each quarter of an
+/// hour.
+const MOST_KEPT: usize = 1 << 20;
 /// Anything shorter is not worth compressing.
 const LEAST_PACKED: usize = 128;
 /// Fast: higher levels save a twentieth and take twice the time.
@@ -62,9 +65,10 @@ impl Batch {
         self.wall_secs
     }
 
-    /// Forgets them and keeps the room.
+    /// Forgets them and keeps the room, as far as quiet looks need it.
     pub fn clear(&mut self) {
         self.bytes.clear();
+        self.bytes.shrink_to(MOST_KEPT);
         (self.count, self.tag) = (0, None);
     }
 

@@ -272,6 +272,12 @@ impl Encoder {
         self.since_whole = None;
     }
 
+    /// Gives back the room that only what is told once took.
+    pub fn give_back(&mut self) {
+        self.course.forget_once();
+        self.record = Vec::new();
+    }
+
     /// The record of what a packer holds. Asks for no memory once it has grown, but for what was not there before.
     pub fn record(&mut self, packer: &Packer) -> (Tag, &[u8]) {
         self.record.clear();
