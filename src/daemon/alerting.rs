@@ -4,6 +4,7 @@
 //! Levels are looked at in each look. What is known of components, and of file systems, is gone through every five seconds: none of it asks for
 //! more haste, and a thousand components cost something.
 
+mod kills;
 mod throttled;
 
 use super::instance::Paths;
@@ -18,6 +19,7 @@ use crate::model::{
     Resource, Room, Snapshot, Verdict,
 };
 use crate::units::{ComponentName, Ppm, Span, Tick};
+use kills::Kills;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -29,8 +31,6 @@ const STRETCH: Span = Span::secs(300);
 const FEWEST_WRITES: u64 = 5;
 /// One part of so many refused is too much.
 const REFUSED_PART: u64 = 20;
-/// A kill is told for so long.
-const KILL_HOLDS: Span = Span::secs(300);
 /// Stopped by the CPU limit in more of its periods than these.
 const THROTTLED: [(Level, Ppm); 2] =
     [(Level::Critical, Ppm::percent(50)), (Level::Warning, Ppm::percent(5))];
@@ -50,7 +50,7 @@ pub(super) struct Alerting {
     told: Option<u64>,
     writes: BTreeMap<ComponentName, Writes>,
     writes_began: Option<Tick>,
-    kills: BTreeMap<ComponentName, Kills>,
+    kills: Kills,
     file: Kept,
     boot: String,
     marks: u64,
@@ -70,16 +70,6 @@ struct Found {
 struct Writes {
     now: (u64, u64),
     before: (u64, u64),
-}
-
-/// How often the kernel killed in a component's groups.
-#[derive(Debug, Clone, Copy, Default)]
-struct Kills {
-    /// All, as counted by the kernel.
-    seen: u64,
-    /// Those that are told, and when the last was seen.
-    told: u64,
-    last: Option<Tick>,
 }
 
 /// What is known at a look.
@@ -110,7 +100,7 @@ impl Alerting {
             told: None,
             writes: BTreeMap::new(),
             writes_began: None,
-            kills: BTreeMap::new(),
+            kills: Kills::default(),
             file,
             boot,
         }
@@ -149,7 +139,7 @@ impl Alerting {
 
     fn find(&mut self, at: Tick, known: Known<'_>) {
         self.turn_over(at);
-        self.count_kills(at, known);
+        self.kills.look(at, known);
         self.found.clear();
         let estimator = &known.state.estimator;
         for (name, leak) in estimator.leaks() {
@@ -198,16 +188,13 @@ impl Alerting {
     }
 
     fn add_killed(&mut self) {
-        let killed = |(name, kills): (&ComponentName, &Kills)| {
-            kills.last?;
-            Some(Found {
-                kind: AlertKind::OomKill,
-                subject: name.to_string(),
-                severity: Level::Critical,
-                evidence: Evidence::Killed { count: kills.told },
-            })
+        let killed = |(name, count): (&ComponentName, u64)| Found {
+            kind: AlertKind::OomKill,
+            subject: name.to_string(),
+            severity: Level::Critical,
+            evidence: Evidence::Killed { count },
         };
-        self.found.extend(self.kills.iter().filter_map(killed));
+        self.found.extend(self.kills.told().map(killed));
     }
 
     /// What decisions and their findings say: who does not follow its limit, and whose values somebody else keeps changing.
@@ -269,25 +256,9 @@ impl Alerting {
         self.writes.retain(|_, writes| writes.before.0 > 0);
     }
 
-    /// Whether the kernel killed since components were gone through last. Groups that were made anew begin at zero, which is no kill.
-    fn count_kills(&mut self, at: Tick, known: Known<'_>) {
-        self.kills.retain(|name, _| known.seen.homes.contains_key(name));
-        for (name, homes) in &known.seen.homes {
-            let groups = homes.iter().filter_map(|home| known.seen.groups.get(home.path()));
-            let seen: u64 = groups.filter_map(|group| group.usage.oom_kills).sum();
-            let Some(kills) = self.kills.get_mut(name) else {
-                self.kills.insert(name.clone(), Kills { seen, ..Kills::default() });
-                continue;
-            };
-            if seen > kills.seen {
-                kills.told += seen - kills.seen;
-                kills.last = Some(at);
-            }
-            kills.seen = seen;
-            if kills.last.is_some_and(|last| at.since(last) >= KILL_HOLDS) {
-                (kills.told, kills.last) = (0, None);
-            }
-        }
+    /// Takes note that systemd gives want of memory as the reason for which a unit ended.
+    pub(super) fn heard_kill(&mut self, unit: &str) {
+        self.kills.heard(unit);
     }
 
     /// All that are worth showing.

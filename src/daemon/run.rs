@@ -307,6 +307,9 @@ impl Daemon {
                 Heard::Systemd(SystemdEvent::UnitNew(_) | SystemdEvent::UnitRemoved(_)) => {
                     self.happened.restructured = true;
                 }
+                Heard::Systemd(SystemdEvent::OutOfMemory(unit)) => {
+                    self.voice.alerting.heard_kill(&unit);
+                }
             }
         }
     }

@@ -265,8 +265,7 @@ pub enum Knob {
     MemorySwapMax(Limit<Bytes>),
     /// Whether an out-of-memory kill takes the whole group.
     MemoryOomGroup(bool),
-    /// Limits on one device. Elsewhere, since they are thrice as large as any other value and few are there, while a thousand groups
-    /// have sixteen values each.
+    /// Limits on one device, boxed: few have them, and they are thrice as large as any other value, of which each group has sixteen.
     IoMax(DeviceId, Box<IoMax>),
     /// Share of I/O among siblings, 1 to 10000.
     IoWeight(Weight),

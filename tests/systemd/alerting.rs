@@ -17,6 +17,36 @@ fn greedy() -> Unit {
     Unit::start("test-web.service", &["OOMPolicy=continue"], &["sh", "-c", &script])
 }
 
+/// A program whose only process is killed: systemd removes the group with the kernel's count in it.
+fn greedy_alone() -> Unit {
+    let script = format!("while [ ! -e {GO} ]; do sleep 0.2; done; exec tail /dev/zero");
+    Unit::start("test-web.service", &[], &["sh", "-c", &script])
+}
+
+#[test]
+fn a_kill_that_takes_its_unit_along_is_told() {
+    let _gone = std::fs::remove_file(GO);
+    let unit = greedy_alone();
+    let installed = Installed::new(
+        r#"
+        mode = "enforce"
+        [component.web]
+        match = { unit = "test-web.service" }
+        memory = { ceiling = "64M", swap = "0" }
+        "#,
+    );
+    installed.start();
+    unit.reaches("memory.max", "67108864");
+    std::fs::write(GO, "").unwrap();
+    let shown = until("the alert is shown", || {
+        let alerts = provost(&["alerts"]).ok();
+        alerts.contains("oom-kill/web critical firing").then_some(alerts)
+    });
+    assert!(shown.contains("a process of web was killed for want of memory"), "{shown}");
+    assert!(unit.knob("memory.max").is_none(), "its group went with it");
+    std::fs::remove_file(GO).unwrap();
+}
+
 #[test]
 fn a_kill_is_told_to_the_journal_a_server_and_whoever_asks() {
     let _gone = std::fs::remove_file(GO);

@@ -145,6 +145,35 @@ fn a_kill_is_told_for_five_minutes_and_so_many_as_there_were() {
     assert_eq!(story.shown(), [("oom-kill/web".to_owned(), AlertState::Resolved)]);
 }
 
+/// The only process of a service is killed: systemd removes the group before anybody has read its count.
+#[test]
+fn a_kill_that_took_its_group_along_is_told_by_systemd() {
+    let mut story = Story::new("starved");
+    story.looks(10);
+    story.seen.homes.clear();
+    story.seen.groups.remove(&CgroupPath::new(WEB));
+    story.look();
+    story.alerting.heard_kill("other.service");
+    story.looks(10);
+    assert_eq!(story.shown(), []);
+    story.alerting.heard_kill("web.service");
+    story.looks(10);
+    assert_eq!(story.shown(), firing("oom-kill/web"));
+    assert!(story.alerting.views(story.seen.at)[0].text.starts_with("a process of web"));
+}
+
+#[test]
+fn a_kill_that_the_kernel_counted_counts_once() {
+    let mut story = Story::new("both");
+    story.looks(10);
+    story.kill(1);
+    story.alerting.heard_kill("web.service");
+    story.looks(10);
+    story.alerting.heard_kill("web.service");
+    story.looks(10);
+    assert!(story.alerting.views(story.seen.at)[0].text.starts_with("a process of web"));
+}
+
 #[test]
 fn a_group_that_is_made_anew_was_not_killed_in() {
     let mut story = Story::new("anew");
