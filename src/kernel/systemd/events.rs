@@ -169,7 +169,7 @@ async fn hear(on_event: &mut impl FnMut(SystemdEvent)) -> Result<(), SystemdErro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::HashMap;
+    use std::collections::BTreeMap;
     use zbus::zvariant::{DynamicType, ObjectPath, Value};
 
     fn signal(name: &str, body: &(impl serde::Serialize + DynamicType)) -> Message {
@@ -200,7 +200,7 @@ mod tests {
     fn changed(object: &str, result: &str) -> Message {
         let body = (
             "org.freedesktop.systemd1.Service",
-            HashMap::from([("Result", Value::from(result)), ("MainPID", Value::from(0_u32))]),
+            BTreeMap::from([("Result", Value::from(result)), ("MainPID", Value::from(0_u32))]),
             Vec::<&str>::new(),
         );
         let path = format!("{UNITS}/{object}");

@@ -58,7 +58,11 @@ impl Collector {
             return false;
         }
         let devices = limited_disks(policy, &self.snapshot);
-        turn.iter().fold(false, |changed, path| self.reread(policy, path, &devices) || changed)
+        let mut changed = false;
+        for path in &turn {
+            changed |= self.reread(policy, path, &devices);
+        }
+        changed
     }
 
     fn reread(&mut self, policy: &Policy, path: &CgroupPath, devices: &[DeviceId]) -> bool {
