@@ -23,6 +23,15 @@ fn greedy_alone() -> Unit {
     Unit::start("test-web.service", &[], &["sh", "-c", &script])
 }
 
+/// What `provost alerts` shows once the kill is told.
+#[track_caller]
+fn fires() -> String {
+    until("the alert is shown", || {
+        let alerts = provost(&["alerts"]).ok();
+        alerts.contains("oom-kill/web critical firing").then_some(alerts)
+    })
+}
+
 #[test]
 fn a_kill_that_takes_its_unit_along_is_told() {
     let _gone = std::fs::remove_file(GO);
@@ -38,10 +47,7 @@ fn a_kill_that_takes_its_unit_along_is_told() {
     installed.start();
     unit.reaches("memory.max", "67108864");
     std::fs::write(GO, "").unwrap();
-    let shown = until("the alert is shown", || {
-        let alerts = provost(&["alerts"]).ok();
-        alerts.contains("oom-kill/web critical firing").then_some(alerts)
-    });
+    let shown = fires();
     assert!(shown.contains("a process of web was killed for want of memory"), "{shown}");
     assert!(unit.knob("memory.max").is_none(), "its group went with it");
     std::fs::remove_file(GO).unwrap();
@@ -76,10 +82,7 @@ fn a_kill_is_told_to_the_journal_a_server_and_whoever_asks() {
     installed.start();
     unit.reaches("memory.max", "67108864");
     std::fs::write(GO, "").unwrap();
-    let shown = until("the alert is shown", || {
-        let alerts = provost(&["alerts"]).ok();
-        alerts.contains("oom-kill/web critical firing").then_some(alerts)
-    });
+    let shown = fires();
     assert!(shown.contains("of web was killed for want of memory"), "{shown}\n{}", journal());
     until("the journal has it", || {
         let found = run("journalctl", &["-b", "PROVOST_ALERT=oom-kill/web", "-o", "cat"]).stdout;
